@@ -1,1 +1,24 @@
-//! placeholder
+//! A BGP-4 speaker as a library: no sockets, no clock, no runtime.
+//!
+//! The caller feeds [`io::Event`]s with the time into a speaker and
+//! carries out the [`io::Effects`] that come back.
+//!
+//! ```text
+//!  id prefix time        numbers, prefixes, time
+//!  wire                  bytes <-> messages, pure
+//!  reason config io view the vocabulary of the door: why, what is wanted, in and out, what is shown
+//!  session               one peer's finite-state machine
+//!  rib                   attributes -> table -> adj_in -> decision -> loc
+//!  policy                import and export verdicts, pure
+//!  speaker               owns sessions and tables, and answers questions
+//! ```
+
+pub mod config;
+pub mod id;
+pub mod io;
+pub mod prefix;
+pub mod reason;
+pub mod speaker;
+pub mod time;
+pub mod view;
+pub mod wire;

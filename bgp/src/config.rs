@@ -1,0 +1,151 @@
+//! What the speaker is asked to be: plain data that the caller computes whole;
+//! [`Speaker::reconcile`](crate::speaker::Speaker::reconcile) applies the difference.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::id::{Asn, RouterId};
+use crate::prefix::{PerFamily, Prefix};
+use crate::time::Duration;
+use crate::wire::community::{Community, LargeCommunity};
+
+/// The whole desired configuration of a speaker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpeakerConfig {
+    /// The speaker's own AS.
+    pub asn: Asn,
+    /// The speaker's BGP Identifier.
+    pub router_id: RouterId,
+    /// Whether learned paths are sent on.
+    pub transit: bool,
+    /// Whether selected paths are handed to the kernel, and their acknowledgement awaited.
+    pub install: bool,
+    /// The most next hops of an ECMP set, at least 1.
+    pub max_paths: u8,
+    /// Whether ECMP asks for equal AS_PATH length only, not for equal paths.
+    pub relax_as_path: bool,
+    /// Prefixes that this speaker originates, ordered by prefix, each once.
+    pub origins: Vec<Origination>,
+    /// What a learned route must never touch.
+    pub protected: Protected,
+    /// The peers, ordered by address, each address once.
+    pub peers: Vec<PeerConfig>,
+}
+
+/// A prefix that the speaker originates.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origination {
+    /// The prefix.
+    pub prefix: Prefix,
+    /// Standard communities (RFC 1997).
+    pub communities: Vec<Community>,
+    /// Large communities (RFC 8092).
+    pub large_communities: Vec<LargeCommunity>,
+    /// LOCAL_PREF towards internal peers; 100 if unset.
+    pub local_preference: Option<u32>,
+    /// MULTI_EXIT_DISC; not sent if unset.
+    pub med: Option<u32>,
+}
+
+/// Prefixes and addresses that stay as they are whatever a peer says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Protected {
+    /// The node's own prefixes (PodCIDRs).
+    pub own: Vec<Prefix>,
+    /// Connected subnets.
+    pub connected: Vec<Prefix>,
+    /// Own addresses, directly connected peers, the API server in use.
+    pub hosts: Vec<IpAddr>,
+}
+
+/// Which AS a peer may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PeerAs {
+    /// Just this one.
+    Exactly(Asn),
+    /// Any but our own.
+    External,
+    /// Our own.
+    Internal,
+    /// Any.
+    Any,
+}
+
+impl PeerAs {
+    /// Whether a peer with AS `asn` is the expected one of a speaker with AS `own`.
+    #[must_use]
+    pub fn admits(self, asn: Asn, own: Asn) -> bool {
+        match self {
+            Self::Exactly(expected) => asn == expected,
+            Self::External => asn != own,
+            Self::Internal => asn == own,
+            Self::Any => true,
+        }
+    }
+}
+
+/// How the next hop of a path that is sent is chosen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum NextHopMode {
+    /// Own address towards external peers, unchanged towards internal ones.
+    #[default]
+    Auto,
+    /// Always an own address.
+    Own,
+    /// As received, wherever the family allows.
+    Unchanged,
+}
+
+/// Session timers (RFC 4271 §10).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timers {
+    /// The proposed hold time, whole seconds: zero, or at least 3.
+    pub hold: Duration,
+    /// The time between KEEPALIVEs; at most a third of the negotiated hold time.
+    pub keepalive: Duration,
+    /// The time between attempts to connect, before jitter.
+    pub connect_retry: Duration,
+}
+
+/// One peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerConfig {
+    /// The peer's name for people; not unique.
+    pub name: String,
+    /// The peer's address: its key.
+    pub address: IpAddr,
+    /// The peer's TCP port.
+    pub port: u16,
+    /// The own address to connect from.
+    pub source: Option<IpAddr>,
+    /// Whether only the peer connects.
+    pub passive: bool,
+    /// Whether the session is kept down on purpose.
+    pub disabled: bool,
+    /// The AS that the peer may have.
+    pub asn: PeerAs,
+    /// The families to offer.
+    pub families: PerFamily<bool>,
+    /// The session's timers.
+    pub timers: Timers,
+    /// Whether the peer's next hops may resolve by a default route (mesh and multihop peers).
+    pub via_default: bool,
+    /// The own addresses to name as next hop towards this peer.
+    pub own_next_hop: OwnNextHop,
+    /// How next hops are chosen.
+    pub next_hop: NextHopMode,
+    /// Prefixes that may be learned, themselves and longer; `None` means any.
+    pub accept: Option<Vec<Prefix>>,
+    /// Whether a default route may be learned.
+    pub accept_default: bool,
+    /// The most prefixes a family that are considered; more are refused as `prefix-limit`.
+    pub receive_limit: u32,
+}
+
+/// This node's addresses as next hops towards one peer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct OwnNextHop {
+    /// For IPv4 prefixes.
+    pub ipv4: Option<Ipv4Addr>,
+    /// For IPv6 prefixes.
+    pub ipv6: Option<Ipv6Addr>,
+}

@@ -1,0 +1,244 @@
+//! The two sides of the speaker's door: events go in, effects come out. Both
+//! are plain data; effects come in batches.
+//!
+//! ```text
+//!  Event -> Speaker::handle -> Effects { transport, sets, routes, tracking, notes }
+//! ```
+
+use std::net::{IpAddr, SocketAddr};
+
+use bytes::Bytes;
+
+use crate::id::{Asn, ConnId, PeerId};
+use crate::prefix::Prefix;
+use crate::reason::Reason;
+
+/// Something that happened outside.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// A connection that [`Transport::Connect`] asked for is up.
+    Connected {
+        /// The connection.
+        conn: ConnId,
+        /// Our end.
+        local: SocketAddr,
+    },
+    /// A connection that [`Transport::Connect`] asked for could not be made.
+    ConnectFailed {
+        /// The connection.
+        conn: ConnId,
+        /// The operating system's words.
+        error: &'a str,
+    },
+    /// Our listener accepted a connection.
+    Accepted {
+        /// The connection.
+        conn: ConnId,
+        /// Our end.
+        local: SocketAddr,
+        /// The other end.
+        remote: SocketAddr,
+    },
+    /// Bytes as they were read, at most 64 KiB.
+    Bytes {
+        /// The connection.
+        conn: ConnId,
+        /// The bytes, in any pieces.
+        bytes: &'a [u8],
+    },
+    /// This many bytes of [`Transport::Write`] went to the operating system.
+    Written {
+        /// The connection.
+        conn: ConnId,
+        /// How many since the last such event.
+        bytes: usize,
+    },
+    /// The connection ended. Not reported for one that [`Transport::Close`] ended.
+    Closed {
+        /// The connection.
+        conn: ConnId,
+        /// The operating system's words; `None` when the peer closed it in order.
+        error: Option<&'a str>,
+    },
+    /// The kernel's view of a tracked next hop, at first and on each change.
+    NextHop {
+        /// The next hop.
+        next_hop: NextHop,
+        /// The metric of the route that resolves it; `None` if nothing does.
+        metric: Option<u32>,
+    },
+    /// What became of a batch of [`RouteChange`]s.
+    Acks(&'a [RouteAck]),
+    /// A deadline that [`Speaker::deadline`](crate::speaker::Speaker::deadline) named has come.
+    Timer,
+}
+
+/// A BGP next hop, and how it may be resolved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NextHop {
+    /// The address.
+    pub address: IpAddr,
+    /// Whether a default route may resolve it.
+    pub via_default: bool,
+}
+
+/// An ECMP set of next hops, numbered by the speaker; the number is used again
+/// only after the set was dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SetId(pub u32);
+
+/// What the speaker wants done, in the order of its fields.
+#[derive(Debug, Default)]
+pub struct Effects {
+    /// For the transport.
+    pub transport: Vec<Transport>,
+    /// For the kernel: next hops whose resolution is wanted, or not any more.
+    pub tracking: Vec<Tracking>,
+    /// For the kernel: new and changed next-hop sets, before the routes that name them.
+    pub sets: Vec<SetChange>,
+    /// For the kernel: routes.
+    pub routes: Vec<RouteChange>,
+    /// For people: what happened to sessions.
+    pub notes: Vec<Note>,
+}
+
+impl Effects {
+    /// Whether nothing is wanted.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.transport.is_empty()
+            && self.tracking.is_empty()
+            && self.sets.is_empty()
+            && self.routes.is_empty()
+            && self.notes.is_empty()
+    }
+}
+
+/// An effect on TCP connections.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// Open a connection; answered by `Connected` or `ConnectFailed`.
+    Connect {
+        /// The number that the connection shall have.
+        conn: ConnId,
+        /// Where to.
+        remote: SocketAddr,
+        /// Where from.
+        source: Option<IpAddr>,
+    },
+    /// Write bytes; answered by `Written`, in one or more parts.
+    Write {
+        /// The connection.
+        conn: ConnId,
+        /// Whole messages.
+        bytes: Bytes,
+    },
+    /// Close the connection after what was written; not answered. A `Connect`
+    /// that is under way is given up.
+    Close {
+        /// The connection.
+        conn: ConnId,
+    },
+}
+
+/// Whether a next hop's resolution is of interest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tracking {
+    /// Report it by [`Event::NextHop`], at once and on change.
+    Start(NextHop),
+    /// Stop.
+    Stop(NextHop),
+}
+
+/// A next-hop set is made, changes its members, or goes. A change of members
+/// applies to every route that names the set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetChange {
+    /// The set.
+    pub id: SetId,
+    /// Its members, ordered; empty when no route names the set any more.
+    pub members: Vec<NextHop>,
+}
+
+/// A route is wanted, with the set of next hops, or not wanted (`None`).
+/// The newest change of a prefix counts; acknowledged by [`RouteAck`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RouteChange {
+    /// The destination.
+    pub prefix: Prefix,
+    /// The next hops.
+    pub set: Option<SetId>,
+}
+
+/// What the kernel says to a [`RouteChange`]. Where several changes of one
+/// prefix were merged, the newest alone is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RouteAck {
+    /// The destination.
+    pub prefix: Prefix,
+    /// The set that the change named.
+    pub set: Option<SetId>,
+    /// Zero, or the kernel's positive error number.
+    pub errno: u16,
+}
+
+/// The states of RFC 4271 §8.2.2.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum State {
+    /// Refuses all connections.
+    #[default]
+    Idle,
+    /// Waits for the connection that it opens.
+    Connect,
+    /// Waits for the peer, or for the time to connect again.
+    Active,
+    /// Has sent its OPEN.
+    OpenSent,
+    /// Has accepted the peer's OPEN.
+    OpenConfirm,
+    /// Exchanges routes.
+    Established,
+}
+
+impl State {
+    /// The state's name as the RFC writes it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Idle => "Idle",
+            Self::Connect => "Connect",
+            Self::Active => "Active",
+            Self::OpenSent => "OpenSent",
+            Self::OpenConfirm => "OpenConfirm",
+            Self::Established => "Established",
+        }
+    }
+}
+
+/// Why a session is not, or no longer, Established.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Downfall {
+    /// The reason.
+    pub reason: Reason,
+    /// The same with its particulars, such as `peer AS is 65010, expected 65000`.
+    pub text: String,
+}
+
+/// Something that an operator wants to know of; one a state change, none a route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// The peer that it is about.
+    pub peer: PeerId,
+    /// The peer's name.
+    pub name: String,
+    /// The peer's address.
+    pub address: IpAddr,
+    /// The peer's AS where it is known.
+    pub asn: Option<Asn>,
+    /// The state before.
+    pub from: State,
+    /// The state after.
+    pub to: State,
+    /// Why, where the change is not one of progress.
+    pub cause: Option<Downfall>,
+}

@@ -1,0 +1,145 @@
+//! The closed vocabulary of reasons: why a path is refused, loses, is not sent,
+//! or why a session is down. Command line, gRPC, logs, metrics and conditions
+//! all print these words; nothing else produces a reason.
+
+use core::fmt;
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident = $word:literal, $says:literal;)*) => {
+        /// One reason; a byte, so that each path of the table can carry its own.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(u8)]
+        pub enum Reason { $($(#[$doc])* $name,)* }
+
+        impl Reason {
+            /// Every reason, in the order of its groups.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// The reason in kebab-case, as it is printed everywhere.
+            #[must_use]
+            pub const fn word(self) -> &'static str {
+                match self { $(Self::$name => $word,)* }
+            }
+
+            /// The reason in a few words for a person.
+            #[must_use]
+            pub const fn says(self) -> &'static str {
+                match self { $(Self::$name => $says,)* }
+            }
+        }
+    };
+}
+
+reasons! {
+    // Decision: what the ladder says of a usable path (RFC 4271 §9.1.2.2).
+    /// The best path.
+    Best = "best", "selected as the best path";
+    /// Equal to the best as far as ECMP asks: used beside it.
+    Multipath = "multipath", "used beside the best path";
+    /// Not yet looked at: the decision on this prefix is pending.
+    Pending = "pending", "the decision has not run yet";
+    /// The next hop does not resolve (RFC 4271 §9.1.2.1).
+    NextHopUnreachable = "next-hop-unreachable", "the next hop does not resolve";
+    /// A path that this node originates goes first.
+    LocalPreferred = "local-preferred", "this node originates the prefix itself";
+    /// Lower LOCAL_PREF (RFC 4271 §9.1.1).
+    LowerLocalPreference = "lower-local-preference", "another path has a higher local preference";
+    /// RFC 4271 §9.1.2.2 a.
+    LongerAsPath = "longer-as-path", "another path crosses fewer ASes";
+    /// RFC 4271 §9.1.2.2 b.
+    HigherOrigin = "higher-origin", "another path has a lower origin";
+    /// RFC 4271 §9.1.2.2 c.
+    HigherMed = "higher-med", "another path of the same neighbouring AS has a lower MED";
+    /// RFC 4271 §9.1.2.2 d.
+    ExternalPreferred = "external-preferred", "another path was learned by eBGP";
+    /// RFC 4271 §9.1.2.2 e.
+    HigherIgpMetric = "higher-igp-metric", "another path's next hop is nearer";
+    /// RFC 4271 §9.1.2.2 f.
+    HigherRouterId = "higher-router-id", "another path's speaker has a lower BGP Identifier";
+    /// RFC 4456 §9.
+    LongerClusterList = "longer-cluster-list", "another path was reflected fewer times";
+    /// RFC 4271 §9.1.2.2 g.
+    HigherPeerAddress = "higher-peer-address", "another path's peer has a lower address";
+
+    // Import: why a received path is kept but not considered.
+    /// Own AS in AS_PATH (RFC 4271 §9.1.2).
+    AsLoop = "as-loop", "own AS is in the AS_PATH";
+    /// Own BGP Identifier in ORIGINATOR_ID (RFC 4456 §8).
+    OriginatorLoop = "originator-loop", "own router id is the ORIGINATOR_ID";
+    /// Own cluster id in CLUSTER_LIST (RFC 4456 §8).
+    ClusterLoop = "cluster-loop", "own cluster id is in the CLUSTER_LIST";
+    /// The next hop is own, unspecified, mapped, multicast or a martian (RFC 4271 §6.3).
+    InvalidNextHop = "invalid-next-hop", "the next hop is not usable as one";
+    /// A prefix that is never routed between hosts.
+    Martian = "martian", "the prefix is never routed";
+    /// A default route without `acceptDefaultRoute`.
+    DefaultRoute = "default-route", "default routes are not accepted";
+    /// Equal to or inside this node's own PodCIDR.
+    OwnPrefix = "own-prefix", "the prefix lies inside a prefix of this node's own";
+    /// Equal to or inside a connected subnet.
+    ConnectedPrefix = "connected-prefix", "the prefix lies inside a connected subnet";
+    /// A host route for an address that must stay reachable as it is.
+    ProtectedAddress = "protected-address", "a host route for an own address, a peer or the API server";
+    /// Outside of `accept`.
+    NotAccepted = "not-accepted", "the prefix lies outside of what is accepted";
+    /// Withdrawn for a malformed attribute (RFC 7606 §2).
+    TreatAsWithdraw = "treat-as-withdraw", "the UPDATE held a malformed attribute";
+    /// Above `limits.receive`.
+    PrefixLimit = "prefix-limit", "the peer sent more prefixes than its limit";
+
+    // Export: why the selected path is not sent to a peer.
+    /// There is no selected path.
+    NothingSelected = "nothing-selected", "no usable path is selected";
+    /// The session is not Established.
+    SessionDown = "session-down", "the session is not Established";
+    /// The family was not negotiated with the peer.
+    FamilyNotNegotiated = "family-not-negotiated", "the session does not carry the family";
+    /// The peer is the one that sent the path.
+    LearnedFromPeer = "learned-from-peer", "the path was learned from this peer";
+    /// A learned path, and the router is not a transit router.
+    NotTransit = "not-transit", "only own prefixes are sent without transit";
+    /// Learned by iBGP, and the peer is internal too (RFC 4271 §9.2).
+    IbgpSplitHorizon = "ibgp-split-horizon", "learned by iBGP, not sent to an internal peer";
+    /// NO_EXPORT or NO_EXPORT_SUBCONFED towards an external peer (RFC 1997).
+    NoExport = "no-export", "the path carries NO_EXPORT";
+    /// NO_ADVERTISE (RFC 1997).
+    NoAdvertise = "no-advertise", "the path carries NO_ADVERTISE";
+    /// No own address of the family to name as next hop.
+    NoNextHop = "no-next-hop", "this node has no address of the family for the peer";
+    /// The kernel has not confirmed the route yet.
+    AwaitingKernel = "awaiting-kernel", "the kernel has not confirmed the route yet";
+    /// The kernel rejected the route.
+    KernelRejected = "kernel-rejected", "the kernel rejected the route";
+
+    // Session: why it is not Established.
+    /// Not configured to run.
+    Disabled = "disabled", "the peer is disabled";
+    /// The transport has not answered yet.
+    Connecting = "connecting", "waiting for the TCP connection";
+    /// Connected, and the OPEN exchange has not ended.
+    Opening = "opening", "waiting for the OPEN exchange";
+    /// The TCP connection could not be made.
+    ConnectFailed = "connect-failed", "the TCP connection failed";
+    /// The TCP connection ended without NOTIFICATION.
+    ConnectionClosed = "connection-closed", "the peer closed the connection";
+    /// The hold timer expired (RFC 4271 §6.5).
+    HoldTimerExpired = "hold-timer-expired", "nothing was heard for the hold time";
+    /// The peer's AS is not the configured one (RFC 4271 §6.2).
+    BadPeerAs = "bad-peer-as", "the peer has another AS than expected";
+    /// We sent a NOTIFICATION.
+    NotificationSent = "notification-sent", "a NOTIFICATION was sent";
+    /// The peer sent a NOTIFICATION.
+    NotificationReceived = "notification-received", "the peer sent a NOTIFICATION";
+    /// The configuration changed in a way that needs a new session.
+    ConfigurationChanged = "configuration-changed", "the configuration of the peer changed";
+    /// Another connection of the same peer was kept (RFC 4271 §6.8).
+    Collision = "collision", "another connection with the same peer was kept";
+    /// The agent is going down.
+    Shutdown = "shutdown", "the agent is shutting down";
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}

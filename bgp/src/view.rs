@@ -1,0 +1,180 @@
+//! What the speaker shows of itself: plain data for status, queries and
+//! explanations, computed from the stored state when asked for.
+
+use std::net::{IpAddr, SocketAddr};
+
+use crate::id::{Asn, PeerId, RouterId};
+use crate::io::{Downfall, NextHop, State};
+use crate::prefix::{PerFamily, Prefix};
+use crate::reason::Reason;
+use crate::time::{Duration, Instant};
+use crate::wire::attribute::PathAttributes;
+
+/// One peer at one instant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerView {
+    /// The peer.
+    pub id: PeerId,
+    /// Its configured name.
+    pub name: String,
+    /// Its address.
+    pub address: IpAddr,
+    /// Its AS: from its OPEN, else the configured one where that is a number.
+    pub asn: Option<Asn>,
+    /// Its BGP Identifier, while the session is up.
+    pub router_id: Option<RouterId>,
+    /// Our end of the connection, while there is one.
+    pub local: Option<SocketAddr>,
+    /// The state of the session's most advanced connection.
+    pub state: State,
+    /// When the session entered Established, or left it; the start if it never did.
+    pub since: Instant,
+    /// Why the session is not Established.
+    pub down: Option<Downfall>,
+    /// When the next attempt to connect is due.
+    pub retry_at: Option<Instant>,
+    /// The negotiated hold time, while Established.
+    pub hold: Option<Duration>,
+    /// The negotiated families, while Established.
+    pub families: PerFamily<bool>,
+    /// Counts a family, all zero unless Established.
+    pub counts: PerFamily<Counts>,
+    /// How often the session was Established.
+    pub established_count: u64,
+    /// UPDATE messages received and sent.
+    pub updates: (u64, u64),
+}
+
+/// How many prefixes of one family a peer sent and got.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Prefixes that the peer announced and did not withdraw.
+    pub received: u64,
+    /// Those among them that the import rules let in.
+    pub accepted: u64,
+    /// The others by reason, ordered by reason.
+    pub rejected: Vec<(Reason, u64)>,
+    /// Prefixes that we announced and did not withdraw.
+    pub sent: u64,
+}
+
+/// Where a path comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PathSource {
+    /// This speaker originates it.
+    Local,
+    /// A peer sent it.
+    Peer {
+        /// The peer.
+        id: PeerId,
+        /// Its name.
+        name: String,
+        /// Its address.
+        address: IpAddr,
+    },
+}
+
+/// One path of a prefix.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PathView {
+    /// Where it comes from.
+    pub source: PathSource,
+    /// Its attributes as received.
+    pub attributes: PathAttributes,
+    /// The import refusal or the rung of the ladder.
+    pub verdict: Reason,
+    /// Whether the import rules let it in.
+    pub accepted: bool,
+    /// The verdict with its particulars, such as `own AS 65001 in path (RFC 4271 9.1.2)`.
+    pub detail: String,
+}
+
+/// What the kernel holds of a prefix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KernelView {
+    /// Nothing was asked of it.
+    NotRequested,
+    /// A change is under way.
+    Pending,
+    /// The route is installed.
+    Installed,
+    /// The last change failed with this error number.
+    Failed(u16),
+}
+
+/// One prefix and its paths.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouteView {
+    /// The prefix.
+    pub prefix: Prefix,
+    /// Its paths: the best first, then as the ladder ranks them, refused ones last.
+    pub paths: Vec<PathView>,
+    /// The kernel's state.
+    pub kernel: KernelView,
+    /// The next hops of the selected paths, ordered.
+    pub next_hops: Vec<NextHop>,
+}
+
+/// Which routes a query asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RouteFilter {
+    /// All prefixes.
+    All,
+    /// Prefixes with a path of this peer.
+    Received(PeerId),
+    /// Prefixes with a refused path; the refused paths alone.
+    Rejected,
+    /// Prefixes that are announced to this peer.
+    Sent(PeerId),
+    /// Prefixes that the kernel confirmed.
+    Installed,
+}
+
+/// Where a page ended; given back to ask for the next one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RouteCursor(pub u64);
+
+/// One page of routes in a stable, unsorted order: a prefix that is there
+/// throughout is in exactly one page.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RoutePage {
+    /// The routes.
+    pub routes: Vec<RouteView>,
+    /// Where to go on; `None` at the end.
+    pub next: Option<RouteCursor>,
+}
+
+/// The whole story of one prefix.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explanation {
+    /// The prefix that was asked for.
+    pub prefix: Prefix,
+    /// The prefix and its paths; `None` if nobody ever sent it.
+    pub route: Option<RouteView>,
+    /// The next hops of accepted paths: the tracked next hop and its metric if it resolves.
+    pub next_hops: Vec<(NextHop, Option<u32>)>,
+    /// What is sent to each peer, ordered by address.
+    pub sent: Vec<SentView>,
+}
+
+/// What is sent of one prefix to one peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SentView {
+    /// The peer.
+    pub id: PeerId,
+    /// Its name.
+    pub name: String,
+    /// Its address.
+    pub address: IpAddr,
+    /// The attributes as sent, or why nothing is.
+    pub sent: Result<PathAttributes, Refusal>,
+}
+
+/// Why a prefix is not sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The reason.
+    pub reason: Reason,
+    /// The reason with its particulars.
+    pub detail: String,
+}

@@ -1,0 +1,130 @@
+//! Path attributes (RFC 4271 §4.3 and §5).
+
+use core::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::as_path::AsPath;
+use super::community::{Community, ExtendedCommunity, LargeCommunity};
+use crate::id::{Asn, RouterId};
+
+/// ORIGIN (RFC 4271 §5.1.1), in the order of preference.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Origin {
+    /// Interior to the originating AS.
+    #[default]
+    Igp,
+    /// Learned by EGP.
+    Egp,
+    /// Learned by other means.
+    Incomplete,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Igp => "IGP",
+            Self::Egp => "EGP",
+            Self::Incomplete => "INCOMPLETE",
+        })
+    }
+}
+
+/// The next hop of NEXT_HOP or of MP_REACH_NLRI (RFC 4271 §5.1.3, RFC 2545 §3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum NextHops {
+    /// Four octets.
+    V4(Ipv4Addr),
+    /// Sixteen octets, or thirty-two with the link-local address of the same router.
+    V6 {
+        /// The first sixteen octets: the global address.
+        global: Ipv6Addr,
+        /// The second sixteen octets.
+        link_local: Option<Ipv6Addr>,
+    },
+}
+
+impl NextHops {
+    /// The address that routes use: the global one.
+    #[must_use]
+    pub const fn address(self) -> IpAddr {
+        match self {
+            Self::V4(address) => IpAddr::V4(address),
+            Self::V6 { global, .. } => IpAddr::V6(global),
+        }
+    }
+}
+
+/// AGGREGATOR (RFC 4271 §5.1.7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Aggregator {
+    /// The AS that aggregated.
+    pub asn: Asn,
+    /// The router that aggregated.
+    pub router: Ipv4Addr,
+}
+
+/// An attribute that this speaker does not know; transitive, passed on with the
+/// Partial bit set (RFC 4271 §5).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UnknownAttribute {
+    /// The flags octet as received, without the Extended Length bit.
+    pub flags: u8,
+    /// The type code.
+    pub code: u8,
+    /// The value.
+    pub value: Box<[u8]>,
+}
+
+/// The attributes of a path, as one UPDATE gives them to all of its prefixes.
+/// Communities keep their order of arrival; unknown attributes are ordered by code.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PathAttributes {
+    /// ORIGIN.
+    pub origin: Origin,
+    /// AS_PATH, merged with AS4_PATH (RFC 6793 §4.2.3).
+    pub as_path: AsPath,
+    /// The next hop.
+    pub next_hop: NextHops,
+    /// MULTI_EXIT_DISC.
+    pub med: Option<u32>,
+    /// LOCAL_PREF.
+    pub local_preference: Option<u32>,
+    /// ATOMIC_AGGREGATE.
+    pub atomic_aggregate: bool,
+    /// AGGREGATOR, merged with AS4_AGGREGATOR.
+    pub aggregator: Option<Aggregator>,
+    /// COMMUNITIES (RFC 1997).
+    pub communities: Box<[Community]>,
+    /// EXTENDED COMMUNITIES (RFC 4360).
+    pub extended_communities: Box<[ExtendedCommunity]>,
+    /// LARGE_COMMUNITY (RFC 8092).
+    pub large_communities: Box<[LargeCommunity]>,
+    /// ORIGINATOR_ID (RFC 4456).
+    pub originator: Option<RouterId>,
+    /// CLUSTER_LIST (RFC 4456).
+    pub cluster_list: Box<[u32]>,
+    /// Transitive attributes that this speaker does not know.
+    pub unknown: Box<[UnknownAttribute]>,
+}
+
+impl PathAttributes {
+    /// Attributes of a path that starts here: ORIGIN IGP, an empty AS_PATH.
+    #[must_use]
+    pub fn originated(next_hop: NextHops) -> Self {
+        Self {
+            origin: Origin::Igp,
+            as_path: AsPath::default(),
+            next_hop,
+            med: None,
+            local_preference: None,
+            atomic_aggregate: false,
+            aggregator: None,
+            communities: Box::default(),
+            extended_communities: Box::default(),
+            large_communities: Box::default(),
+            originator: None,
+            cluster_list: Box::default(),
+            unknown: Box::default(),
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! Communities (RFC 1997), extended communities (RFC 4360), large communities (RFC 8092).
+
+use core::fmt;
+
+/// A standard community: AS in the upper, value in the lower half (RFC 1997).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Community(pub u32);
+
+impl Community {
+    /// Not beyond a confederation's border (RFC 1997).
+    pub const NO_EXPORT: Self = Self(0xffff_ff01);
+    /// To nobody (RFC 1997).
+    pub const NO_ADVERTISE: Self = Self(0xffff_ff02);
+    /// Not to external peers, those inside the confederation included (RFC 1997).
+    pub const NO_EXPORT_SUBCONFED: Self = Self(0xffff_ff03);
+    /// About to go away: prefer any other path (RFC 8326).
+    pub const GRACEFUL_SHUTDOWN: Self = Self(0xffff_0000);
+}
+
+impl fmt::Display for Community {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.0 >> 16, self.0 & 0xffff)
+    }
+}
+
+/// An extended community as its eight octets (RFC 4360).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ExtendedCommunity(pub [u8; 8]);
+
+/// A large community: global administrator and two local values (RFC 8092).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LargeCommunity {
+    /// The global administrator, an AS.
+    pub global: u32,
+    /// The first local value.
+    pub local1: u32,
+    /// The second local value.
+    pub local2: u32,
+}
+
+impl fmt::Display for LargeCommunity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.global, self.local1, self.local2)
+    }
+}
