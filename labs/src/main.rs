@@ -1,2 +1,3 @@
-//! placeholder
+//! The program behind `cargo lab`.
+
 fn main() {}

@@ -1,1 +1,5 @@
-//! it
+//! The sandbox, what stands on it, and the labs themselves.
+
+mod namespaces;
+mod need;
+mod wait;

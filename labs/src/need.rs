@@ -1,0 +1,72 @@
+//! What a test needs of the machine: it is skipped aloud where that is missing.
+//!
+//! A run that must not skip (`.ci/run`) names the needs in `UNDERLAY_REQUIRE`, a list with commas; a missing one
+//! then fails the test. Each skip is also appended to the file named by `UNDERLAY_SKIPS`, one line each, which is
+//! how `cargo lab test` lists them.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+/// Skips the test that it stands in unless the machine has what is named: `root`, or a program such as `bird`.
+///
+/// Stands first in a test; several needs may be named: `labs::require!("root", "bird")`.
+#[macro_export]
+macro_rules! require {
+    ($($need:expr),+ $(,)?) => {{
+        fn here() {}
+        let test = $crate::sandbox::test_name(::std::any::type_name_of_val(&here));
+        $(
+            if $crate::need::skip(&test, $need) {
+                return;
+            }
+        )+
+    }};
+}
+
+/// Whether `test` has to be skipped for want of `need`; says so where it is.
+///
+/// # Panics
+/// Where `UNDERLAY_REQUIRE` names the need that is missing.
+#[must_use]
+pub fn skip(test: &str, need: &str) -> bool {
+    if met(need) {
+        return false;
+    }
+    let required = std::env::var("UNDERLAY_REQUIRE").unwrap_or_default();
+    assert!(
+        !required.split(',').any(|word| word.trim() == need),
+        "{test} needs {need}, and UNDERLAY_REQUIRE={required} forbids to skip it"
+    );
+    report(test, &format!("needs {need}"));
+    true
+}
+
+/// Says that `test` was skipped and why, on stderr and in the file that `UNDERLAY_SKIPS` names.
+pub fn report(test: &str, reason: &str) {
+    let line = format!("skipped: {test}: {reason}");
+    eprintln!("{line}");
+    let Some(path) = std::env::var_os("UNDERLAY_SKIPS") else { return };
+    let file = std::fs::OpenOptions::new().create(true).append(true).open(&path);
+    // One write of one line: tests in other processes append to the same file.
+    if let Err(error) = file.and_then(|mut file| file.write_all(format!("{line}\n").as_bytes())) {
+        eprintln!("{}: {error}", path.display());
+    }
+}
+
+/// Whether the machine has `need`.
+#[must_use]
+pub fn met(need: &str) -> bool {
+    match need {
+        "root" => nix::unistd::geteuid().is_root(),
+        program => find(program).is_some(),
+    }
+}
+
+/// Where `program` lies: on `PATH`, or in the folders for administrators, which an ordinary user's `PATH` may lack.
+#[must_use]
+pub fn find(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders =
+        std::env::split_paths(&path).chain(["/usr/sbin", "/sbin", "/usr/lib/frr"].map(PathBuf::from));
+    folders.map(|folder| folder.join(program)).find(|file| file.is_file())
+}

@@ -1,0 +1,34 @@
+//! Where the workspace's own programs lie after a build.
+
+use std::path::PathBuf;
+
+/// The folder of the build that this test or program came from: `…/target/debug`.
+///
+/// # Panics
+/// Where the running program's path cannot be read, which `/proc` always gives.
+#[must_use]
+pub fn build_folder() -> PathBuf {
+    let exe = std::env::current_exe().expect("/proc/self/exe can be read");
+    let folder = exe.parent().expect("a program lies in a folder");
+    let tests = folder.file_name().is_some_and(|name| name == "deps");
+    if tests { folder.parent().unwrap_or(folder).to_path_buf() } else { folder.to_path_buf() }
+}
+
+/// The program `name` (`underlay`, `underlay-cni`) from the same build as the running test.
+///
+/// # Panics
+/// Where it was not built; the message says how to.
+#[must_use]
+#[track_caller]
+pub fn program(name: &str) -> PathBuf {
+    let path = build_folder().join(name);
+    assert!(path.is_file(), "{} is not built: cargo build --bin {name}", path.display());
+    path
+}
+
+/// Where what a failed test leaves is kept: `target/failures/TEST/`.
+#[must_use]
+pub fn failure_folder(test: &str) -> PathBuf {
+    let build = build_folder();
+    build.parent().unwrap_or(&build).join("failures").join(test.replace("::", "/"))
+}
