@@ -53,7 +53,9 @@ pub struct Protected {
     pub own: Vec<Prefix>,
     /// Connected subnets.
     pub connected: Vec<Prefix>,
-    /// Own addresses, directly connected peers, the API server in use.
+    /// Own addresses: never a next hop either.
+    pub addresses: Vec<IpAddr>,
+    /// Directly connected peers, the API server in use.
     pub hosts: Vec<IpAddr>,
 }
 

@@ -16,6 +16,7 @@
 pub mod config;
 pub mod id;
 pub mod io;
+pub mod policy;
 pub mod prefix;
 pub mod reason;
 pub mod speaker;
