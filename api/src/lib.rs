@@ -1,1 +1,5 @@
-//! placeholder
+//! Everything of underlay that crosses a process boundary, one feature a
+//! boundary, so that a program builds no more than it speaks.
+
+#[cfg(feature = "grpc")]
+pub mod v1;
