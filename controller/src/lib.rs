@@ -1,1 +1,4 @@
-//! placeholder
+//! The node agent of underlay and its command line.
+
+pub mod cli;
+pub mod status;

@@ -1,0 +1,14 @@
+//! What the agent shows of itself. Two ways out of the agent loop and no third:
+//!
+//! ```text
+//!             ┌─ Publisher ─> one watch cell of Arc<Snapshot> ─┐
+//! agent loop ─┤                                                ├─> grpc ─> status.sock
+//!             └─ answer <──── channel of Query, reply a oneshot ┘
+//! ```
+//!
+//! The snapshot never holds routes; routes are asked for, a page a turn. A slow
+//! reader sees the newest snapshot, and nothing queues up behind it.
+
+pub mod clock;
+pub mod query;
+pub mod snapshot;
