@@ -1,4 +1,5 @@
 //! The node agent of underlay and its command line.
 
 pub mod cli;
+pub mod kernel;
 pub mod status;

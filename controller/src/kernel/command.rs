@@ -1,0 +1,103 @@
+//! The two sides of the kernel driver's door: commands go in, events come out. Both are plain data.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use bgp::io::{NextHop, RouteAck, RouteChange, SetChange, Tracking};
+use bgp::prefix::{PerFamily, Prefix};
+
+/// The kernel's main routing table.
+pub const MAIN_TABLE: u32 = 254;
+
+/// The route metric of learned routes: not 100, which is NetworkManager's.
+pub const METRIC: u32 = 190;
+
+/// The protocol number that marks routes as ours.
+pub const PROTOCOL: u8 = 171;
+
+/// The metric of `unreachable` routes: behind every other route to the same prefix.
+pub const UNREACHABLE_METRIC: u32 = 0x7fff_ffff;
+
+/// What the driver is asked to be; each `Configure` replaces the whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KernelConfig {
+    /// Whether routes are written at all. Without it routes that carry our protocol number are removed, and each
+    /// route change is acknowledged at once.
+    pub install: bool,
+    /// The routing table to write to.
+    pub table: u32,
+    /// The metric of learned routes.
+    pub metric: u32,
+    /// The protocol number that marks routes as ours.
+    pub protocol: u8,
+    /// Prefixes to install as `unreachable`: the node's own PodCIDRs.
+    pub unreachable: Vec<Prefix>,
+    /// The source address that this node's own packets prefer on learned routes: its InternalIP. Left out of the
+    /// routes while the node does not have the address.
+    pub preferred_source: PerFamily<Option<IpAddr>>,
+}
+
+impl Default for KernelConfig {
+    fn default() -> Self {
+        Self {
+            install: true,
+            table: MAIN_TABLE,
+            metric: METRIC,
+            protocol: PROTOCOL,
+            unreachable: Vec::new(),
+            preferred_source: PerFamily::default(),
+        }
+    }
+}
+
+/// What the agent loop wants. Commands take effect in the order in which they were sent.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// The driver's configuration. Nothing is written before the first one.
+    Configure(KernelConfig),
+    /// Next hops whose resolution is of interest, or not any more. A start is answered by
+    /// [`KernelEvent::NextHop`], whether it resolves or not.
+    Tracking(Vec<Tracking>),
+    /// Next-hop sets, before the routes that name them.
+    Sets(Vec<SetChange>),
+    /// Routes; each is answered by [`KernelEvent::Acks`], a prefix's newest change alone.
+    Routes(Vec<RouteChange>),
+    /// What the table was to become after a start is all there: routes of an earlier run that nobody asked for go.
+    Sweep,
+    /// Write what is outstanding, keep all routes, end.
+    Shutdown,
+}
+
+/// What the driver tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KernelEvent {
+    /// The resolution of a tracked next hop, at first and whenever the metric changes.
+    NextHop {
+        /// The next hop.
+        next_hop: NextHop,
+        /// The metric of the route that resolves it, zero for a connected one; `None` if nothing does.
+        metric: Option<u32>,
+    },
+    /// What became of a batch of route changes. A route whose repair failed later, or that could be written
+    /// later, is acknowledged again.
+    Acks(Vec<RouteAck>),
+    /// All addresses of this node, at first and on each change, ordered by interface and address.
+    Addresses(Arc<[LocalAddress]>),
+    /// Something that an operator should know of; one a state, not one a route.
+    Trouble(String),
+}
+
+/// An address of this node that may be used: no temporary, deprecated or tentative IPv6 address.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LocalAddress {
+    /// The interface's index.
+    pub ifindex: u32,
+    /// The interface's name.
+    pub name: String,
+    /// The address.
+    pub address: IpAddr,
+    /// The length of its subnet's prefix.
+    pub prefix_len: u8,
+    /// Whether the interface is up and has a carrier.
+    pub up: bool,
+}
