@@ -1,5 +1,7 @@
 //! Everything of underlay that crosses a process boundary, one feature a
 //! boundary, so that a program builds no more than it speaks.
 
+#[cfg(feature = "crd")]
+pub mod crd;
 #[cfg(feature = "grpc")]
 pub mod v1;

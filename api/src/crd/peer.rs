@@ -1,0 +1,147 @@
+//! `FabricPeer`: whom the selected nodes talk to.
+
+#![allow(unreachable_pub, reason = "KubeSchema expands to a public type inside of a function")]
+#![allow(clippy::duplicated_attributes, reason = "two printer columns of one type")]
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::fabric::is_usable_asn;
+use super::rule::{self, Check, Violation};
+use super::selector::LabelSelector;
+use super::timers::Timers;
+use super::value::PeerAsn;
+
+/// A BGP peer of the selected nodes: one address, or other nodes.
+#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[kube(
+    group = "underlay.dev",
+    version = "v1alpha1",
+    kind = "FabricPeer",
+    derive = "PartialEq",
+    category = "underlay",
+    printcolumn(name = "Address", type_ = "string", json_path = ".spec.address"),
+    printcolumn(name = "ASN", type_ = "string", json_path = ".spec.asn"),
+    printcolumn(name = "Disabled", type_ = "boolean", json_path = ".spec.disabled"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(validation = Rule::new(rule::ONE_TARGET.cel).message(rule::ONE_TARGET.text))]
+pub struct FabricPeerSpec {
+    /// The nodes that have this peer; empty selects every node.
+    #[serde(default)]
+    pub node_selector: LabelSelector,
+    /// The peer's address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<IpAddr>,
+    /// Other nodes as peers, by their InternalIP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peers: Option<NodePeers>,
+    /// The AS that the peer may have.
+    pub asn: PeerAsn,
+    /// Whether the session is kept down on purpose.
+    #[serde(default)]
+    pub disabled: bool,
+    /// A few words for people.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    /// Prefixes, and longer ones inside, that may be learned; the Fabric's if unset.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accept: Option<Vec<IpNet>>,
+    /// Whether a default route may be learned; the Fabric's if unset.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accept_default_route: Option<bool>,
+    /// How next hops are chosen.
+    #[serde(default)]
+    pub next_hop: NextHop,
+    /// The families to offer; both if unset.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new(rule::SOME_FAMILY.cel).message(rule::SOME_FAMILY.text))]
+    pub families: Option<Vec<Family>>,
+    /// Session timers; the Fabric's where unset.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timers: Option<Timers>,
+    /// The peer's TCP port; 179 if unset.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new(rule::PEER_PORT.cel).message(rule::PEER_PORT.text))]
+    pub port: Option<u16>,
+}
+
+/// Other nodes as peers.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NodePeers {
+    /// Which nodes; empty selects every other node.
+    pub node_selector: LabelSelector,
+}
+
+/// How the next hop of a path that is sent is chosen.
+#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NextHop {
+    /// Own address towards external peers, unchanged towards internal ones.
+    #[default]
+    Auto,
+    /// Always an own address.
+    #[serde(rename = "Self")]
+    Own,
+    /// As received.
+    Unchanged,
+}
+
+/// An address family.
+#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Family {
+    /// IPv4 unicast.
+    IPv4,
+    /// IPv6 unicast.
+    IPv6,
+}
+
+impl FabricPeerSpec {
+    /// The rules that this object breaks.
+    #[must_use]
+    pub fn violations(&self) -> Vec<Violation> {
+        let mut check = Check::default();
+        self.node_selector.check("spec.nodeSelector", &mut check);
+        check.that(self.address.is_some() != self.peers.is_some(), "spec", rule::ONE_TARGET);
+        if let Some(address) = self.address {
+            check.that(is_peer_address(address), "spec.address", rule::PEER_ADDRESS);
+        }
+        if let Some(peers) = &self.peers {
+            peers.node_selector.check("spec.peers.nodeSelector", &mut check);
+        }
+        if let PeerAsn::Number(asn) = self.asn {
+            check.that(is_usable_asn(asn), "spec.asn", rule::ASN_USABLE);
+        }
+        check.that(self.port != Some(0), "spec.port", rule::PEER_PORT);
+        if let Some(families) = &self.families {
+            let each_once = matches!(families[..], [_]) || matches!(families[..], [a, b] if a != b);
+            check.that(each_once, "spec.families", rule::SOME_FAMILY);
+        }
+        if let Some(timers) = &self.timers {
+            timers.check("spec.timers", &mut check);
+        }
+        check.finish()
+    }
+}
+
+fn is_peer_address(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => {
+            !address.is_unspecified()
+                && !address.is_multicast()
+                && !address.is_broadcast()
+                && !address.is_link_local()
+        }
+        IpAddr::V6(address) => {
+            !address.is_unspecified()
+                && !address.is_multicast()
+                && !address.is_unicast_link_local()
+                && address.to_ipv4_mapped().is_none()
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Rules that the types alone cannot hold. A rule has a name, and one text
+//! wherever it is checked.
+
+use std::fmt;
+
+/// A rule: its name, its text, and its CEL where an API server can check it too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// The name in kebab-case.
+    pub name: &'static str,
+    /// What must hold, as a sentence without a full stop.
+    pub text: &'static str,
+    /// The rule in CEL over the object's spec; empty where only the agent checks it.
+    pub cel: &'static str,
+}
+
+/// A rule that an object breaks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// The field, such as `spec.asn`.
+    pub field: String,
+    /// The rule.
+    pub rule: Rule,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "field `{}`: {} ({})", self.field, self.rule.text, self.rule.name)
+    }
+}
+
+/// Collects the rules that an object breaks.
+#[derive(Debug, Default)]
+pub(crate) struct Check {
+    violations: Vec<Violation>,
+}
+
+impl Check {
+    /// Notes a violation of `rule` at `field` unless `holds`.
+    pub(crate) fn that(&mut self, holds: bool, field: &str, rule: Rule) {
+        if !holds {
+            self.violations.push(Violation { field: field.to_owned(), rule });
+        }
+    }
+
+    /// All violations, in the order of the checks.
+    pub(crate) fn finish(self) -> Vec<Violation> {
+        self.violations
+    }
+}
+
+macro_rules! rules {
+    ($($(#[$doc:meta])* $id:ident = $name:literal, $text:literal, $cel:literal;)*) => {
+        $($(#[$doc])* pub const $id: Rule = Rule { name: $name, text: $text, cel: $cel };)*
+
+        /// Every rule.
+        pub const ALL: &[Rule] = &[$($id),*];
+    };
+}
+
+rules! {
+    /// One source of the AS number.
+    ASN_SOURCE = "one-asn-source", "exactly one of value, fromLabel and fromAnnotation is set",
+        "[has(self.value), has(self.fromLabel), has(self.fromAnnotation)].filter(x, x).size() == 1";
+    /// RFC 7607, RFC 7300 and RFC 6793 §9: 0, the last number and AS_TRANS are nobody's AS.
+    ASN_USABLE = "usable-asn", "an AS number is 1 to 4294967294, and not 23456 (AS_TRANS)", "";
+    /// One source of the router id.
+    ROUTER_ID_SOURCE = "one-router-id-source", "exactly one of from, value and fromAnnotation is set",
+        "[has(self.from), has(self.value), has(self.fromAnnotation)].filter(x, x).size() == 1";
+    /// RFC 6286 §2.1.
+    ROUTER_ID_USABLE = "usable-router-id", "a router id is an IPv4 address other than 0.0.0.0",
+        "self != '0.0.0.0'";
+    /// RFC 4271 §4.2.
+    HOLD_TIME = "hold-time", "the hold time is 0s, or whole seconds from 3s to 65535s", "";
+    /// RFC 4271 §4.4.
+    KEEPALIVE_TIME = "keepalive-time", "the keepalive time is at least 1s and at most a third of the hold time", "";
+    /// A retry in a tight loop would flood the peer.
+    CONNECT_RETRY_TIME = "connect-retry-time", "the connect retry time is 1s to 1h", "";
+    /// An ECMP set has a member.
+    MAX_PATHS = "max-paths", "maxPaths is 1 to 128", "self >= 1 && self <= 128";
+    /// The kernel, boot scripts and administrators own the low numbers.
+    FIB_PROTOCOL = "fib-protocol", "the routing protocol number is 5 to 255, and no other daemon's", "self >= 5 && self <= 255";
+    /// Table 255 is the kernel's own, 0 is none.
+    FIB_TABLE = "fib-table", "the table is main, or a number from 1 other than 255 (local)", "";
+    /// Metric 0 means 1024 in IPv6 and is the strongest in IPv4.
+    FIB_METRIC = "fib-metric", "the metric is at least 1", "self >= 1";
+    /// Standard or large.
+    COMMUNITY = "community", "a community is A:B (16 bits each), A:B:C (32 bits each) or a well-known name", "";
+    /// A prefix belongs to one origination.
+    ORIGIN_ONCE = "prefix-once", "a prefix is advertised once", "";
+    /// What a peer is.
+    ONE_TARGET = "one-target", "exactly one of address and peers is set",
+        "[has(self.address), has(self.peers)].filter(x, x).size() == 1";
+    /// A peer that can be reached by a unicast address without a zone.
+    PEER_ADDRESS = "peer-address", "the address is a unicast address of one host, neither link-local nor v4-mapped", "";
+    /// A TCP port.
+    PEER_PORT = "peer-port", "the port is 1 to 65535", "self >= 1";
+    /// A session carries something.
+    SOME_FAMILY = "some-family", "families names IPv4, IPv6 or both, each once",
+        "self.size() >= 1 && self.size() <= 2 && (self.size() < 2 || self[0] != self[1])";
+    /// An operator and the values that belong to it.
+    SELECTOR_VALUES = "selector-values", "In and NotIn have values, Exists and DoesNotExist have none", "";
+}

@@ -1,0 +1,151 @@
+//! Good and bad objects, a table a kind, and the shape of the definitions.
+
+use serde_json::{Value, json};
+
+use super::rule::{self, Rule};
+use super::*;
+
+fn fabric(spec: Value) -> Result<Vec<Rule>, String> {
+    let spec: FabricSpec = serde_json::from_value(spec).map_err(|error| error.to_string())?;
+    Ok(spec.violations().into_iter().map(|violation| violation.rule).collect())
+}
+
+fn peer(spec: Value) -> Result<Vec<Rule>, String> {
+    let spec: FabricPeerSpec = serde_json::from_value(spec).map_err(|error| error.to_string())?;
+    Ok(spec.violations().into_iter().map(|violation| violation.rule).collect())
+}
+
+#[test]
+fn fabrics_that_are_fine_and_fabrics_that_break_a_rule() {
+    let table = [
+        (json!({}), vec![]),
+        (
+            json!({"asn": {"value": 64512}, "timers": {"hold": "9s", "keepalive": "3s", "connectRetry": "5s"}}),
+            vec![],
+        ),
+        (
+            json!({"advertise": {"prefixes": [{"prefix": "192.0.2.1/32", "communities": ["65000:1", "1:2:3", "no-export"]}]}}),
+            vec![],
+        ),
+        (
+            json!({"fib": {"table": 100, "metric": 20, "protocol": 171, "maxPaths": 16, "install": false}}),
+            vec![],
+        ),
+        (json!({"asn": {}}), vec![rule::ASN_SOURCE]),
+        (json!({"asn": {"value": 1, "fromLabel": "asn"}}), vec![rule::ASN_SOURCE]),
+        (json!({"asn": {"value": 0}}), vec![rule::ASN_USABLE]),
+        (json!({"asn": {"value": 23456}}), vec![rule::ASN_USABLE]),
+        (json!({"routerID": {}}), vec![rule::ROUTER_ID_SOURCE]),
+        (json!({"routerID": {"value": "0.0.0.0"}}), vec![rule::ROUTER_ID_USABLE]),
+        (json!({"timers": {"hold": "2s"}}), vec![rule::HOLD_TIME]),
+        (json!({"timers": {"hold": "3500ms"}}), vec![rule::HOLD_TIME]),
+        (json!({"timers": {"hold": "9s", "keepalive": "4s"}}), vec![rule::KEEPALIVE_TIME]),
+        (json!({"timers": {"connectRetry": "0s"}}), vec![rule::CONNECT_RETRY_TIME]),
+        (json!({"fib": {"maxPaths": 0}}), vec![rule::MAX_PATHS]),
+        (json!({"fib": {"protocol": 4}}), vec![rule::FIB_PROTOCOL]),
+        (json!({"fib": {"protocol": 186}}), vec![rule::FIB_PROTOCOL]),
+        (json!({"fib": {"table": 255}}), vec![rule::FIB_TABLE]),
+        (json!({"fib": {"metric": 0}}), vec![rule::FIB_METRIC]),
+        (
+            json!({"advertise": {"prefixes": [{"prefix": "192.0.2.1/32", "communities": ["70000:1"]}]}}),
+            vec![rule::COMMUNITY],
+        ),
+        (
+            json!({"advertise": {"prefixes": [{"prefix": "10.0.0.1/8"}, {"prefix": "10.0.0.0/8"}]}}),
+            vec![rule::ORIGIN_ONCE],
+        ),
+        (
+            json!({"nodeSelector": {"matchExpressions": [{"key": "a", "operator": "In"}]}}),
+            vec![rule::SELECTOR_VALUES],
+        ),
+    ];
+    for (spec, expected) in table {
+        assert_eq!(fabric(spec.clone()), Ok(expected), "{spec}");
+    }
+}
+
+#[test]
+fn peers_that_are_fine_and_peers_that_break_a_rule() {
+    let table = [
+        (json!({"address": "10.0.1.1", "asn": 65001}), vec![]),
+        (
+            json!({"address": "fd00::1", "asn": "External", "families": ["IPv6"], "nextHop": "Self", "port": 1179}),
+            vec![],
+        ),
+        (json!({"peers": {"nodeSelector": {"matchLabels": {"rack": "1"}}}, "asn": "Internal"}), vec![]),
+        (json!({"asn": "Any"}), vec![rule::ONE_TARGET]),
+        (json!({"address": "10.0.1.1", "peers": {"nodeSelector": {}}, "asn": 1}), vec![rule::ONE_TARGET]),
+        (json!({"address": "fe80::1", "asn": 1}), vec![rule::PEER_ADDRESS]),
+        (json!({"address": "::ffff:10.0.0.1", "asn": 1}), vec![rule::PEER_ADDRESS]),
+        (json!({"address": "224.0.0.1", "asn": 1}), vec![rule::PEER_ADDRESS]),
+        (json!({"address": "10.0.1.1", "asn": 0}), vec![rule::ASN_USABLE]),
+        (json!({"address": "10.0.1.1", "asn": 1, "port": 0}), vec![rule::PEER_PORT]),
+        (json!({"address": "10.0.1.1", "asn": 1, "families": []}), vec![rule::SOME_FAMILY]),
+        (json!({"address": "10.0.1.1", "asn": 1, "families": ["IPv4", "IPv4"]}), vec![rule::SOME_FAMILY]),
+    ];
+    for (spec, expected) in table {
+        assert_eq!(peer(spec.clone()), Ok(expected), "{spec}");
+    }
+}
+
+#[test]
+fn every_rule_has_an_object_that_breaks_it() {
+    let source = include_str!("tests.rs");
+    let names: std::collections::BTreeSet<&str> = rule::ALL.iter().map(|rule| rule.name).collect();
+    assert_eq!(names.len(), rule::ALL.len(), "each rule has a name of its own");
+    let mentioned = source.matches("vec![rule::").count();
+    assert!(mentioned >= rule::ALL.len(), "{mentioned} of {}", rule::ALL.len());
+}
+
+#[test]
+fn unknown_fields_are_refused() {
+    for (result, word) in [
+        (fabric(json!({"asm": {"value": 1}})), "asm"),
+        (fabric(json!({"nodeSelector": {"matchLabel": {"a": "b"}}})), "matchLabel"),
+        (fabric(json!({"fib": {"instal": true}})), "instal"),
+        (peer(json!({"address": "10.0.0.1", "asn": 1, "nexthop": "Self"})), "nexthop"),
+    ] {
+        let error = result.unwrap_err();
+        assert!(error.contains(&format!("unknown field `{word}`")), "{error}");
+    }
+}
+
+#[test]
+fn pending_fields_are_not_fields_of_the_types() {
+    for (kind, base) in [("Fabric", json!({})), ("FabricPeer", json!({"address": "10.0.0.1", "asn": 1}))] {
+        for path in pending::fields(kind) {
+            let mut spec = base.clone();
+            let mut at = &mut spec;
+            for element in *path {
+                at = &mut at[*element];
+            }
+            *at = json!({});
+            let error = if kind == "Fabric" { fabric(spec) } else { peer(spec) }.unwrap_err();
+            let last = path[path.len() - 1];
+            assert!(error.contains(&format!("unknown field `{last}`")), "{kind} {path:?}: {error}");
+        }
+    }
+}
+
+#[test]
+fn definitions_are_structural_and_carry_the_rules() {
+    let definitions = serde_json::to_value(definitions()).unwrap();
+    let kinds: Vec<&str> = definitions
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|crd| crd["spec"]["names"]["kind"].as_str().unwrap())
+        .collect();
+    assert_eq!(kinds, ["Fabric", "FabricPeer"]);
+    for crd in definitions.as_array().unwrap() {
+        assert_eq!(crd["spec"]["scope"], "Cluster");
+        assert_eq!(crd["spec"]["names"]["categories"], json!(["underlay"]));
+        assert_eq!(crd["spec"]["group"], GROUP);
+        assert_eq!(crd["spec"]["versions"][0]["name"], VERSION);
+    }
+    let text = definitions.to_string();
+    for rule in rule::ALL.iter().filter(|rule| !rule.cel.is_empty()) {
+        assert!(text.contains(rule.text), "{} is not in the definitions", rule.name);
+    }
+    assert!(!text.contains("\"$ref\""), "a structural schema has no references");
+}

@@ -1,0 +1,44 @@
+//! Session timers, as both kinds have them.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::rule::{self, Check};
+use super::value::Span;
+
+/// Session timers (RFC 4271 §10); what is unset comes from the next wider object.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Timers {
+    /// The hold time to propose; 9s if unset.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hold: Option<Span>,
+    /// The time between KEEPALIVEs; a third of the hold time if unset.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keepalive: Option<Span>,
+    /// The time between attempts to connect, before jitter; 5s if unset.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connect_retry: Option<Span>,
+}
+
+impl Timers {
+    /// Checks each timer, and the two that belong together.
+    pub(crate) fn check(&self, field: &str, check: &mut Check) {
+        if let Some(Span(hold)) = self.hold {
+            let whole = hold.subsec_nanos() == 0;
+            let fits = hold.is_zero() || (3..=65_535).contains(&hold.as_secs());
+            check.that(whole && fits, &format!("{field}.hold"), rule::HOLD_TIME);
+        }
+        if let Some(Span(keepalive)) = self.keepalive {
+            let most = self.hold.map(|Span(hold)| hold).filter(|hold| !hold.is_zero()).map(|hold| hold / 3);
+            let fits = keepalive >= Duration::from_secs(1) && most.is_none_or(|most| keepalive <= most);
+            check.that(fits, &format!("{field}.keepalive"), rule::KEEPALIVE_TIME);
+        }
+        if let Some(Span(retry)) = self.connect_retry {
+            let fits = (Duration::from_secs(1)..=Duration::from_hours(1)).contains(&retry);
+            check.that(fits, &format!("{field}.connectRetry"), rule::CONNECT_RETRY_TIME);
+        }
+    }
+}
