@@ -7,6 +7,7 @@ mod generated {
 }
 
 pub use generated::*;
+pub use prost_types::Timestamp;
 
 /// The encoded `FileDescriptorSet` of the package and its imports, with
 /// comments: what server reflection shows.

@@ -10,5 +10,11 @@
 //! reader sees the newest snapshot, and nothing queues up behind it.
 
 pub mod clock;
+pub mod convert;
+pub mod error;
+pub mod grpc;
+mod nearest;
+mod page;
 pub mod query;
 pub mod snapshot;
+pub mod socket;

@@ -1,0 +1,95 @@
+//! The story of a prefix, and its one line.
+
+use api::v1;
+use bgp::reason::Reason;
+use bgp::view::{Explanation, KernelView, PathSource, PathView, RouteView, SentView};
+
+use super::next_hop;
+use super::route::{attributes, errno_text, route, selected};
+
+/// The story of one prefix as the node called `node` tells it.
+#[must_use]
+pub fn explanation(story: &Explanation, node: &str) -> v1::ExplainResponse {
+    let next_hops = story.next_hops.iter().map(|(address, metric)| v1::NextHopResolution {
+        next_hop: Some(next_hop(address)),
+        metric: *metric,
+    });
+    v1::ExplainResponse {
+        node: node.to_owned(),
+        summary: format!("{} on {node} {}", story.prefix, ending(story)),
+        explanation: Some(v1::explain_response::Explanation::Prefix(v1::PrefixExplanation {
+            prefix: story.prefix.to_string(),
+            route: story.route.as_ref().map(route),
+            next_hops: next_hops.collect(),
+            advertisements: story.sent.iter().map(advertisement).collect(),
+        })),
+    }
+}
+
+fn advertisement(sent: &SentView) -> v1::Advertisement {
+    let outcome = match &sent.sent {
+        Ok(sent) => v1::advertisement::Outcome::Sent(attributes(sent)),
+        Err(refusal) => v1::advertisement::Outcome::Refused(v1::Refusal {
+            reason: refusal.reason.word().to_owned(),
+            detail: refusal.detail.clone(),
+        }),
+    };
+    let peer = v1::PeerSource { name: sent.name.clone(), address: sent.address.to_string() };
+    v1::Advertisement { peer: Some(peer), outcome: Some(outcome) }
+}
+
+/// What is said of the prefix after its name and the node's.
+fn ending(story: &Explanation) -> String {
+    let Some(route) = &story.route else {
+        return "is NOT installed: no peer sent it and the node does not originate it".to_owned();
+    };
+    match route.kernel {
+        KernelView::Installed => format!("is installed: {}", via(route)),
+        KernelView::Pending => "is NOT installed yet: a change is under way in the kernel".to_owned(),
+        KernelView::Failed(errno) => {
+            format!("is NOT installed: the kernel rejected it: {} (errno {errno})", errno_text(errno))
+        }
+        KernelView::NotRequested => unrequested(route),
+    }
+}
+
+fn via(route: &RouteView) -> String {
+    if route.next_hops.is_empty() {
+        return "it has no next hop".to_owned();
+    }
+    let hops: Vec<String> = route.next_hops.iter().map(|hop| hop.address.to_string()).collect();
+    format!("via {}", hops.join(", "))
+}
+
+/// Why nothing was asked of the kernel.
+fn unrequested(route: &RouteView) -> String {
+    if let Some(best) = route.paths.iter().find(|path| selected(path)) {
+        return match best.source {
+            PathSource::Local => "is originated by the node itself".to_owned(),
+            PathSource::Peer { .. } => {
+                "is selected but NOT installed: nothing was asked of the kernel".to_owned()
+            }
+        };
+    }
+    let Some(first) = route.paths.first() else {
+        return "is NOT installed: its last path was withdrawn".to_owned();
+    };
+    format!("is NOT installed: {}", obstacle(first, route.paths.len()))
+}
+
+/// What stands in the way of the path that came nearest to being used.
+fn obstacle(first: &PathView, paths: usize) -> String {
+    match first.verdict {
+        Reason::NextHopUnreachable => {
+            format!("next hop {} is unreachable", first.attributes.next_hop.address())
+        }
+        Reason::Pending => Reason::Pending.says().to_owned(),
+        reason if first.accepted => format!("{reason}: {}", detail(first)),
+        reason if paths == 1 => format!("its only path is rejected as {reason}"),
+        reason => format!("all {paths} paths are rejected, the first as {reason}"),
+    }
+}
+
+fn detail(path: &PathView) -> &str {
+    if path.detail.is_empty() { path.verdict.says() } else { &path.detail }
+}

@@ -1,0 +1,64 @@
+//! The node as a whole.
+
+use api::v1;
+use bgp::prefix::Family;
+
+use super::{count32, family, timestamp};
+use crate::status::clock::Moment;
+use crate::status::snapshot::{Condition, Snapshot};
+
+/// The node's status.
+#[must_use]
+pub fn node(snapshot: &Snapshot, moment: &Moment) -> v1::NodeStatus {
+    let (configured, established) = snapshot.peer_counts();
+    let source = &snapshot.source;
+    v1::NodeStatus {
+        node: snapshot.node.clone(),
+        revision: snapshot.revision,
+        version: snapshot.version.clone(),
+        asn: snapshot.identity.map(|identity| identity.asn.0),
+        router_id: snapshot.identity.map(|identity| identity.router_id.to_string()),
+        started_time: Some(timestamp(Default::default(), moment)),
+        uptime_seconds: moment.seconds_since(Default::default()),
+        conditions: snapshot.conditions.iter().map(|c| condition(c, moment)).collect(),
+        peers: Some(v1::PeerSummary { configured: count32(configured), established: count32(established) }),
+        routes: Family::ALL.map(|family| routes(snapshot, family)).into(),
+        source: Some(v1::ConfigurationSource {
+            description: source.description.clone(),
+            loaded_time: source.loaded_at.map(|at| timestamp(at, moment)),
+            loaded_seconds: source.loaded_at.map(|at| moment.seconds_since(at)),
+            errors: source.errors.clone(),
+        }),
+    }
+}
+
+fn condition(condition: &Condition, moment: &Moment) -> v1::Condition {
+    let status = match condition.holds {
+        Some(true) => v1::ConditionStatus::True,
+        Some(false) => v1::ConditionStatus::False,
+        None => v1::ConditionStatus::Unknown,
+    };
+    v1::Condition {
+        r#type: condition.kind.name().to_owned(),
+        status: status.into(),
+        reason: condition.reason.to_owned(),
+        message: condition.message.clone(),
+        since_time: Some(timestamp(condition.since, moment)),
+        since_seconds: moment.seconds_since(condition.since),
+    }
+}
+
+fn routes(snapshot: &Snapshot, of: Family) -> v1::FamilyRoutes {
+    let sum =
+        |count: fn(&bgp::view::Counts) -> u64| snapshot.peers.iter().map(|p| count(&p.counts[of])).sum();
+    let kernel = snapshot.kernel[of];
+    v1::FamilyRoutes {
+        family: family(of),
+        received: sum(|counts| counts.received),
+        accepted: sum(|counts| counts.accepted),
+        sent: sum(|counts| counts.sent),
+        installed: kernel.installed,
+        pending: kernel.pending,
+        failed: kernel.failed,
+    }
+}

@@ -1,0 +1,61 @@
+//! Peers.
+
+use api::v1;
+use bgp::io::State;
+use bgp::prefix::Family;
+use bgp::view::PeerView;
+
+use super::{family, timestamp};
+use crate::status::clock::Moment;
+
+/// One peer.
+#[must_use]
+pub fn peer(peer: &PeerView, moment: &Moment) -> v1::Peer {
+    let families = Family::ALL.into_iter().filter(|family| peer.families[*family]);
+    v1::Peer {
+        name: peer.name.clone(),
+        address: peer.address.to_string(),
+        asn: peer.asn.map(|asn| asn.0),
+        router_id: peer.router_id.map(|id| id.to_string()),
+        local_address: peer.local.map(|local| local.to_string()),
+        state: state(peer.state).into(),
+        since_time: Some(timestamp(peer.since, moment)),
+        since_seconds: moment.seconds_since(peer.since),
+        down: peer
+            .down
+            .as_ref()
+            .map(|down| v1::DownCause { reason: down.reason.word().to_owned(), detail: down.text.clone() }),
+        retry_time: peer.retry_at.map(|at| timestamp(at, moment)),
+        retry_seconds: peer.retry_at.map(|at| moment.seconds_until(at)),
+        hold_seconds: peer.hold.map(|hold| u32::try_from(hold.as_secs()).unwrap_or(u32::MAX)),
+        families: families.map(|family| counts(peer, family)).collect(),
+        established_count: peer.established_count,
+        updates_received: peer.updates.0,
+        updates_sent: peer.updates.1,
+    }
+}
+
+const fn state(state: State) -> v1::SessionState {
+    match state {
+        State::Idle => v1::SessionState::Idle,
+        State::Connect => v1::SessionState::Connect,
+        State::Active => v1::SessionState::Active,
+        State::OpenSent => v1::SessionState::OpenSent,
+        State::OpenConfirm => v1::SessionState::OpenConfirm,
+        State::Established => v1::SessionState::Established,
+    }
+}
+
+fn counts(peer: &PeerView, of: Family) -> v1::PeerFamily {
+    let counts = &peer.counts[of];
+    let rejected = counts.rejected.iter();
+    v1::PeerFamily {
+        family: family(of),
+        received: counts.received,
+        accepted: counts.accepted,
+        rejected: rejected
+            .map(|(reason, count)| v1::RejectedCount { reason: reason.word().to_owned(), count: *count })
+            .collect(),
+        sent: counts.sent,
+    }
+}
