@@ -1,7 +1,8 @@
-//! AS_PATH (RFC 4271 §4.3 b, RFC 6793).
+//! AS_PATH and AS4_PATH (RFC 4271 §4.3 b and §5.1.2, RFC 6793).
 
 use core::fmt;
 
+use super::cursor::Cursor;
 use crate::id::Asn;
 
 /// The kind of a path segment.
@@ -22,6 +23,16 @@ pub struct Segment {
     pub asns: Vec<Asn>,
 }
 
+impl Segment {
+    /// The number of ASes as the decision counts them (RFC 4271 §9.1.2.2 a).
+    const fn hops(&self) -> usize {
+        match self.kind {
+            SegmentKind::Set => 1,
+            SegmentKind::Sequence => self.asns.len(),
+        }
+    }
+}
+
 /// The ASes that a path went through, the nearest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AsPath {
@@ -29,15 +40,39 @@ pub struct AsPath {
     pub segments: Vec<Segment>,
 }
 
+/// Why octets are not an AS_PATH (RFC 7606 §7.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AsPathError {
+    /// Neither a set nor a sequence.
+    #[error("segment type {0} is not defined")]
+    Kind(u8),
+    /// A segment of a confederation, which ends at its border (RFC 5065 §5).
+    #[error("confederation segment from a peer outside of a confederation")]
+    Confederation,
+    /// A segment without ASes.
+    #[error("empty segment")]
+    Empty,
+    /// A segment is longer than what is left.
+    #[error("segment beyond the end of the attribute")]
+    Overrun,
+    /// One octet is left after the last segment.
+    #[error("an octet after the last segment")]
+    Underrun,
+    /// AS 0 (RFC 7607 §2).
+    #[error("AS 0 in the path")]
+    Zero,
+}
+
+const SET: u8 = 1;
+const SEQUENCE: u8 = 2;
+const CONFED_SEQUENCE: u8 = 3;
+const CONFED_SET: u8 = 4;
+
 impl AsPath {
     /// The number of ASes as the decision counts them: a set is one (RFC 4271 §9.1.2.2 a).
     #[must_use]
     pub fn hops(&self) -> usize {
-        let count = |segment: &Segment| match segment.kind {
-            SegmentKind::Set => 1,
-            SegmentKind::Sequence => segment.asns.len(),
-        };
-        self.segments.iter().map(count).sum()
+        self.segments.iter().map(Segment::hops).sum()
     }
 
     /// Whether the AS is anywhere in the path.
@@ -66,6 +101,127 @@ impl AsPath {
         }
         Self { segments }
     }
+
+    /// Whether an AS does not fit in two octets.
+    #[must_use]
+    pub fn needs_four_octets(&self) -> bool {
+        self.segments.iter().flat_map(|segment| &segment.asns).any(|asn| !asn.is_two_octet())
+    }
+
+    /// Reads the value of an AS_PATH with ASes of four or of two octets.
+    ///
+    /// # Errors
+    /// What is wrong (RFC 7606 §7.2, RFC 7607 §2, RFC 5065 §5).
+    pub fn decode(value: &[u8], four_octet: bool) -> Result<Self, AsPathError> {
+        Self::read(value, four_octet, Confederation::Refused)
+    }
+
+    /// Reads the value of an AS4_PATH; segments of a confederation are left out
+    /// (RFC 6793 §6).
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub fn decode_as4(value: &[u8]) -> Result<Self, AsPathError> {
+        Self::read(value, true, Confederation::Skipped)
+    }
+
+    fn read(value: &[u8], four_octet: bool, confederation: Confederation) -> Result<Self, AsPathError> {
+        let mut cursor = Cursor::new(value);
+        let mut segments = Vec::new();
+        while let Some(code) = cursor.u8() {
+            let count = cursor.u8().ok_or(AsPathError::Underrun)?;
+            let width = if four_octet { 4 } else { 2 };
+            let kind = match (code, confederation) {
+                (SET, _) => Some(SegmentKind::Set),
+                (SEQUENCE, _) => Some(SegmentKind::Sequence),
+                (CONFED_SEQUENCE | CONFED_SET, Confederation::Skipped) => None,
+                (CONFED_SEQUENCE | CONFED_SET, Confederation::Refused) => {
+                    return Err(AsPathError::Confederation);
+                }
+                _ => return Err(AsPathError::Kind(code)),
+            };
+            if count == 0 {
+                return Err(AsPathError::Empty);
+            }
+            let octets = cursor.take(usize::from(count) * width).ok_or(AsPathError::Overrun)?;
+            let asns: Vec<Asn> = octets.chunks_exact(width).map(number).collect();
+            // RFC 7607 §2.
+            if asns.contains(&Asn(0)) {
+                return Err(AsPathError::Zero);
+            }
+            segments.extend(kind.map(|kind| Segment { kind, asns }));
+        }
+        Ok(Self { segments })
+    }
+
+    /// Appends the value of an AS_PATH; towards a speaker of two octets an AS
+    /// that does not fit is AS_TRANS (RFC 6793 §4.2.2).
+    pub fn encode(&self, four_octet: bool, out: &mut Vec<u8>) {
+        for segment in &self.segments {
+            let kind = match segment.kind {
+                SegmentKind::Set => SET,
+                SegmentKind::Sequence => SEQUENCE,
+            };
+            for asns in segment.asns.chunks(usize::from(u8::MAX)) {
+                out.extend_from_slice(&[kind, u8::try_from(asns.len()).unwrap_or(u8::MAX)]);
+                for asn in asns {
+                    if four_octet {
+                        out.extend_from_slice(&asn.0.to_be_bytes());
+                    } else {
+                        let asn = u16::try_from(asn.0).unwrap_or(Asn::TRANS.0 as u16);
+                        out.extend_from_slice(&asn.to_be_bytes());
+                    }
+                }
+            }
+        }
+    }
+
+    /// This AS_PATH of a speaker of two octets made whole by the AS4_PATH beside
+    /// it (RFC 6793 §4.2.3): the leading ASes that AS4_PATH lacks go before it;
+    /// an AS4_PATH longer than the AS_PATH is ignored.
+    #[must_use]
+    pub fn merged(self, as4_path: Self) -> Self {
+        let Some(mut missing) = self.hops().checked_sub(as4_path.hops()) else { return self };
+        let mut segments = Vec::new();
+        for mut segment in self.segments {
+            if missing == 0 {
+                break;
+            }
+            if segment.kind == SegmentKind::Sequence {
+                segment.asns.truncate(missing);
+            }
+            missing -= segment.hops();
+            segments.push(segment);
+        }
+        let mut rest = as4_path.segments.into_iter();
+        // A sequence that was cut in two is one sequence again.
+        if let Some(next) = rest.next() {
+            match segments.last_mut() {
+                Some(last)
+                    if last.kind == SegmentKind::Sequence
+                        && next.kind == SegmentKind::Sequence
+                        && last.asns.len() + next.asns.len() <= usize::from(u8::MAX) =>
+                {
+                    last.asns.extend(next.asns);
+                }
+                _ => segments.push(next),
+            }
+        }
+        segments.extend(rest);
+        Self { segments }
+    }
+}
+
+/// What becomes of segments of a confederation.
+#[derive(Clone, Copy)]
+enum Confederation {
+    Refused,
+    Skipped,
+}
+
+/// The AS of two or four octets.
+fn number(octets: &[u8]) -> Asn {
+    Asn(octets.iter().fold(0, |number, octet| number << 8 | u32::from(*octet)))
 }
 
 impl fmt::Display for AsPath {

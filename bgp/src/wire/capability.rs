@@ -1,0 +1,93 @@
+//! Capabilities of an OPEN (RFC 5492 §4). One that this speaker does not know
+//! is kept as it is.
+
+use super::cursor::Cursor;
+use super::notification::Notification;
+use crate::id::Asn;
+use crate::prefix::Family;
+
+/// The parameter type of capabilities in an OPEN (RFC 5492 §4).
+pub(super) const PARAMETER: u8 = 2;
+
+const MULTIPROTOCOL: u8 = 1;
+const ROUTE_REFRESH: u8 = 2;
+const FOUR_OCTET_AS: u8 = 65;
+
+/// One capability.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Capability {
+    /// Routes of an address family (RFC 4760 §8), carried here or not.
+    Multiprotocol {
+        /// The Address Family Identifier.
+        afi: u16,
+        /// The Subsequent Address Family Identifier.
+        safi: u8,
+    },
+    /// ROUTE-REFRESH is understood (RFC 2918 §2).
+    RouteRefresh,
+    /// ASes of four octets, with the speaker's own (RFC 6793 §3).
+    FourOctetAs(Asn),
+    /// Any other.
+    Unknown {
+        /// The capability code.
+        code: u8,
+        /// The capability value, at most 255 octets.
+        value: Box<[u8]>,
+    },
+}
+
+impl Capability {
+    /// The capability to carry a family.
+    #[must_use]
+    pub const fn multiprotocol(family: Family) -> Self {
+        Self::Multiprotocol { afi: family.afi(), safi: 1 }
+    }
+
+    /// Appends code, length and value.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Multiprotocol { afi, safi } => {
+                let [high, low] = afi.to_be_bytes();
+                out.extend_from_slice(&[MULTIPROTOCOL, 4, high, low, 0, *safi]);
+            }
+            Self::RouteRefresh => out.extend_from_slice(&[ROUTE_REFRESH, 0]),
+            Self::FourOctetAs(asn) => {
+                out.extend_from_slice(&[FOUR_OCTET_AS, 4]);
+                out.extend_from_slice(&asn.0.to_be_bytes());
+            }
+            Self::Unknown { code, value } => {
+                let len = u8::try_from(value.len()).unwrap_or(u8::MAX);
+                out.extend_from_slice(&[*code, len]);
+                out.extend_from_slice(value.get(..usize::from(len)).unwrap_or_default());
+            }
+        }
+    }
+
+    /// Reads the capabilities of one parameter.
+    pub(super) fn decode_all(parameter: &[u8], into: &mut Vec<Self>) -> Result<(), Notification> {
+        let mut cursor = Cursor::new(parameter);
+        while !cursor.is_empty() {
+            let capability = Self::decode(&mut cursor).ok_or_else(Notification::malformed_open)?;
+            // The same capability may come twice (RFC 5492 §4); once is enough.
+            if !into.contains(&capability) {
+                into.push(capability);
+            }
+        }
+        Ok(())
+    }
+
+    fn decode(cursor: &mut Cursor<'_>) -> Option<Self> {
+        let code = cursor.u8()?;
+        let len = usize::from(cursor.u8()?);
+        let value = cursor.take(len)?;
+        match (code, value) {
+            (MULTIPROTOCOL, &[high, low, _reserved, safi]) => {
+                Some(Self::Multiprotocol { afi: u16::from_be_bytes([high, low]), safi })
+            }
+            (ROUTE_REFRESH, []) => Some(Self::RouteRefresh),
+            (FOUR_OCTET_AS, &[a, b, c, d]) => Some(Self::FourOctetAs(Asn(u32::from_be_bytes([a, b, c, d])))),
+            (MULTIPROTOCOL | ROUTE_REFRESH | FOUR_OCTET_AS, _) => None,
+            _ => Some(Self::Unknown { code, value: value.into() }),
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Prefixes into as few UPDATEs as hold them. Appends whole messages to a
+//! buffer; nothing is allocated for a prefix.
+
+use super::attribute::NextHops;
+use super::code;
+use super::frame::{self, HEADER_LEN, Kind, MAX_LEN};
+use super::nlri;
+use crate::prefix::{Family, Prefix};
+
+/// The longest prefix as a field holds it.
+const fn longest(family: Family) -> usize {
+    1 + family.max_len() as usize / 8
+}
+
+/// Why prefixes cannot be announced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PackError {
+    /// The attributes leave no room for a prefix.
+    #[error("the path attributes take {0} octets and leave no room for a prefix in a message")]
+    TooLong(usize),
+    /// The next hop is not of the prefixes' family (RFC 8950 is not negotiated).
+    #[error("the next hop is not of the family of the prefixes")]
+    NextHopFamily,
+}
+
+/// Appends UPDATEs that announce the prefixes, all of `family`, and returns how
+/// many messages they are. `attributes` is what
+/// [`encode::attributes`](super::encode::attributes) wrote for the same family.
+///
+/// # Errors
+/// No message is appended; the caller has to withdraw the prefixes
+/// (RFC 4271 §9.2: a route that does not fit is not sent).
+pub fn announce(
+    attributes: &[u8],
+    next_hop: NextHops,
+    family: Family,
+    prefixes: impl IntoIterator<Item = Prefix>,
+    out: &mut Vec<u8>,
+) -> Result<usize, PackError> {
+    let mut next_hop_octets = [0; 32];
+    let next_hop_len = match (family, next_hop) {
+        (Family::Ipv4, NextHops::V4(_)) => 0,
+        (Family::Ipv6, NextHops::V6 { global, link_local }) => {
+            let (first, second) = next_hop_octets.split_at_mut(16);
+            first.copy_from_slice(&global.octets());
+            link_local.map_or(16, |address| {
+                second.copy_from_slice(&address.octets());
+                32
+            })
+        }
+        _ => return Err(PackError::NextHopFamily),
+    };
+    let next_hop = next_hop_octets.get(..next_hop_len).unwrap_or_default();
+    let around = match family {
+        Family::Ipv4 => HEADER_LEN + 4 + attributes.len(),
+        // The MP_REACH_NLRI header, family, next hop and reserved octet.
+        Family::Ipv6 => HEADER_LEN + 4 + 4 + 5 + next_hop.len() + attributes.len(),
+    };
+    let room = MAX_LEN.checked_sub(around).filter(|room| *room >= longest(family));
+    let room = room.ok_or(PackError::TooLong(attributes.len()))?;
+    let mut prefixes = prefixes.into_iter().peekable();
+    let mut messages = 0;
+    while prefixes.peek().is_some() {
+        let start = frame::begin(out, Kind::Update);
+        match family {
+            Family::Ipv4 => {
+                out.extend_from_slice(&[0, 0]);
+                out.extend_from_slice(&u16::try_from(attributes.len()).unwrap_or(u16::MAX).to_be_bytes());
+                out.extend_from_slice(attributes);
+                fill(&mut prefixes, family, room, out);
+            }
+            Family::Ipv6 => {
+                // RFC 7606 §5.1: MP_REACH_NLRI is the very first attribute.
+                out.extend_from_slice(&[0; 4]);
+                let attribute = multiprotocol(code::MP_REACH_NLRI, family, out);
+                out.push(u8::try_from(next_hop.len()).unwrap_or(0));
+                out.extend_from_slice(next_hop);
+                out.push(0);
+                fill(&mut prefixes, family, room, out);
+                finish_attribute(out, attribute);
+                out.extend_from_slice(attributes);
+                finish_attributes(out, start);
+            }
+        }
+        frame::finish(out, start);
+        messages += 1;
+    }
+    Ok(messages)
+}
+
+/// Appends UPDATEs that withdraw the prefixes, all of `family`, and returns how
+/// many messages they are.
+pub fn withdraw(family: Family, prefixes: impl IntoIterator<Item = Prefix>, out: &mut Vec<u8>) -> usize {
+    let mut prefixes = prefixes.into_iter().peekable();
+    let mut messages = 0;
+    while prefixes.peek().is_some() {
+        let start = frame::begin(out, Kind::Update);
+        match family {
+            Family::Ipv4 => {
+                out.extend_from_slice(&[0; 2]);
+                let field = out.len();
+                fill(&mut prefixes, family, MAX_LEN - HEADER_LEN - 4, out);
+                let len = u16::try_from(out.len() - field).unwrap_or(u16::MAX);
+                frame::put_u16(out, field - 2, len);
+                out.extend_from_slice(&[0; 2]);
+            }
+            Family::Ipv6 => {
+                out.extend_from_slice(&[0; 4]);
+                let attribute = multiprotocol(code::MP_UNREACH_NLRI, family, out);
+                fill(&mut prefixes, family, MAX_LEN - HEADER_LEN - 4 - 7, out);
+                finish_attribute(out, attribute);
+                finish_attributes(out, start);
+            }
+        }
+        frame::finish(out, start);
+        messages += 1;
+    }
+    messages
+}
+
+/// Appends the family's End-of-RIB (RFC 4724 §2).
+pub fn end_of_rib(family: Family, out: &mut Vec<u8>) {
+    let start = frame::begin(out, Kind::Update);
+    out.extend_from_slice(&[0; 4]);
+    if family != Family::Ipv4 {
+        let [high, low] = family.afi().to_be_bytes();
+        out.extend_from_slice(&[code::OPTIONAL, code::MP_UNREACH_NLRI, 3, high, low, 1]);
+        finish_attributes(out, start);
+    }
+    frame::finish(out, start);
+}
+
+/// Moves prefixes into the field while the next one fits.
+fn fill(
+    prefixes: &mut core::iter::Peekable<impl Iterator<Item = Prefix>>,
+    family: Family,
+    room: usize,
+    out: &mut Vec<u8>,
+) {
+    let end = out.len() + room;
+    while let Some(prefix) = prefixes.next_if(|prefix| out.len() + nlri::encoded_len(*prefix) <= end) {
+        debug_assert_eq!(prefix.family(), family, "the caller sorts prefixes by family");
+        nlri::encode(prefix, out);
+    }
+}
+
+/// Begins an MP attribute with a length of two octets and its family.
+fn multiprotocol(code: u8, family: Family, out: &mut Vec<u8>) -> usize {
+    let start = out.len();
+    let [high, low] = family.afi().to_be_bytes();
+    out.extend_from_slice(&[code::OPTIONAL | code::EXTENDED_LENGTH, code, 0, 0, high, low, 1]);
+    start
+}
+
+/// Fills in the length of the MP attribute that begins at `start`.
+fn finish_attribute(out: &mut [u8], start: usize) {
+    let len = u16::try_from(out.len() - start - 4).unwrap_or(u16::MAX);
+    frame::put_u16(out, start + 2, len);
+}
+
+/// Fills in the Total Path Attribute Length of a message without other fields.
+fn finish_attributes(out: &mut [u8], start: usize) {
+    let len = u16::try_from(out.len() - start - HEADER_LEN - 4).unwrap_or(u16::MAX);
+    frame::put_u16(out, start + HEADER_LEN + 2, len);
+}
