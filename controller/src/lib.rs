@@ -1,5 +1,5 @@
 //! The node agent of underlay and its command line.
 
 pub mod cli;
-pub mod kernel;
+pub mod cluster;
 pub mod status;

@@ -1,0 +1,21 @@
+//! Where configuration comes from: facts about nodes, and the objects that
+//! people write. Nothing in here decides what they mean; that is
+//! [`crate::desired`].
+//!
+//! ```text
+//!  object                 the set of objects, and what is wrong with one
+//!  tree decode            YAML with lines -> typed values, errors with line and field
+//!  manifest               one file -> objects
+//!  directory              all files -> the set
+//!  watch                  a task: the directory again whenever it changed
+//! ```
+
+pub mod directory;
+pub mod manifest;
+pub mod object;
+pub mod watch;
+
+mod decode;
+mod tree;
+
+pub use object::{Objects, Place, Problem, SourceEvent};

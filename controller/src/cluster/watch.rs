@@ -1,0 +1,173 @@
+//! A task that reads a directory of manifests again whenever it changed, and
+//! tells the agent what it holds.
+//!
+//! A file that is being written is waited for: data without the closing of the
+//! file is half a manifest. The wait ends with the close, with the file's end,
+//! or after [`PATIENCE`]. A directory that vanished is looked for once a
+//! [`RETRY`], because nothing announces a path's return.
+//!
+//! Cancel-safe: dropping the task ends the watch and nothing else.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind};
+use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use std::sync::Arc;
+
+use super::directory;
+use super::object::{Problem, SourceEvent};
+
+/// How long a file may stay open for writing before it is read as it stands.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How often a directory that cannot be watched is looked for.
+const RETRY: Duration = Duration::from_secs(1);
+
+type Notices = mpsc::UnboundedReceiver<notify::Result<notify::Event>>;
+
+/// Watches until the receiver of `events` is gone.
+pub async fn run(path: PathBuf, events: mpsc::Sender<SourceEvent>) {
+    let mut told: Option<SourceEvent> = None;
+    loop {
+        // The watch comes first and the reading second, so that no change falls between them.
+        let watched = watch(&path);
+        if tell(&path, &mut told, &events).await.is_err() {
+            return;
+        }
+        let Ok(mut watched) = watched else {
+            tokio::select! {
+                () = events.closed() => return,
+                () = tokio::time::sleep(RETRY) => continue,
+            }
+        };
+        loop {
+            tokio::select! {
+                () = events.closed() => return,
+                settled = watched.settled() => if settled.is_err() { break },
+            }
+            if identity(&path) != watched.identity {
+                break;
+            }
+            if tell(&path, &mut told, &events).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// Reads the directory, and sends what it holds if that differs from what was
+/// told last.
+async fn tell(
+    path: &Path,
+    told: &mut Option<SourceEvent>,
+    events: &mpsc::Sender<SourceEvent>,
+) -> Result<(), mpsc::error::SendError<SourceEvent>> {
+    let directory = path.to_owned();
+    let read = tokio::task::spawn_blocking(move || directory::read(&directory)).await;
+    let event = match read {
+        Ok(Ok(objects)) => SourceEvent::Objects(Arc::new(objects)),
+        Ok(Err(problems)) => SourceEvent::Broken(problems),
+        Err(error) => {
+            SourceEvent::Broken(vec![Problem::anywhere(format!("directory {}: {error}", path.display()))])
+        }
+    };
+    if told.as_ref() == Some(&event) {
+        return Ok(());
+    }
+    *told = Some(event.clone());
+    events.send(event).await
+}
+
+/// A watch on one directory, named by what it is and not by its path.
+struct Watch {
+    identity: Option<(u64, u64)>,
+    notices: Notices,
+    writing: BTreeSet<PathBuf>,
+    /// Ends the watch when it is dropped.
+    _watcher: RecommendedWatcher,
+}
+
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()))
+}
+
+fn watch(path: &Path) -> notify::Result<Watch> {
+    let (sender, notices) = mpsc::unbounded_channel();
+    let identity = identity(path);
+    let mut watcher = notify::recommended_watcher(move |notice| {
+        // The receiver goes with the watch alone.
+        let _ = sender.send(notice);
+    })?;
+    watcher.watch(path, RecursiveMode::NonRecursive)?;
+    Ok(Watch { identity, notices, writing: BTreeSet::new(), _watcher: watcher })
+}
+
+/// The watch broke: it has to be made again.
+struct Broke;
+
+impl Watch {
+    /// Waits for a change, and until no file is open for writing.
+    async fn settled(&mut self) -> Result<(), Broke> {
+        let mut changed = false;
+        let mut patience: Option<Instant> = None;
+        loop {
+            let due = patience.unwrap_or_else(|| Instant::now() + PATIENCE);
+            let notice = tokio::select! {
+                notice = self.notices.recv() => notice.ok_or(Broke)?.map_err(|_| Broke)?,
+                () = tokio::time::sleep_until(due), if patience.is_some() => {
+                    self.writing.clear();
+                    return Ok(());
+                }
+            };
+            changed |= self.note(&notice);
+            while let Ok(notice) = self.notices.try_recv() {
+                changed |= self.note(&notice.map_err(|_| Broke)?);
+            }
+            if changed && self.writing.is_empty() {
+                return Ok(());
+            }
+            if patience.is_none() && !self.writing.is_empty() {
+                patience = Some(due);
+            }
+        }
+    }
+
+    /// Whether the notice means that a file is whole, new or gone.
+    fn note(&mut self, notice: &notify::Event) -> bool {
+        if notice.need_rescan() {
+            self.writing.clear();
+            return true;
+        }
+        match notice.kind {
+            EventKind::Access(AccessKind::Close(AccessMode::Write)) => {
+                notice.paths.iter().for_each(|path| drop(self.writing.remove(path)));
+                true
+            }
+            EventKind::Access(_) => false,
+            EventKind::Modify(ModifyKind::Data(_)) => {
+                self.writing.extend(notice.paths.iter().cloned());
+                false
+            }
+            // Names and permissions change at once, not in pieces.
+            EventKind::Remove(_) | EventKind::Modify(_) => {
+                notice.paths.iter().for_each(|path| drop(self.writing.remove(path)));
+                true
+            }
+            // A new file is closed later, unless it is a link to a whole one.
+            EventKind::Create(_) | EventKind::Any | EventKind::Other => {
+                let empty = |path: &PathBuf| fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() == 0);
+                let open: Vec<PathBuf> = notice.paths.iter().filter(|path| empty(path)).cloned().collect();
+                let whole = open.is_empty();
+                self.writing.extend(open);
+                whole
+            }
+        }
+    }
+}
