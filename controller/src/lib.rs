@@ -2,4 +2,6 @@
 
 pub mod cli;
 pub mod cluster;
+pub mod desired;
+pub mod kernel;
 pub mod status;

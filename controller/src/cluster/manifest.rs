@@ -162,7 +162,8 @@ impl Reader<'_> {
     ) -> Result<(), Vec<Problem>> {
         let place = (self.place)(self.node.line);
         if let Some(first) = into.get(name) {
-            let first = first.place.as_ref().map_or_else(String::new, |place| format!("; it is also in {place}"));
+            let first =
+                first.place.as_ref().map_or_else(String::new, |place| format!("; it is also in {place}"));
             return Err(vec![Problem {
                 place: Some(place),
                 text: format!("{kind} \"{name}\" is there twice{first}"),

@@ -147,7 +147,7 @@ impl Watch {
         }
         match notice.kind {
             EventKind::Access(AccessKind::Close(AccessMode::Write)) => {
-                notice.paths.iter().for_each(|path| drop(self.writing.remove(path)));
+                self.writing.retain(|path| !notice.paths.contains(path));
                 true
             }
             EventKind::Access(_) => false,
@@ -157,12 +157,13 @@ impl Watch {
             }
             // Names and permissions change at once, not in pieces.
             EventKind::Remove(_) | EventKind::Modify(_) => {
-                notice.paths.iter().for_each(|path| drop(self.writing.remove(path)));
+                self.writing.retain(|path| !notice.paths.contains(path));
                 true
             }
             // A new file is closed later, unless it is a link to a whole one.
             EventKind::Create(_) | EventKind::Any | EventKind::Other => {
-                let empty = |path: &PathBuf| fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() == 0);
+                let empty =
+                    |path: &PathBuf| fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() == 0);
                 let open: Vec<PathBuf> = notice.paths.iter().filter(|path| empty(path)).cloned().collect();
                 let whole = open.is_empty();
                 self.writing.extend(open);

@@ -1,0 +1,116 @@
+//! From objects and local addresses to what the speaker and the kernel driver
+//! are to be. Pure: the same facts give the same answer, in the same order.
+//!
+//! Several objects may select one node. They add up; where two contradict each
+//! other both are named, and nothing is computed: the caller keeps what it had.
+//!
+//! ```text
+//!  merge      Fabrics that select one node -> one set of values
+//!  address    which own address faces a peer, and what must be protected
+//!  peers      FabricPeers and the mesh -> peers
+//! ```
+
+mod address;
+mod merge;
+mod peers;
+
+use std::collections::BTreeMap;
+
+use bgp::config::{Origination, SpeakerConfig};
+use bgp::prefix::{Family, PerFamily, Prefix};
+
+use crate::cluster::object::{NodeFacts, Objects, Problem, Sourced};
+use crate::kernel::{KernelConfig, LocalAddress};
+
+use merge::Merged;
+
+/// What one node is to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Desired {
+    /// For the speaker.
+    pub speaker: SpeakerConfig,
+    /// For the kernel driver.
+    pub kernel: KernelConfig,
+    /// What was left out, and why; the rest stands without it.
+    pub warnings: Vec<Problem>,
+}
+
+/// This node among the objects.
+#[derive(Clone, Copy, Debug)]
+struct Site<'a> {
+    objects: &'a Objects,
+    name: &'a str,
+    facts: &'a NodeFacts,
+    addresses: &'a [LocalAddress],
+}
+
+/// Computes what the node `name` is to be.
+///
+/// # Errors
+/// Everything that stands in the way: a Node or a Fabric that is missing,
+/// objects that contradict each other, an AS or a router id that cannot be told.
+pub fn compute(objects: &Objects, name: &str, addresses: &[LocalAddress]) -> Result<Desired, Vec<Problem>> {
+    let Some(Sourced { value: facts, .. }) = objects.nodes.get(name) else {
+        return Err(vec![Problem::anywhere(format!("there is no Node \"{name}\""))]);
+    };
+    let site = Site { objects, name, facts, addresses };
+    let merged = merge::merge(&site)?;
+    let mut warnings = Vec::new();
+    let origins = origins(&site, &merged, &mut warnings);
+    let peers = peers::peers(&site, &merged, &mut warnings)?;
+    let speaker = SpeakerConfig {
+        asn: merged.asn,
+        router_id: merged.router_id,
+        transit: merged.transit,
+        install: merged.install,
+        max_paths: merged.max_paths,
+        relax_as_path: merged.relax_as_path,
+        origins,
+        protected: address::protected(&site, &peers),
+        peers,
+    };
+    let mut unreachable = facts.pod_cidrs.clone();
+    unreachable.sort();
+    unreachable.dedup();
+    let kernel = KernelConfig {
+        install: merged.install,
+        table: merged.table,
+        metric: merged.metric,
+        protocol: merged.protocol,
+        unreachable,
+        preferred_source: PerFamily {
+            ipv4: facts.internal(Family::Ipv4),
+            ipv6: facts.internal(Family::Ipv6),
+        },
+    };
+    Ok(Desired { speaker, kernel, warnings })
+}
+
+/// The node's PodCIDRs and the prefixes of its Fabrics; what a Fabric says of a
+/// PodCIDR stands.
+fn origins(site: &Site<'_>, merged: &Merged, warnings: &mut Vec<Problem>) -> Vec<Origination> {
+    let mut origins: BTreeMap<Prefix, Origination> = BTreeMap::new();
+    if merged.pod_cidrs {
+        if site.facts.pod_cidrs.is_empty() && !merged.transit {
+            let text = format!("Node \"{}\" has no podCIDRs, so none is advertised", site.name);
+            warnings.push(Problem::anywhere(text));
+        }
+        for prefix in &site.facts.pod_cidrs {
+            origins.insert(*prefix, plain(*prefix));
+        }
+    }
+    for origin in merged.prefixes.values() {
+        origins.insert(origin.prefix, origin.clone());
+    }
+    origins.into_values().collect()
+}
+
+fn plain(prefix: Prefix) -> Origination {
+    Origination {
+        prefix,
+        communities: Vec::new(),
+        large_communities: Vec::new(),
+        local_preference: None,
+        med: None,
+    }
+}

@@ -1,0 +1,209 @@
+//! FabricPeers and the mesh as peers of one node, one for each address.
+//!
+//! A FabricPeer that names an address goes before the mesh: what somebody wrote
+//! of a peer stands against what was derived.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use api::crd::FabricPeerSpec;
+use api::crd::peer::{Family as PeerFamily, NextHop};
+use api::crd::value::PeerAsn;
+use bgp::config::{NextHopMode, PeerAs, PeerConfig};
+use bgp::id::Asn;
+use bgp::prefix::{Family, PerFamily};
+
+use super::Site;
+use super::address;
+use super::merge::{self, Merged};
+use crate::cluster::object::{NodeFacts, Place, Problem};
+
+/// The port of BGP (RFC 4271 §8).
+const PORT: u16 = 179;
+
+/// The most prefixes a family of one peer: far above a full table of 2026, far
+/// below what fills a node's memory.
+const RECEIVE_LIMIT: u32 = 1_000_000;
+
+/// What becomes of a FabricPeer or the mesh at one address.
+struct Entry<'a> {
+    /// The FabricPeer; `None` for the mesh.
+    object: Option<(&'a str, Option<&'a Place>)>,
+    config: PeerConfig,
+}
+
+/// All peers of the node, ordered by address.
+pub(super) fn peers(
+    site: &Site<'_>,
+    merged: &Merged,
+    warnings: &mut Vec<Problem>,
+) -> Result<Vec<PeerConfig>, Vec<Problem>> {
+    let mut entries: BTreeMap<IpAddr, Entry<'_>> = BTreeMap::new();
+    let mut problems = Vec::new();
+    for (name, peer) in &site.objects.peers {
+        let spec = &peer.value;
+        if !spec.node_selector.matches(&site.facts.labels) {
+            continue;
+        }
+        let object = (name.as_str(), peer.place.as_ref());
+        for config in of_object(site, merged, name, spec, warnings) {
+            match entries.get(&config.address) {
+                Some(before) if alike(&before.config, &config) => {}
+                Some(before) => problems.push(contradiction(object, before, site.name)),
+                None => drop(entries.insert(config.address, Entry { object: Some(object), config })),
+            }
+        }
+    }
+    if merged.mesh {
+        for config in mesh(site, merged, warnings) {
+            entries.entry(config.address).or_insert(Entry { object: None, config });
+        }
+    }
+    if problems.is_empty() {
+        Ok(entries.into_values().map(|entry| entry.config).collect())
+    } else {
+        Err(problems)
+    }
+}
+
+/// Whether two objects ask for the same session under two names.
+fn alike(one: &PeerConfig, other: &PeerConfig) -> bool {
+    PeerConfig { name: other.name.clone(), ..one.clone() } == *other
+}
+
+fn contradiction(object: (&str, Option<&Place>), before: &Entry<'_>, node: &str) -> Problem {
+    let other = before.object.map_or("the mesh".to_owned(), |(name, _)| format!("FabricPeer \"{name}\""));
+    let text = format!(
+        "FabricPeer \"{}\" and {other} contradict each other about peer {} of node \"{node}\"",
+        object.0, before.config.address
+    );
+    Problem { place: object.1.cloned(), text }
+}
+
+/// The peers of one FabricPeer that selects this node.
+fn of_object(
+    site: &Site<'_>,
+    merged: &Merged,
+    name: &str,
+    spec: &FabricPeerSpec,
+    warnings: &mut Vec<Problem>,
+) -> Vec<PeerConfig> {
+    if let Some(address) = spec.address {
+        if address::is_own(site, address) {
+            return Vec::new();
+        }
+        return vec![described(site, merged, name, address, false, spec)];
+    }
+    let Some(target) = &spec.peers else { return Vec::new() };
+    let mut peers = Vec::new();
+    for (other, node) in &site.objects.nodes {
+        let selected = other != site.name && target.node_selector.matches(&node.value.labels);
+        if !selected {
+            continue;
+        }
+        match common_address(site.facts, &node.value) {
+            Some((_, address)) => peers.push(described(site, merged, other, address, true, spec)),
+            None => warnings.push(no_common_address(site, other)),
+        }
+    }
+    peers
+}
+
+/// A peer as a FabricPeer describes it. `remote` peers may be reached by the
+/// default route where they are not on-link.
+fn described(
+    site: &Site<'_>,
+    merged: &Merged,
+    name: &str,
+    address: IpAddr,
+    remote: bool,
+    spec: &FabricPeerSpec,
+) -> PeerConfig {
+    let base = base(site, merged, name, address);
+    let on_link = address::facing(site, address).is_some();
+    let has = |family| spec.families.as_ref().is_none_or(|families| families.contains(&family));
+    PeerConfig {
+        port: spec.port.unwrap_or(PORT),
+        disabled: spec.disabled,
+        asn: match spec.asn {
+            PeerAsn::Number(asn) => PeerAs::Exactly(Asn(asn)),
+            PeerAsn::External => PeerAs::External,
+            PeerAsn::Internal => PeerAs::Internal,
+            PeerAsn::Any => PeerAs::Any,
+        },
+        families: PerFamily { ipv4: has(PeerFamily::IPv4), ipv6: has(PeerFamily::IPv6) },
+        timers: merge::timers(spec.timers.as_ref(), &merged.timers),
+        via_default: remote && !on_link,
+        next_hop: match spec.next_hop {
+            NextHop::Auto => NextHopMode::Auto,
+            NextHop::Own => NextHopMode::Own,
+            NextHop::Unchanged => NextHopMode::Unchanged,
+        },
+        accept: match &spec.accept {
+            Some(accept) => {
+                let mut accept: Vec<_> = accept.iter().copied().map(merge::prefix).collect();
+                accept.sort();
+                accept.dedup();
+                Some(accept)
+            }
+            None => base.accept,
+        },
+        accept_default: spec.accept_default_route.unwrap_or(merged.accept_default),
+        ..base
+    }
+}
+
+/// The nodes that the same Fabric selects and that have the same AS. Pairs of
+/// different AS get no session; their routers carry them.
+fn mesh(site: &Site<'_>, merged: &Merged, warnings: &mut Vec<Problem>) -> Vec<PeerConfig> {
+    let mut peers = Vec::new();
+    for (name, node) in &site.objects.nodes {
+        let together = merged.fabrics.iter().any(|fabric| merge::selects(site.objects, fabric, &node.value));
+        let same_as = || merge::asn_of(site.objects, name, &node.value) == Some(merged.asn);
+        if name == site.name || !together || !same_as() {
+            continue;
+        }
+        let Some((own, address)) = common_address(site.facts, &node.value) else {
+            warnings.push(no_common_address(site, name));
+            continue;
+        };
+        let base = base(site, merged, name, address);
+        // The other side knows this node by its InternalIP alone.
+        peers.push(PeerConfig { source: Some(own), via_default: true, ..base });
+    }
+    peers
+}
+
+/// A peer with what the Fabrics say of all peers.
+fn base(site: &Site<'_>, merged: &Merged, name: &str, address: IpAddr) -> PeerConfig {
+    let facing = address::facing(site, address);
+    PeerConfig {
+        name: name.to_owned(),
+        address,
+        port: PORT,
+        source: facing.map(|own| own.address),
+        passive: false,
+        disabled: false,
+        asn: PeerAs::Exactly(merged.asn),
+        families: PerFamily { ipv4: true, ipv6: true },
+        timers: merge::timers(None, &merged.timers),
+        via_default: false,
+        own_next_hop: address::own_next_hop(site, facing),
+        next_hop: NextHopMode::Auto,
+        accept: merged.accept.clone(),
+        accept_default: merged.accept_default,
+        receive_limit: RECEIVE_LIMIT,
+    }
+}
+
+/// Own and other InternalIP of one family, IPv4 before IPv6: one session a
+/// pair, which carries both families.
+fn common_address(own: &NodeFacts, other: &NodeFacts) -> Option<(IpAddr, IpAddr)> {
+    Family::ALL.into_iter().find_map(|family| Some((own.internal(family)?, other.internal(family)?)))
+}
+
+fn no_common_address(site: &Site<'_>, other: &str) -> Problem {
+    let text =
+        format!("nodes \"{}\" and \"{other}\" share no family of InternalIP, so they do not peer", site.name);
+    Problem::anywhere(text)
+}
