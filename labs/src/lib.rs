@@ -1,17 +1,25 @@
 //! Labs and the tests' library: namespaces, daemons, and waiting for a condition.
 //!
 //! Two readers use this package. Tests of the other packages take the library as a dev-dependency and run in a
-//! [`sandbox`]; people take the program behind `cargo lab`. Both stand on the same pieces, in this order:
+//! [`sandbox`]; people take the program behind `cargo lab` (feature `runner`). Both stand on the same pieces; each
+//! row uses those above it:
 //!
 //! ```text
-//! wait  need  program  namespace        no dependency on each other (need prints, namespace holds all unsafe code)
-//!         netns                         a named network namespace
-//!           sandbox  daemon             a test's private machine; a program that runs in it
-//!             bird                      BIRD 2 as a peer
+//! wait  need  program  namespace        namespace holds all unsafe code
+//! netns                                 a named network namespace
+//! sandbox  daemon                       a test's private machine; a program that runs in it
+//! bird                                  BIRD 2 as a peer
+//!
+//! words  image  process  interrupt      runner: pieces without state
+//! topology                              a containerlab file, read and checked
+//! node  state                           a node's namespaces; what is up on this machine
+//! lab                                   up and down
+//! cargo  debian                         building with a clean environment; packages that are missing
+//! cli                                   one file a verb
 //! ```
 //!
-//! Nothing here knows BGP, Kubernetes or the other packages' code: their programs are found next to the test and
-//! run as a user would run them.
+//! Nothing here knows BGP, Kubernetes or the other packages' code: their programs are found in the build and run as
+//! a user would run them.
 
 pub mod bird;
 pub mod daemon;
@@ -21,6 +29,29 @@ pub mod netns;
 pub mod program;
 pub mod sandbox;
 pub mod wait;
+
+#[cfg(feature = "runner")]
+pub mod cargo;
+#[cfg(feature = "runner")]
+pub mod cli;
+#[cfg(feature = "runner")]
+pub mod debian;
+#[cfg(feature = "runner")]
+pub mod image;
+#[cfg(feature = "runner")]
+pub mod interrupt;
+#[cfg(feature = "runner")]
+pub mod lab;
+#[cfg(feature = "runner")]
+pub mod node;
+#[cfg(feature = "runner")]
+pub mod process;
+#[cfg(feature = "runner")]
+pub mod state;
+#[cfg(feature = "runner")]
+pub mod topology;
+#[cfg(feature = "runner")]
+pub mod words;
 
 pub use netns::Netns;
 pub use program::program;

@@ -1,3 +1,5 @@
-//! The program behind `cargo lab`.
+//! The program behind `cargo lab`: see [`labs::cli`].
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    labs::cli::main()
+}

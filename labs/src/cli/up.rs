@@ -1,0 +1,53 @@
+//! `cargo lab up NAME|FILE`.
+
+use std::process::ExitCode;
+
+use crate::lab::Lab;
+use crate::topology::Topology;
+use crate::{cargo, debian, interrupt};
+
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// A lab of this workspace, or a containerlab topology file
+    lab: String,
+    /// The programs are built; set where this program calls itself as root
+    #[arg(long, hide = true)]
+    built: bool,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let file = super::topology_file(&args.lab)?;
+    let topology = Topology::read(&file)?;
+    interrupt::watch()?;
+    if !args.built {
+        prepare(&topology)?;
+    }
+    if let Some(code) = super::by_sudo(&["up", "--built", &file.display().to_string()])? {
+        return Ok(code);
+    }
+    let lab = Lab::up(&file, &topology)?.stay()?;
+    let name = &lab.state().name;
+    eprintln!("lab {name} is up: {} nodes, {} links", topology.nodes.len(), topology.links.len());
+    eprintln!("  cargo lab status {name}");
+    if let Some(node) = topology.nodes.keys().next() {
+        eprintln!("  cargo lab exec {name} {node} ip route");
+    }
+    eprintln!("  cargo lab down {name}");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What the lab's nodes run is installed or built, as the caller.
+fn prepare(topology: &Topology) -> anyhow::Result<()> {
+    let runs = |program: &str| {
+        topology.nodes.values().any(|node| node.run.as_ref().is_some_and(|run| run.program == program))
+    };
+    let mut tools = vec![debian::IP, debian::NSENTER];
+    if runs("bird") {
+        tools.push(debian::BIRD);
+    }
+    debian::install(&tools)?;
+    if runs("underlay") {
+        cargo::run(&["build", "--package", "controller"])?;
+    }
+    Ok(())
+}

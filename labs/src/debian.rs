@@ -1,0 +1,90 @@
+//! What is missing on the machine, and its Debian package: nothing is installed without being said.
+
+use std::process::Command;
+
+use anyhow::{Context, bail, ensure};
+
+use crate::{interrupt, need};
+
+/// A program that a command needs.
+#[derive(Debug, Clone, Copy)]
+pub struct Tool {
+    /// Its name on `PATH`.
+    pub program: &'static str,
+    /// The package that brings it.
+    pub package: &'static str,
+    /// What it is needed for.
+    pub why: &'static str,
+}
+
+/// Network namespaces, links, addresses and routes.
+pub const IP: Tool = Tool {
+    program: "ip",
+    package: "iproute2",
+    why: "makes the links and addresses of the labs, reads the routes",
+};
+/// Reachability between pods.
+pub const PING: Tool = Tool { program: "ping", package: "iputils-ping", why: "pings between the pods" };
+/// Entering a node.
+pub const NSENTER: Tool =
+    Tool { program: "nsenter", package: "util-linux", why: "runs commands inside a node" };
+/// The peer of the interoperability tests.
+pub const BIRD: Tool =
+    Tool { program: "bird", package: "bird2", why: "is the BGP peer of the interoperability tests" };
+/// Firewall rules that tests look at.
+pub const NFT: Tool = Tool { program: "nft", package: "nftables", why: "shows firewall rules to the tests" };
+/// The linker.
+pub const CC: Tool = Tool { program: "cc", package: "gcc", why: "links the programs" };
+
+/// A command that runs as root: directly as uid 0, else by sudo.
+///
+/// # Errors
+/// Where neither is possible.
+pub fn as_root(program: &str) -> anyhow::Result<Command> {
+    if nix::unistd::geteuid().is_root() {
+        return Ok(Command::new(program));
+    }
+    ensure!(
+        need::met("sudo"),
+        "{program} has to run as root, and there is no sudo: install sudo, or run this as root"
+    );
+    let mut command = Command::new("sudo");
+    command.arg("--").arg(program);
+    Ok(command)
+}
+
+/// Installs by apt which of the tools are missing, and says which and why.
+///
+/// # Errors
+/// A machine without apt, or apt's failure.
+pub fn install(tools: &[Tool]) -> anyhow::Result<()> {
+    let missing: Vec<Tool> = tools.iter().filter(|tool| !need::met(tool.program)).copied().collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    for tool in &missing {
+        eprintln!("    installing Debian package {}: `{}` {}", tool.package, tool.program, tool.why);
+    }
+    let packages: Vec<&str> = missing.iter().map(|tool| tool.package).collect();
+    if !need::met("apt-get") {
+        bail!("there is no apt-get on this machine; please install {}", packages.join(", "));
+    }
+    let install = [&["install", "--yes", "--no-install-recommends"][..], &packages].concat();
+    // The lists of packages may be missing or old: they are fetched only where that is so.
+    if !apt(&install)? {
+        ensure!(apt(&["update"])?, "apt-get update failed");
+        ensure!(apt(&install)?, "apt-get could not install {}", packages.join(", "));
+    }
+    let still = missing.iter().find(|tool| !need::met(tool.program));
+    still.map_or(Ok(()), |tool| Err(anyhow::anyhow!("{} brought no `{}`", tool.package, tool.program)))
+}
+
+fn apt(args: &[&str]) -> anyhow::Result<bool> {
+    let mut command = as_root("env")?;
+    command.args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "--quiet"]).args(args);
+    let output = interrupt::output(&mut command).context("apt-get")?;
+    if !output.status.success() {
+        eprint!("{}", String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(output.status.success())
+}

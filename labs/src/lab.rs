@@ -1,0 +1,205 @@
+//! A lab that is up: brought up from a topology, and removed when dropped unless it was told to stay.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, bail, ensure};
+
+use crate::netns::Netns;
+use crate::process::Process;
+use crate::state::{self, NodeState, State};
+use crate::topology::{Link, Topology};
+use crate::{interrupt, node};
+
+/// A running lab.
+#[derive(Debug)]
+pub struct Lab {
+    state: State,
+    stays: bool,
+}
+
+impl Lab {
+    /// Brings up the lab of `file`: namespaces, links, the nodes' commands, their programs, in this order.
+    ///
+    /// # Errors
+    /// What failed, with the node and the command. Nothing is left then.
+    pub fn up(file: &Path, topology: &Topology) -> anyhow::Result<Self> {
+        let lock = state::lock()?;
+        sweep()?;
+        if State::load(&topology.name)?.is_some() {
+            bail!("lab {0} is up; cargo lab down {0} removes it", topology.name);
+        }
+        let nodes = topology.nodes.iter().map(|(name, node)| {
+            let netns = format!("{}-{name}", topology.name);
+            ensure!(
+                Netns::open(&netns).is_err(),
+                "a network namespace {netns} is there and is not this lab's"
+            );
+            let (image, env) = (node.image.clone(), node.env.clone());
+            Ok((name.clone(), NodeState { netns, image, init: None, daemon: None, env }))
+        });
+        let nodes = nodes.collect::<anyhow::Result<BTreeMap<_, _>>>()?;
+        let state =
+            State { name: topology.name.clone(), file: file.to_owned(), owner: Process::own(), nodes };
+        state.save()?;
+        // From here on a failure removes what was made.
+        let mut lab = Self { state, stays: false };
+        drop(lock);
+        lab.make(topology)?;
+        Ok(lab)
+    }
+
+    fn make(&mut self, topology: &Topology) -> anyhow::Result<()> {
+        for (name, wanted) in &topology.nodes {
+            interrupt::check()?;
+            let node = self.state.nodes.get_mut(name).context("a state has every node")?;
+            let made = Netns::create(&node.netns).map_err(anyhow::Error::from);
+            let init = made.and_then(|namespace| node::start(name, &namespace, wanted));
+            node.init = Some(init.with_context(|| format!("node {name}"))?);
+        }
+        self.state.save()?;
+        for link in &topology.links {
+            self.wire(link)?;
+        }
+        for (name, wanted) in &topology.nodes {
+            for words in &wanted.exec {
+                self.run(name, words)?;
+            }
+        }
+        for (name, wanted) in &topology.nodes {
+            interrupt::check()?;
+            if let Some(run) = &wanted.run {
+                let daemon = self.launch(name, &run.program, &run.args)?;
+                self.state.nodes.get_mut(name).context("a state has every node")?.daemon = Some(daemon);
+            }
+        }
+        self.state.save()
+    }
+
+    fn wire(&self, link: &Link) -> anyhow::Result<()> {
+        let [a, b] = &link.ends;
+        let (near, far) = (self.namespace(&a.node)?, self.namespace(&b.node)?);
+        near.link(&a.interface, &far, &b.interface).map_err(anyhow::Error::msg)?;
+        if let Some(mtu) = link.mtu {
+            for (namespace, end) in [(&near, a), (&far, b)] {
+                let words = format!("link set {} mtu {mtu}", end.interface);
+                namespace.try_ip(&words).map_err(anyhow::Error::msg)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn namespace(&self, node: &str) -> anyhow::Result<Netns> {
+        let state = self
+            .state
+            .nodes
+            .get(node)
+            .with_context(|| format!("lab {} has no node {node}", self.state.name))?;
+        Netns::open(&state.netns).with_context(|| state.netns.clone())
+    }
+
+    fn run(&self, node: &str, words: &[String]) -> anyhow::Result<()> {
+        let [program, args @ ..] = words else { bail!("node {node}: an empty command") };
+        let output = interrupt::output(&mut self.command(node, program, args)?)?;
+        let message = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "node {node}: {}: {}", words.join(" "), message.trim());
+        Ok(())
+    }
+
+    fn launch(&self, node: &str, program: &str, args: &[String]) -> anyhow::Result<Process> {
+        let log = state::folder(&self.state.name).join(format!("{node}.log"));
+        let out = File::options().create(true).append(true).open(&log)?;
+        let mut command = self.command(node, program, args)?;
+        // A group of its own: Ctrl-C at the terminal is for the runner.
+        command.process_group(0).stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out);
+        let child = command.spawn().with_context(|| format!("node {node}: {program}"))?;
+        Process::of(child.id())
+            .with_context(|| format!("node {node}: {program} ended at once, see {}", log.display()))
+    }
+
+    /// The lab `name`, which is up; it stays.
+    ///
+    /// # Errors
+    /// No such lab.
+    pub fn open(name: &str) -> anyhow::Result<Self> {
+        let state = State::load(name)?.with_context(|| format!("lab {name} is not up"))?;
+        Ok(Self { state, stays: true })
+    }
+
+    /// What is known of the lab.
+    #[must_use]
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// A command inside a node.
+    ///
+    /// # Errors
+    /// No such node, or a node that has ended.
+    pub fn command(&self, node: &str, program: &str, args: &[String]) -> anyhow::Result<Command> {
+        let Some(state) = self.state.nodes.get(node) else {
+            let names: Vec<&str> = self.state.nodes.keys().map(String::as_str).collect();
+            bail!("lab {} has no node {node}; it has {}", self.state.name, names.join(", "));
+        };
+        let init = state.init.with_context(|| format!("node {node} was never started"))?;
+        node::command(init, &state.env, program, args).with_context(|| format!("node {node}"))
+    }
+
+    /// Whether the node's program runs; `None` where it has none.
+    #[must_use]
+    pub fn runs(&self, node: &str) -> Option<bool> {
+        self.state.nodes.get(node)?.daemon.map(Process::alive)
+    }
+
+    /// The end of what the node's program has printed.
+    #[must_use]
+    pub fn log(&self, node: &str) -> String {
+        let path = state::folder(&self.state.name).join(format!("{node}.log"));
+        std::fs::read(path).map(|text| String::from_utf8_lossy(&text).into_owned()).unwrap_or_default()
+    }
+
+    /// Leaves the lab up when this value is dropped and when this process ends.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn stay(mut self) -> anyhow::Result<Self> {
+        self.state.owner = None;
+        self.state.save()?;
+        self.stays = true;
+        Ok(self)
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        if !self.stays
+            && let Err(error) = down(&self.state)
+        {
+            eprintln!("lab {}: {error:#}", self.state.name);
+        }
+    }
+}
+
+/// Removes a lab.
+///
+/// # Errors
+/// What could not be removed.
+pub fn down(state: &State) -> anyhow::Result<()> {
+    let _lock = state::lock()?;
+    state.remove()
+}
+
+/// Removes labs whose owner is gone. The caller holds the lock.
+///
+/// # Errors
+/// What could not be removed.
+pub fn sweep() -> anyhow::Result<()> {
+    for left in state::all()?.iter().filter(|state| state.is_left()) {
+        eprintln!("lab {}: removing what an interrupted run left", left.name);
+        left.remove()?;
+    }
+    Ok(())
+}

@@ -1,0 +1,178 @@
+//! The runner as its users meet it: the program, in a sandbox, with a small lab of two BIRDs.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use labs::wait;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+const LIMIT: Duration = Duration::from_secs(20);
+
+fn pair() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/pair/pair.clab.yml")
+}
+
+fn cargo_lab(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_labs"));
+    command.args(args);
+    command
+}
+
+fn run(args: &[&str]) -> Output {
+    cargo_lab(args).output().unwrap()
+}
+
+/// What a verb prints; it has to succeed.
+#[track_caller]
+fn ok(args: &[&str]) -> String {
+    let output = run(args);
+    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// What a verb complains of; it has to fail.
+#[track_caller]
+fn refused(args: &[&str]) -> String {
+    let output = run(args);
+    assert_eq!(output.status.code(), Some(1), "{args:?}: {}", String::from_utf8_lossy(&output.stdout));
+    String::from_utf8(output.stderr).unwrap()
+}
+
+/// Neither names nor processes nor files: the sandbox is as it was. Returns what is there.
+fn left() -> Result<(), String> {
+    let names = |folder: &str| {
+        let entries = fs::read_dir(folder).into_iter().flatten();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect::<Vec<_>>()
+    };
+    let processes = names("/proc").into_iter().filter_map(|name| {
+        let command = fs::read_to_string(format!("/proc/{name}/cmdline")).ok()?;
+        // Kernel threads are not seen in here; a zombie has no command line.
+        (name.parse::<u32>().is_ok_and(|pid| pid != 1) && !command.is_empty()).then_some(command)
+    });
+    let found = [names("/run/netns"), names("/run/underlay-labs"), processes.collect()].concat();
+    if found.iter().all(|name| name == "lock") { Ok(()) } else { Err(format!("{found:?}")) }
+}
+
+#[test]
+fn a_lab_comes_up_works_and_goes_down() {
+    labs::require!("root", "bird");
+    labs::sandbox!(|_| {
+        let file = pair();
+        ok(&["up", file.to_str().unwrap()]);
+        let status = ok(&["status", "pair"]);
+        let columns: Vec<Vec<&str>> = status.lines().map(|line| line.split_whitespace().collect()).collect();
+        assert_eq!(columns[0], ["NODE", "IMAGE", "PROGRAM", "NETNS", "PID"]);
+        assert_eq!(columns[1][..4], ["a", "bird:2.0", "running", "pair-a"]);
+        assert_eq!(columns[3][..4], ["host", "linux", "none", "pair-host"]);
+        assert!(
+            ok(&["status"]).lines().any(|line| line.starts_with("pair  3      up ")),
+            "{}",
+            ok(&["status"])
+        );
+
+        wait::until("the route that b learned", LIMIT, || {
+            let routes = ok(&["exec", "pair", "b", "ip", "route", "show", "proto", "bird"]);
+            if routes.contains("10.1.1.0/24 via 192.0.2.0 dev eth1") { Ok(()) } else { Err(routes) }
+        });
+        ok(&["exec", "pair", "b", "ping", "-c", "1", "-W", "5", "10.1.1.2"]);
+
+        assert_eq!(ok(&["exec", "pair", "b", "hostname"]), "b\n");
+        assert_eq!(ok(&["exec", "pair", "b", "sh", "-c", "echo $COLOUR"]), "blue\n");
+        assert_eq!(ok(&["exec", "pair", "a", "cat", "/sys/class/net/eth1/mtu"]), "1400\n");
+        assert_eq!(ok(&["exec", "pair", "a", "cat", "/proc/sys/net/ipv4/ip_forward"]), "1\n");
+        let conf = fs::read_to_string(file.with_file_name("a.conf")).unwrap();
+        assert_eq!(ok(&["exec", "pair", "a", "cat", "/etc/underlay/nested/copy"]), conf);
+        assert!(!Path::new("/etc/underlay/nested").exists(), "a mount point stays inside its node");
+        assert!(refused(&["exec", "pair", "a", "touch", "/etc/bird/bird.conf"]).contains("Read-only"));
+        assert_eq!(run(&["exec", "pair", "a", "sh", "-c", "exit 42"]).status.code(), Some(42));
+
+        assert!(
+            refused(&["up", file.to_str().unwrap()])
+                .contains("lab pair is up; cargo lab down pair removes it")
+        );
+        let unknown = refused(&["exec", "pair", "c", "true"]);
+        assert!(unknown.contains("lab pair has no node c; it has a, b, host"), "{unknown}");
+        ok(&["down", "pair"]);
+        left().unwrap();
+        assert!(refused(&["down", "pair"]).contains("lab pair is not up"));
+    });
+}
+
+#[test]
+fn all_labs_go_down_at_once() {
+    labs::require!("root", "bird");
+    labs::sandbox!(|_| {
+        ok(&["up", pair().to_str().unwrap()]);
+        ok(&["down", "--all"]);
+        left().unwrap();
+        ok(&["down", "--all"]);
+    });
+}
+
+/// A lab of one bare node whose only command is this.
+fn one(folder: &Path, command: &str) -> String {
+    let file = folder.join("one.clab.yml");
+    let text = format!(
+        "name: one\ntopology:\n  nodes:\n    n: {{kind: linux, image: linux, exec: [\"{command}\"]}}\n"
+    );
+    fs::write(&file, text).unwrap();
+    file.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn an_error_half_way_leaves_nothing() {
+    labs::require!("root");
+    labs::sandbox!(|sandbox| {
+        let file = one(sandbox.folder(), "ip link set eth9 up");
+        let message = refused(&["up", &file]);
+        assert!(message.contains("node n: ip link set eth9 up: ") && message.contains("eth9"), "{message}");
+        left().unwrap();
+    });
+}
+
+#[test]
+fn an_interrupt_leaves_nothing() {
+    labs::require!("root");
+    labs::sandbox!(|sandbox| {
+        let file = one(sandbox.folder(), "sleep 600");
+        for signal in [Signal::SIGINT, Signal::SIGTERM] {
+            let mut child = cargo_lab(&["up", &file]).stderr(Stdio::piped()).spawn().unwrap();
+            sleeping();
+            kill(Pid::from_raw(child.id().try_into().unwrap()), signal).unwrap();
+            let output = wait::until("the command to end", LIMIT, || child.try_wait().unwrap());
+            assert_eq!(output.code(), Some(1));
+            left().unwrap();
+        }
+    });
+}
+
+#[test]
+fn what_a_killed_run_left_is_removed_by_the_next() {
+    labs::require!("root");
+    labs::sandbox!(|sandbox| {
+        let file = one(sandbox.folder(), "sleep 600");
+        let mut child = cargo_lab(&["up", &file]).spawn().unwrap();
+        sleeping();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(ok(&["status"]).contains("one  1      left"));
+        let output = run(&["up", &one(sandbox.folder(), "true")]);
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert!(message.contains("lab one: removing what an interrupted run left"), "{message}");
+        assert!(message.contains("lab one is up: 1 nodes, 0 links"), "{message}");
+        ok(&["down", "one"]);
+        left().unwrap();
+    });
+}
+
+/// Waits until the lab's only command runs.
+fn sleeping() {
+    wait::until("the node's command", LIMIT, || {
+        let entries = fs::read_dir("/proc").unwrap();
+        let commands = entries.filter_map(|entry| fs::read(entry.unwrap().path().join("cmdline")).ok());
+        commands.into_iter().any(|command| command.ends_with(b"sleep\x00600\x00"))
+    });
+}
