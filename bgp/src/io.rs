@@ -151,12 +151,13 @@ pub enum Tracking {
 }
 
 /// A next-hop set is made, changes its members, or goes. A change of members
-/// applies to every route that names the set.
+/// applies to every route that names the set: without members, those are gone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SetChange {
     /// The set.
     pub id: SetId,
-    /// Its members, ordered; empty when no route names the set any more.
+    /// Its members, ordered; empty when none of them resolves any more, which a
+    /// [`RouteChange`] for each route follows, or when no route names the set.
     pub members: Vec<NextHop>,
 }
 

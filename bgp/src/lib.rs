@@ -19,6 +19,7 @@ pub mod io;
 pub mod policy;
 pub mod prefix;
 pub mod reason;
+pub mod rib;
 pub mod speaker;
 pub mod time;
 pub mod view;

@@ -1,0 +1,268 @@
+//! Interned attribute sets: each distinct set is stored once and named by a
+//! number of four octets, so that a path is eight octets whatever it carries.
+//!
+//! - Owns the sets, what the decision needs of each ([`Facts`]), and the bytes
+//!   that decode to each.
+//! - A set is counted by paths and by what was sent to update groups. One that
+//!   nothing counts stays until the next [`Store::sweep`], so that a number
+//!   that [`Store::intern`] gave is good for the whole turn without a
+//!   [`Store::retain`].
+//! - Never decodes, never encodes.
+
+mod address;
+mod raw;
+
+use core::hash::BuildHasher;
+use core::num::NonZeroU32;
+use std::net::IpAddr;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
+
+pub use self::address::AddressId;
+use self::address::Addresses;
+use self::raw::RawCache;
+use crate::id::{Asn, RouterId};
+use crate::wire::attribute::{Origin, PathAttributes};
+
+/// LOCAL_PREF where a path carries none.
+pub const DEFAULT_LOCAL_PREFERENCE: u32 = 100;
+
+/// The number of an attribute set; used again after the set was swept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AttrId(NonZeroU32);
+
+impl AttrId {
+    /// The number from its stored form; `None` for zero.
+    pub(super) const fn from_raw(raw: u32) -> Option<Self> {
+        match NonZeroU32::new(raw) {
+            Some(raw) => Some(Self(raw)),
+            None => None,
+        }
+    }
+
+    pub(super) const fn raw(self) -> u32 {
+        self.0.get()
+    }
+
+    /// A dense index from zero, for what others keep beside the sets.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self.0.get() as usize - 1
+    }
+
+    fn of(index: usize) -> Self {
+        Self(NonZeroU32::MIN.saturating_add(index as u32))
+    }
+}
+
+/// What the decision compares of an attribute set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// LOCAL_PREF, or [`DEFAULT_LOCAL_PREFERENCE`].
+    pub local_preference: u32,
+    /// The length of AS_PATH (RFC 4271 §9.1.2.2 a).
+    pub hops: u32,
+    /// MULTI_EXIT_DISC; zero, the lowest, where the path carries none (§9.1.2.2 c).
+    pub med: u32,
+    /// The neighbouring AS; `None` for a path that starts in the own AS.
+    pub neighbor: Option<Asn>,
+    /// ORIGINATOR_ID, which stands for the speaker's BGP Identifier (RFC 4456 §9).
+    pub originator: Option<RouterId>,
+    /// The length of CLUSTER_LIST.
+    pub cluster_len: u32,
+    /// The next hop's address.
+    pub next_hop: AddressId,
+    /// ORIGIN.
+    pub origin: Origin,
+}
+
+#[derive(Debug)]
+struct Set {
+    attributes: Option<Box<PathAttributes>>,
+    refs: u32,
+    /// The head of the chain of bytes that decode to this set.
+    raw: u32,
+    /// Whether the set is listed for the next sweep.
+    idle: bool,
+}
+
+/// The interned attribute sets.
+#[derive(Debug)]
+pub struct Store {
+    hasher: FixedState,
+    sets: Vec<Set>,
+    facts: Vec<Facts>,
+    free: Vec<u32>,
+    index: HashTable<u32>,
+    idle: Vec<u32>,
+    addresses: Addresses,
+    raws: RawCache,
+    with_med: usize,
+}
+
+impl Store {
+    /// An empty store; `seed` feeds its hashes.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self {
+            hasher: FixedState::with_seed(seed),
+            sets: Vec::new(),
+            facts: Vec::new(),
+            free: Vec::new(),
+            index: HashTable::new(),
+            idle: Vec::new(),
+            addresses: Addresses::new(seed),
+            raws: RawCache::new(seed),
+            with_med: 0,
+        }
+    }
+
+    /// The number of a set of attributes. Without a [`Store::retain`] it is good
+    /// until the next [`Store::sweep`].
+    ///
+    /// # Panics
+    ///
+    /// Beyond 2³² sets, which no memory holds.
+    pub fn intern(&mut self, attributes: PathAttributes) -> AttrId {
+        let hash = self.hasher.hash_one(Some(&attributes));
+        let same = |&id: &u32| self.sets[id as usize].attributes.as_deref() == Some(&attributes);
+        if let Some(&id) = self.index.find(hash, same) {
+            return AttrId::of(id as usize);
+        }
+        let next_hop = self.addresses.retain(attributes.next_hop.address());
+        let facts = Facts {
+            local_preference: attributes.local_preference.unwrap_or(DEFAULT_LOCAL_PREFERENCE),
+            hops: attributes.as_path.hops() as u32,
+            med: attributes.med.unwrap_or(0),
+            neighbor: attributes.as_path.neighbor(),
+            originator: attributes.originator,
+            cluster_len: attributes.cluster_list.len() as u32,
+            next_hop,
+            origin: attributes.origin,
+        };
+        self.with_med += usize::from(facts.med != 0);
+        let set = Set { attributes: Some(Box::new(attributes)), refs: 0, raw: raw::NONE, idle: true };
+        let id = match self.free.pop() {
+            Some(id) => {
+                self.sets[id as usize] = set;
+                self.facts[id as usize] = facts;
+                id
+            }
+            None => {
+                self.sets.push(set);
+                self.facts.push(facts);
+                u32::try_from(self.sets.len() - 1).expect("fewer sets than 2^32 fit in memory")
+            }
+        };
+        self.idle.push(id);
+        let Self { hasher, sets, index, .. } = self;
+        index.insert_unique(hash, id, |&id| hasher.hash_one(sets[id as usize].attributes.as_deref()));
+        AttrId::of(id as usize)
+    }
+
+    /// The attributes of a set.
+    ///
+    /// # Panics
+    ///
+    /// If the set was swept: the holder of the number did not retain it.
+    #[must_use]
+    pub fn get(&self, id: AttrId) -> &PathAttributes {
+        self.sets[id.index()].attributes.as_deref().expect("a retained set is stored")
+    }
+
+    /// What the decision needs of a set.
+    #[must_use]
+    pub fn facts(&self, id: AttrId) -> &Facts {
+        &self.facts[id.index()]
+    }
+
+    /// The set that these attribute bytes decode to, if they were seen before.
+    /// `flavour` tells apart what else the decoding depends on (family, two- or
+    /// four-octet AS numbers, internal or external peer).
+    #[must_use]
+    pub fn lookup_raw(&self, flavour: u32, bytes: &[u8]) -> Option<AttrId> {
+        self.raws.find(flavour, bytes).map(|id| AttrId::of(id as usize))
+    }
+
+    /// Notes that these attribute bytes decode to a set. The note goes with the
+    /// set, and is not taken at all once the cache is full.
+    pub fn remember_raw(&mut self, flavour: u32, bytes: &[u8], id: AttrId) {
+        let set = &mut self.sets[id.index()];
+        set.raw = self.raws.insert(flavour, bytes, id.index() as u32, set.raw);
+    }
+
+    /// Counts one user of a set more.
+    pub fn retain(&mut self, id: AttrId) {
+        self.sets[id.index()].refs += 1;
+    }
+
+    /// Counts one user of a set less.
+    pub fn release(&mut self, id: AttrId) {
+        let set = &mut self.sets[id.index()];
+        set.refs -= 1;
+        if set.refs == 0 && !set.idle {
+            set.idle = true;
+            self.idle.push(id.index() as u32);
+        }
+    }
+
+    /// Frees the sets that nothing counts. [`Rib::drain`](crate::rib::Rib::drain)
+    /// calls it as its last step.
+    pub fn sweep(&mut self) {
+        while let Some(id) = self.idle.pop() {
+            let set = &mut self.sets[id as usize];
+            set.idle = false;
+            if set.refs > 0 {
+                continue;
+            }
+            let Some(attributes) = set.attributes.take() else { continue };
+            let head = core::mem::replace(&mut set.raw, raw::NONE);
+            let hash = self.hasher.hash_one(Some(&*attributes));
+            if let Ok(found) = self.index.find_entry(hash, |&other| other == id) {
+                found.remove();
+            }
+            let facts = &self.facts[id as usize];
+            self.with_med -= usize::from(facts.med != 0);
+            self.addresses.release(facts.next_hop);
+            self.raws.remove(head);
+            self.free.push(id);
+        }
+    }
+
+    /// How many sets are stored.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    /// Whether no set is stored.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.index.is_empty()
+    }
+
+    /// How many byte strings are remembered.
+    #[must_use]
+    pub fn raw_len(&self) -> usize {
+        self.raws.len()
+    }
+
+    /// The number of a next-hop address that some set names.
+    #[must_use]
+    pub fn address_id(&self, address: IpAddr) -> Option<AddressId> {
+        self.addresses.find(address)
+    }
+
+    /// The address of a number.
+    #[must_use]
+    pub fn address(&self, id: AddressId) -> IpAddr {
+        self.addresses.address(id)
+    }
+
+    /// Whether a MED can matter at all: whether some set has one above zero.
+    #[must_use]
+    pub const fn has_med(&self) -> bool {
+        self.with_med > 0
+    }
+}

@@ -1,0 +1,374 @@
+//! The routing information base: one table a family, and the modules over it.
+//!
+//! ```text
+//!  attributes  source      interned attribute sets; where paths come from
+//!  table                   prefix -> paths of eight octets
+//!  next_hop  sets          what resolves; ECMP sets
+//!  state                   what both families share, and the books
+//!  adj_in  decision  loc   what was announced -> what is best -> kernel, advertisement
+//!  walk                    changes that concern many prefixes, bounded a turn
+//! ```
+//!
+//! [`Rib`] is the door. A turn of its owner:
+//!
+//! ```text
+//!  announce, withdraw, set_next_hop, acknowledge, remove_source, judge_again
+//!  -> work(budget)      decisions, once a prefix; a stretch of the walk
+//!  -> changed(&mut ids) entries to compare with what was sent: entry(id)
+//!  -> drain(&mut effects)
+//! ```
+//!
+//! - An [`EntryId`] out of [`Rib::changed`] is good until the drain after; the
+//!   entry of a prefix of which nothing is left is freed there, and never before
+//!   it was handed out. Who needs it for longer pins it.
+//! - An [`AttrId`] that nothing retains is good until the next drain.
+//! - No order of output comes from a hash: the same calls give the same effects.
+
+pub mod attributes;
+pub mod decision;
+pub mod next_hop;
+pub mod sets;
+pub mod source;
+pub mod table;
+
+mod adj_in;
+mod loc;
+mod query;
+mod state;
+mod walk;
+
+pub use self::adj_in::Announced;
+pub use self::attributes::AttrId;
+pub use self::loc::Advertise;
+pub use self::query::EntryView;
+pub use self::source::{Source, SourceCounts, SourceId, SourceKind};
+pub use self::state::RibConfig;
+pub use self::table::{EntryId, Path};
+pub use self::walk::Judge;
+
+use self::attributes::Store;
+use self::decision::Comparison;
+use self::next_hop::HopId;
+use self::source::Sources;
+use self::state::State;
+use self::table::{Flags, Position, Table};
+use self::walk::{Met, Walk};
+use std::net::IpAddr;
+
+use crate::io::{Effects, NextHop, RouteAck};
+use crate::prefix::{Family, Prefix, Prefix4, Prefix6};
+use crate::reason::Reason;
+use crate::view::RouteCursor;
+
+/// Entries that are only looked at and cost as much as one decision.
+const GLANCES: usize = 16;
+
+/// The routing information base of a speaker.
+#[derive(Debug)]
+pub struct Rib {
+    state: State,
+    ipv4: Table<Prefix4>,
+    ipv6: Table<Prefix6>,
+    walk: Walk,
+}
+
+/// Runs an expression over the table of a family.
+macro_rules! in_table {
+    ($rib:ident, $family:expr, |mut $table:ident| $body:expr) => {
+        match $family {
+            Family::Ipv4 => {
+                let $table = &mut $rib.ipv4;
+                $body
+            }
+            Family::Ipv6 => {
+                let $table = &mut $rib.ipv6;
+                $body
+            }
+        }
+    };
+    ($rib:ident, $family:expr, |$table:ident| $body:expr) => {
+        match $family {
+            Family::Ipv4 => {
+                let $table = &$rib.ipv4;
+                $body
+            }
+            Family::Ipv6 => {
+                let $table = &$rib.ipv6;
+                $body
+            }
+        }
+    };
+}
+
+impl Rib {
+    /// An empty base.
+    #[must_use]
+    pub fn new(config: RibConfig) -> Self {
+        Self {
+            state: State::new(config),
+            ipv4: Table::new(config.seed),
+            ipv6: Table::new(config.seed),
+            walk: Walk::default(),
+        }
+    }
+
+    /// Applies another configuration; what it changes is decided anew, bounded a turn.
+    pub fn reconfigure(&mut self, config: RibConfig) {
+        let config = RibConfig { seed: self.state.config.seed, ..config };
+        if config != self.state.config {
+            self.state.config = config;
+            self.walk.request_all();
+        }
+    }
+
+    /// Adds a source of paths; `None` when all 65 535 handles are in use.
+    pub fn add_source(&mut self, source: Source) -> Option<SourceId> {
+        self.state.sources.add(source)
+    }
+
+    /// Removes a source with all of its paths. Next hops that nobody else uses
+    /// leave their sets at once; the entries follow, bounded a turn. The handle
+    /// is used again only when its last path is gone.
+    pub fn remove_source(&mut self, id: SourceId) {
+        let state = &mut self.state;
+        if state.sources.is_leaving(id) {
+            return;
+        }
+        if state.sources.is_unused(id) {
+            state.sources.free(id);
+            return;
+        }
+        for next_hop in state.tracker.exclusive(id) {
+            state.sets.shrink(next_hop);
+        }
+        state.sources.leave(id, self.walk.request());
+    }
+
+    /// Takes in a path of a source, in the place of the one before. `refusal` is
+    /// the verdict of the import rules; `limit` is the most prefixes of the family
+    /// that the source may have in the table, beyond which a new one is counted
+    /// and not stored.
+    pub fn announce(
+        &mut self,
+        source: SourceId,
+        prefix: Prefix,
+        attrs: AttrId,
+        refusal: Option<Reason>,
+        limit: u32,
+    ) -> Announced {
+        let state = &mut self.state;
+        match prefix {
+            Prefix::V4(key) => adj_in::announce(&mut self.ipv4, state, source, key, attrs, refusal, limit),
+            Prefix::V6(key) => adj_in::announce(&mut self.ipv6, state, source, key, attrs, refusal, limit),
+        }
+    }
+
+    /// Takes the path of a source out; false if the table held none.
+    pub fn withdraw(&mut self, source: SourceId, prefix: Prefix) -> bool {
+        match prefix {
+            Prefix::V4(key) => adj_in::withdraw(&mut self.ipv4, &mut self.state, source, key),
+            Prefix::V6(key) => adj_in::withdraw(&mut self.ipv6, &mut self.state, source, key),
+        }
+    }
+
+    /// Takes the kernel's view of a next hop: the metric of the route that
+    /// resolves it, or `None`. One that is lost leaves every set at once; the
+    /// entries are decided anew, bounded a turn.
+    pub fn set_next_hop(&mut self, next_hop: NextHop, metric: Option<u32>) {
+        let Some(address) = self.state.attributes.address_id(next_hop.address) else { return };
+        let hop = HopId::of(address, next_hop.via_default);
+        if !self.state.tracker.is_news(hop, metric) {
+            return;
+        }
+        self.state.tracker.set_metric(hop, metric, self.walk.request());
+        if metric.is_none() {
+            self.state.sets.shrink(next_hop);
+        }
+    }
+
+    /// Takes the kernel's word on a batch of route changes.
+    pub fn acknowledge(&mut self, acks: &[RouteAck]) {
+        for &ack in acks {
+            match ack.prefix {
+                Prefix::V4(key) => loc::acknowledge(&mut self.ipv4, &mut self.state, key, ack),
+                Prefix::V6(key) => loc::acknowledge(&mut self.ipv6, &mut self.state, key, ack),
+            }
+        }
+    }
+
+    /// Has the import rules judge every stored path again, of one source or of
+    /// all but the local ones, bounded a turn: [`Rib::work`] is given the rules.
+    pub fn judge_again(&mut self, source: Option<SourceId>) {
+        let lap = self.walk.request();
+        self.state.sources.judge(source, lap);
+    }
+
+    /// Runs decisions that are due, then a stretch of the walk; returns whether
+    /// another turn is due: more work, or a set to drop at the drain after the next. `budget` is in entries decided or judged; sixteen that are
+    /// merely looked at count as one.
+    pub fn work(&mut self, budget: usize, judge: &mut Judge<'_>) -> bool {
+        let mut left = budget.saturating_mul(GLANCES);
+        while left > 0 {
+            if let Some(id) = self.state.dirty.pop_front() {
+                left = left.saturating_sub(GLANCES);
+                in_table!(self, id.family(), |mut table| loc::decide(table, &mut self.state, id.slot()));
+            } else if let Some((family, at)) = self.walk.at() {
+                let met = in_table!(self, family, |mut table| table.next(at).map(|(slot, next)| {
+                    self.walk.go_to(family, next);
+                    walk::meet(table, &mut self.state, slot, &self.walk, judge)
+                }));
+                match (met, family) {
+                    (Some(Met::Seen), _) => left -= 1,
+                    (Some(Met::Worked), _) => left = left.saturating_sub(GLANCES),
+                    (None, Family::Ipv4) => self.walk.go_to(Family::Ipv6, Position::default()),
+                    (None, Family::Ipv6) => {
+                        let lap = self.walk.finish();
+                        self.state.sources.walked(lap);
+                    }
+                }
+            } else {
+                break;
+            }
+        }
+        self.is_working() || self.state.sets.is_dropping()
+    }
+
+    /// Whether [`Rib::work`] has something to do.
+    #[must_use]
+    pub fn is_working(&self) -> bool {
+        !self.state.dirty.is_empty() || self.walk.at().is_some()
+    }
+
+    /// Appends the entries whose advertisement may have changed since they were
+    /// last handed out, each once.
+    pub fn changed(&mut self, ids: &mut Vec<EntryId>) {
+        for id in self.state.changed.drain(..) {
+            in_table!(self, id.family(), |mut table| {
+                let entry = table.entry_mut(id.slot());
+                entry.clear_flag(Flags::CHANGED);
+                if entry.is_vacant() {
+                    self.state.retiring.push(id);
+                }
+            });
+            ids.push(id);
+        }
+    }
+
+    /// Appends what is wanted of the kernel, then frees the entries and the
+    /// attribute sets that nothing needs.
+    pub fn drain(&mut self, effects: &mut Effects) {
+        self.state.tracker.drain(&mut effects.tracking);
+        self.state.sets.drain(&mut effects.sets);
+        effects.routes.append(&mut self.state.routes);
+        for id in core::mem::take(&mut self.state.retiring) {
+            in_table!(self, id.family(), |mut table| self.state.free(table, id.slot()));
+        }
+        self.state.attributes.sweep();
+    }
+
+    /// Keeps an entry, and its number, until it is unpinned as often.
+    pub fn pin(&mut self, id: EntryId) {
+        in_table!(self, id.family(), |mut table| table.entry_mut(id.slot()).pin());
+    }
+
+    /// Gives up a pin. The entry may be freed at the next drain.
+    pub fn unpin(&mut self, id: EntryId) {
+        in_table!(self, id.family(), |mut table| {
+            table.entry_mut(id.slot()).unpin();
+            self.state.retire(table, id.slot());
+        });
+    }
+
+    /// The attribute sets.
+    #[must_use]
+    pub const fn attributes(&self) -> &Store {
+        &self.state.attributes
+    }
+
+    /// The attribute sets, to intern, retain and release.
+    #[must_use]
+    pub const fn attributes_mut(&mut self) -> &mut Store {
+        &mut self.state.attributes
+    }
+
+    /// The sources.
+    #[must_use]
+    pub const fn sources(&self) -> &Sources {
+        &self.state.sources
+    }
+
+    /// The entry of a prefix.
+    #[must_use]
+    pub fn find(&self, prefix: Prefix) -> Option<EntryId> {
+        let slot = match prefix {
+            Prefix::V4(key) => self.ipv4.find(key),
+            Prefix::V6(key) => self.ipv6.find(key),
+        };
+        slot.map(|slot| EntryId::new(prefix.family(), slot))
+    }
+
+    /// The entry of the longest prefix that covers an address and has a selected path.
+    #[must_use]
+    pub fn longest_match(&self, address: IpAddr) -> Option<EntryId> {
+        let family = Family::of(address);
+        let slot = in_table!(self, family, |table| {
+            table.longest_match(address, |slot| table.paths(slot).first().is_some_and(|path| path.is_best()))
+        });
+        slot.map(|slot| EntryId::new(family, slot))
+    }
+
+    /// What is known of an entry; `None` if it was freed.
+    #[must_use]
+    pub fn entry(&self, id: EntryId) -> Option<EntryView<'_>> {
+        in_table!(self, id.family(), |table| query::view(table, &self.state, id.slot()))
+    }
+
+    /// The first entry at a cursor, in a stable order without meaning, and the
+    /// cursor behind it; `None` is the start. An entry that is there throughout
+    /// is met exactly once.
+    #[must_use]
+    pub fn next_entry(&self, cursor: Option<RouteCursor>) -> Option<(EntryId, RouteCursor)> {
+        let cursor = cursor.map_or(0, |cursor| cursor.0);
+        let from = Position::from_raw(cursor as u32);
+        if cursor >> 32 == 0
+            && let Some((slot, next)) = self.ipv4.next(from)
+        {
+            return Some((EntryId::new(Family::Ipv4, slot), RouteCursor(next.raw().into())));
+        }
+        let from = if cursor >> 32 == 0 { Position::default() } else { from };
+        let (slot, next) = self.ipv6.next(from)?;
+        Some((EntryId::new(Family::Ipv6, slot), RouteCursor(1 << 32 | u64::from(next.raw()))))
+    }
+
+    /// How many prefixes and paths of a family the table holds.
+    #[must_use]
+    pub const fn size(&self, family: Family) -> (usize, usize) {
+        in_table!(self, family, |table| (table.len(), table.path_count()))
+    }
+
+    /// The counts of a source, up to date with every call.
+    #[must_use]
+    pub fn counts(&self, source: SourceId, family: Family) -> Option<&SourceCounts> {
+        self.state.sources.counts(source, family)
+    }
+
+    /// The paths of an entry as the ladder ranks them, refused ones last, each
+    /// with what its rung compared. Empty if the entry was freed.
+    #[must_use]
+    pub fn ranked(&self, id: EntryId) -> Vec<(Path, Comparison)> {
+        self.entry(id).map_or_else(Vec::new, |entry| query::ranked(entry.paths, &self.state))
+    }
+
+    /// The next hops of the selected paths of an entry, ordered.
+    #[must_use]
+    pub fn next_hops(&self, id: EntryId) -> Vec<NextHop> {
+        self.entry(id).map_or_else(Vec::new, |entry| query::next_hops(entry.paths, &self.state))
+    }
+
+    /// The next hop of a path and the metric of what resolves it; `None` for a local path.
+    #[must_use]
+    pub fn resolution(&self, path: Path) -> Option<(NextHop, Option<u32>)> {
+        let metric = self.state.hop(path).and_then(|hop| self.state.tracker.metric(hop));
+        self.state.next_hop(path).map(|next_hop| (next_hop, metric))
+    }
+}

@@ -1,0 +1,78 @@
+//! Questions about one entry, answered from what is stored; nothing here
+//! changes anything.
+
+use crate::io::NextHop;
+use crate::prefix::Prefix;
+use crate::reason::Reason;
+use crate::rib::decision::{self, Comparison};
+use crate::rib::loc::{self, Advertise};
+use crate::rib::state::State;
+use crate::rib::table::{EntryId, Flags, Key, Path, Table};
+use crate::view::KernelView;
+
+/// One prefix with all that is known of it.
+#[derive(Clone, Copy, Debug)]
+pub struct EntryView<'a> {
+    /// The entry.
+    pub id: EntryId,
+    /// The prefix.
+    pub prefix: Prefix,
+    /// The paths: the best first where one is selected, the others in no order.
+    pub paths: &'a [Path],
+    /// What may be advertised.
+    pub advertise: Advertise,
+    /// What the kernel holds.
+    pub kernel: KernelView,
+    /// Whether the decision is due: verdicts are those of the one before.
+    pub is_due: bool,
+}
+
+pub(super) fn view<'a, K: Key>(table: &'a Table<K>, state: &State, slot: u32) -> Option<EntryView<'a>> {
+    let entry = table.used(slot)?;
+    Some(EntryView {
+        id: EntryId::new(K::FAMILY, slot),
+        prefix: entry.key().prefix(),
+        paths: table.paths(slot),
+        advertise: loc::advertise(table, state, slot),
+        kernel: loc::kernel(table, state, slot),
+        is_due: entry.has(Flags::DIRTY),
+    })
+}
+
+/// The next hops of the selected paths, ordered.
+pub(super) fn next_hops(paths: &[Path], state: &State) -> Vec<NextHop> {
+    let selected = paths.iter().filter(|path| path.is_selected());
+    let mut next_hops: Vec<NextHop> = selected.filter_map(|&path| state.next_hop(path)).collect();
+    next_hops.sort_unstable();
+    next_hops.dedup();
+    next_hops
+}
+
+/// The paths as the ladder ranks them, refused ones last, each with what its
+/// rung compared. Computed from what is stored at this moment by the function
+/// that decides.
+pub(super) fn ranked(paths: &[Path], state: &State) -> Vec<(Path, Comparison)> {
+    let mut candidates = Vec::new();
+    let mut accepted = Vec::new();
+    for &path in paths.iter().filter(|path| path.is_accepted()) {
+        if let Some(candidate) = state.candidate(path) {
+            candidates.push(candidate);
+            accepted.push(path);
+        }
+    }
+    let as_path = |at: usize| &state.attributes.get(accepted[at].attrs()).as_path;
+    let compared =
+        decision::explain(&candidates, state.multipath(), |a: usize, b: usize| as_path(a) == as_path(b));
+    let mut order: Vec<usize> = (0..accepted.len()).collect();
+    order.sort_by(|&a, &b| {
+        decision::by_rank(compared[a].verdict, &candidates[a], compared[b].verdict, &candidates[b])
+    });
+    let mut ranked: Vec<_> = order.into_iter().map(|at| (accepted[at], compared[at])).collect();
+    let mut refused: Vec<Path> = paths.iter().copied().filter(|path| !path.is_accepted()).collect();
+    refused
+        .sort_by_key(|path| (state.sources.get(path.source()).map(|source| source.address), path.source()));
+    let verdict =
+        |path: Path| Comparison { verdict: path.refusal().unwrap_or(Reason::Pending), values: None };
+    ranked.extend(refused.into_iter().map(|path| (path, verdict(path))));
+    ranked
+}

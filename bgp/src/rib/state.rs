@@ -1,0 +1,189 @@
+//! What both families' tables share: configuration, attribute sets, sources,
+//! next hops, ECMP sets, and the lists of work that is due. Holds the books: a
+//! path that comes or goes is counted here, and nowhere else.
+
+use std::collections::VecDeque;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+
+use crate::io::{NextHop, RouteChange};
+use crate::prefix::Family;
+use crate::reason::Reason;
+use crate::rib::attributes::Store;
+use crate::rib::decision::{Candidate, Ladder, Multipath};
+use crate::rib::next_hop::{HopId, Tracker};
+use crate::rib::sets::Sets;
+use crate::rib::source::{SourceKind, Sources};
+use crate::rib::table::{EntryId, Flags, Key, Path, Table};
+
+/// What the tables depend on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RibConfig {
+    /// Feeds the hashes; of the first configuration alone.
+    pub seed: u64,
+    /// The most next hops of an ECMP set, at least 1.
+    pub max_paths: u8,
+    /// Whether ECMP asks for equal AS_PATH length only, not for equal paths.
+    pub relax_as_path: bool,
+    /// Whether selected paths are handed to the kernel, and its word awaited.
+    pub install: bool,
+}
+
+/// What both tables share.
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) config: RibConfig,
+    pub(super) attributes: Store,
+    pub(super) sources: Sources,
+    pub(super) tracker: Tracker,
+    pub(super) sets: Sets,
+    /// Entries whose decision is to run, each once.
+    pub(super) dirty: VecDeque<EntryId>,
+    /// Entries whose advertisement may have changed, each once.
+    pub(super) changed: Vec<EntryId>,
+    /// Entries that were vacant; freed at the next drain if they still are.
+    pub(super) retiring: Vec<EntryId>,
+    pub(super) routes: Vec<RouteChange>,
+    /// Why the kernel rejected the newest change of an entry; looked up, never walked.
+    pub(super) failures: HashMap<EntryId, u16, FixedState>,
+    pub(super) scratch: Scratch,
+}
+
+/// Room for one decision, kept for the next one.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    pub(super) ladder: Ladder,
+    pub(super) candidates: Vec<Candidate>,
+    /// Where in the entry each candidate is.
+    pub(super) places: Vec<u32>,
+    pub(super) verdicts: Vec<Reason>,
+    pub(super) members: Vec<NextHop>,
+}
+
+impl State {
+    pub(super) fn new(config: RibConfig) -> Self {
+        let seed = config.seed;
+        Self {
+            config,
+            attributes: Store::new(seed),
+            sources: Sources::default(),
+            tracker: Tracker::new(seed),
+            sets: Sets::new(seed),
+            dirty: VecDeque::new(),
+            changed: Vec::new(),
+            retiring: Vec::new(),
+            routes: Vec::new(),
+            failures: HashMap::with_hasher(FixedState::with_seed(seed)),
+            scratch: Scratch::default(),
+        }
+    }
+
+    pub(super) const fn multipath(&self) -> Multipath {
+        Multipath { max_paths: self.config.max_paths, relax_as_path: self.config.relax_as_path }
+    }
+
+    /// The next hop of a path; `None` for a local one.
+    pub(super) fn hop(&self, path: Path) -> Option<HopId> {
+        let source = self.sources.get(path.source())?;
+        if source.kind == SourceKind::Local {
+            return None;
+        }
+        Some(HopId::of(self.attributes.facts(path.attrs()).next_hop, source.via_default))
+    }
+
+    /// The next hop of a path as the kernel driver knows it; `None` for a local one.
+    pub(super) fn next_hop(&self, path: Path) -> Option<NextHop> {
+        let source = self.sources.get(path.source()).filter(|source| source.kind != SourceKind::Local)?;
+        let address = self.attributes.address(self.attributes.facts(path.attrs()).next_hop);
+        Some(NextHop { address, via_default: source.via_default })
+    }
+
+    /// What the ladder compares of a path.
+    pub(super) fn candidate(&self, path: Path) -> Option<Candidate> {
+        let source = self.sources.get(path.source())?;
+        let facts = self.attributes.facts(path.attrs());
+        let hop = HopId::of(facts.next_hop, source.via_default);
+        let metric = match source.kind {
+            SourceKind::Local => Some(0),
+            SourceKind::External | SourceKind::Internal => self.tracker.metric(hop),
+        };
+        Some(Candidate {
+            metric,
+            kind: source.kind,
+            local_preference: facts.local_preference,
+            hops: facts.hops,
+            origin: facts.origin,
+            neighbor: facts.neighbor,
+            med: facts.med,
+            router_id: facts.originator.unwrap_or(source.router_id),
+            cluster_len: facts.cluster_len,
+            address: source.address,
+            tie: path.source().0,
+            next_hop: hop.number(),
+        })
+    }
+
+    /// Counts a path that comes.
+    pub(super) fn book(&mut self, family: Family, path: Path) {
+        self.attributes.retain(path.attrs());
+        if let Some(counts) = self.sources.counts_mut(path.source(), family) {
+            counts.add(path.refusal());
+        }
+        if path.is_accepted()
+            && let (Some(hop), Some(next_hop)) = (self.hop(path), self.next_hop(path))
+        {
+            self.tracker.add(path.source(), hop, next_hop);
+        }
+    }
+
+    /// Counts a path that goes.
+    pub(super) fn unbook(&mut self, family: Family, path: Path) {
+        if path.is_accepted()
+            && let Some(hop) = self.hop(path)
+        {
+            self.tracker.remove(path.source(), hop);
+        }
+        if let Some(counts) = self.sources.counts_mut(path.source(), family) {
+            counts.remove(path.refusal());
+        }
+        self.attributes.release(path.attrs());
+    }
+
+    /// Lists an entry for the decision.
+    pub(super) fn mark_dirty<K: Key>(&mut self, table: &mut Table<K>, slot: u32) {
+        let entry = table.entry_mut(slot);
+        if !entry.has(Flags::DIRTY) {
+            entry.set_flag(Flags::DIRTY);
+            self.dirty.push_back(EntryId::new(K::FAMILY, slot));
+        }
+    }
+
+    /// Lists an entry for those who advertise it.
+    pub(super) fn mark_changed<K: Key>(&mut self, table: &mut Table<K>, slot: u32) {
+        let entry = table.entry_mut(slot);
+        if !entry.has(Flags::CHANGED) {
+            entry.set_flag(Flags::CHANGED);
+            self.changed.push(EntryId::new(K::FAMILY, slot));
+        }
+    }
+
+    /// Lists an entry to be freed at the next drain, if nobody has to hear of it first.
+    pub(super) fn retire<K: Key>(&mut self, table: &Table<K>, slot: u32) {
+        let entry = table.entry(slot);
+        if entry.is_vacant() && !entry.has(Flags::CHANGED) {
+            self.retiring.push(EntryId::new(K::FAMILY, slot));
+        }
+    }
+
+    /// Frees an entry if nothing is known, wanted, awaited or to be told of it.
+    pub(super) fn free<K: Key>(&mut self, table: &mut Table<K>, slot: u32) {
+        let Some(entry) = table.used(slot) else { return };
+        if entry.is_vacant() && !entry.has(Flags::CHANGED) {
+            if entry.has(Flags::FAILED) {
+                self.failures.remove(&EntryId::new(K::FAMILY, slot));
+            }
+            table.free(slot);
+        }
+    }
+}
