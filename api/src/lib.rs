@@ -3,5 +3,7 @@
 
 #[cfg(feature = "crd")]
 pub mod crd;
+#[cfg(feature = "netconf")]
+pub mod netconf;
 #[cfg(feature = "grpc")]
 pub mod v1;

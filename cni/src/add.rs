@@ -1,0 +1,277 @@
+//! ADD: an address of each family, a link, routes; or nothing at all.
+//!
+//! The store stays locked from the choice of an address to the end of the plan, so for
+//! every other call "reserved, but neither link nor route" means dead, not unfinished.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use api::netconf::LEARNED_ROUTE_PROTOCOL;
+use serde_json::Value;
+
+use crate::attachment::{LINK_PREFIX, Mac};
+use crate::command::{Args, Target};
+use crate::conf::{Document, Network};
+use crate::error::{Code, Error, Result};
+use crate::fact::{Link, Route};
+use crate::ipam::{Family, NoAddress, Pool, pick};
+use crate::kernel::{self, Ends};
+use crate::ledger::Reservation;
+use crate::netlink::Netlink;
+use crate::netns::Namespace;
+use crate::plan::{Plan, Side, Sysctl, Wanted, execute};
+use crate::result::{Added, Dns, PrevResult};
+use crate::store::{Store, boot_id};
+use crate::sysctl;
+
+/// MTU where neither the configuration nor an uplink tells one, bytes.
+const MTU_DEFAULT: u32 = 1_500;
+
+/// How often another address is tried after the kernel said that one is routed elsewhere.
+/// It has been asked before, so once is rare and twice means that somebody races with us.
+const ATTEMPTS: usize = 8;
+
+/// Carries out ADD and returns its result.
+///
+/// # Errors
+/// Whatever went wrong; nothing of the attachment is left then.
+pub fn add(target: &Target, args: &Args, document: &Document, network: &Network) -> Result<Value> {
+    let previous = accept_previous(network)?;
+    let asked = Asked::new(network, args)?;
+    let (netns, mut pod, pod_ipv6_off) = enter(target)?;
+    let mut host = kernel::open()?;
+    for pool in &network.pools {
+        sysctl::enable_forwarding(pool.family())?;
+    }
+    let mtu = match network.mtu {
+        Some(mtu) => mtu,
+        None => uplink_mtu(&mut host)?.unwrap_or(MTU_DEFAULT),
+    };
+    let mut off = Vec::new();
+    if network.pools.iter().any(|pool| pool.family() == Family::V6) {
+        off.extend(ipv6_is_off()?.then_some(Side::Host));
+        off.extend(pod_ipv6_off.then_some(Side::Pod));
+    }
+
+    let attachment = &target.attachment;
+    let mut store = Store::open(&document.state_dir, &document.name, &boot_id()?)?;
+    if kernel::link(&mut host, &attachment.link_name())?.is_some() {
+        return Err(exists(target));
+    }
+    let mut refused = BTreeSet::new();
+    let pod_mac = asked.mac.unwrap_or_else(|| attachment.pod_mac());
+    for attempt in 1.. {
+        let addresses = choose(&mut store, &mut host, network, &asked.ips, &refused)?;
+        let wanted = Wanted {
+            attachment,
+            network: &document.name,
+            addresses: &addresses,
+            pod_mac,
+            mtu,
+            ipv6_disabled: &off,
+        };
+        let plan = Plan::new(&wanted);
+        store.ledger_mut().reserve(Reservation {
+            container: attachment.container().into(),
+            interface: attachment.interface().into(),
+            link: attachment.link_name(),
+            addresses: addresses.clone(),
+            pod: args.pod.clone(),
+        });
+        store.save()?;
+        let mut ends =
+            Ends::new(&mut host, &mut pod, &netns, &attachment.link_name(), attachment.interface());
+        let Err(mut error) = execute(&plan, &mut ends) else {
+            return Ok(render(&plan, target, document, network, &previous, &addresses));
+        };
+        store.ledger_mut().release(attachment);
+        if let Err(second) = store.save() {
+            error.details = format!("{}; not released: {second}", error.details);
+        }
+        refused.extend(addresses);
+        if error.code != Code::AddressInUse || !asked.ips.is_empty() || attempt == ATTEMPTS {
+            return Err(error);
+        }
+    }
+    Err(Error::new(Code::TryAgain, "no address could be used"))
+}
+
+/// What the runtime asks for beyond an attachment.
+#[derive(Debug)]
+struct Asked {
+    ips: Vec<IpAddr>,
+    mac: Option<Mac>,
+}
+
+impl Asked {
+    /// The capabilities win over `CNI_ARGS`, each address must be one that may be handed out.
+    fn new(network: &Network, args: &Args) -> Result<Self> {
+        let ips = if network.ips.is_empty() { args.ips.clone() } else { network.ips.clone() };
+        for (at, address) in ips.iter().enumerate() {
+            if !network.pools.iter().any(|pool| pool.contains(*address)) {
+                let text = format!("the requested address {address} is not one that the subnets hand out");
+                return Err(Error::new(Code::Config, text));
+            }
+            if ips[..at].iter().any(|other| Family::of(*other) == Family::of(*address)) {
+                let text = format!("more than one {} address is requested", Family::of(*address).as_str());
+                return Err(Error::new(Code::Config, text));
+            }
+        }
+        Ok(Self { ips, mac: network.mac.or(args.mac) })
+    }
+}
+
+/// We are the first of our chain: what came before may have told names, but made no interface.
+fn accept_previous(network: &Network) -> Result<PrevResult> {
+    let previous = network.prev_result.clone().unwrap_or_default();
+    if previous.interfaces.is_empty() && previous.ips.is_empty() {
+        return Ok(previous);
+    }
+    Err(Error::new(
+        Code::Config,
+        "network configuration: prevResult has interfaces; this plugin must be the first of its chain",
+    ))
+}
+
+/// Opens the container's namespace; the socket in it proves that it can be entered.
+fn enter(target: &Target) -> Result<(Namespace, Netlink, bool)> {
+    let netns = open_netns(target)?;
+    let (socket, ipv6_off) = netns.run(|| (kernel::open(), ipv6_is_off()))?;
+    Ok((netns, socket?, ipv6_off?))
+}
+
+/// The container's namespace, which must not be ours.
+///
+/// # Errors
+/// Code 4 if there is none in the environment, 8 if it is unusable.
+pub(crate) fn open_netns(target: &Target) -> Result<Namespace> {
+    let path = target
+        .netns_path()
+        .ok_or_else(|| Error::new(Code::Environment, "environment variable CNI_NETNS: missing or empty"))?;
+    let netns = Namespace::open(&path)?;
+    refuse_own(target, &netns)?;
+    Ok(netns)
+}
+
+/// An interface in our own namespace would be one of the node.
+///
+/// # Errors
+/// Code 8 if it is ours.
+pub(crate) fn refuse_own(target: &Target, netns: &Namespace) -> Result<()> {
+    if !target.own_netns_allowed && netns.is_own()? {
+        return Err(Error::new(Code::Namespace, "CNI_NETNS is the plugin's own network namespace")
+            .with_details("set CNI_NETNS_OVERRIDE=1 if that is meant"));
+    }
+    Ok(())
+}
+
+fn ipv6_is_off() -> Result<bool> {
+    Ok(sysctl::value(Sysctl::DisableIpv6, "default")?.is_some_and(|value| value != "0"))
+}
+
+fn exists(target: &Target) -> Error {
+    let attachment = &target.attachment;
+    Error::new(
+        Code::Exists,
+        format!("container {} already has an interface {}", attachment.container(), attachment.interface()),
+    )
+}
+
+/// One address a family: the one asked for, or the next that is free.
+fn choose(
+    store: &mut Store,
+    host: &mut Netlink,
+    network: &Network,
+    asked: &[IpAddr],
+    refused: &BTreeSet<IpAddr>,
+) -> Result<Vec<IpAddr>> {
+    let mut addresses = Vec::with_capacity(network.pools.len());
+    for pool in &network.pools {
+        let wanted = asked.iter().copied().find(|address| Family::of(*address) == pool.family());
+        let address = match wanted {
+            Some(address) => claim(store, host, address)?,
+            None => next_free(store, host, pool, refused)?,
+        };
+        addresses.push(address);
+    }
+    Ok(addresses)
+}
+
+/// An address that somebody asked for.
+fn claim(store: &mut Store, host: &mut Netlink, address: IpAddr) -> Result<IpAddr> {
+    if store.ledger().holder(address).is_some() {
+        drop_dead(store, host)?;
+    }
+    if let Some(holder) = store.ledger().holder(address) {
+        let text = format!("the requested address {address} is in use by {}", holder.holder());
+        return Err(Error::new(Code::AddressInUse, text));
+    }
+    if kernel::is_live(host, address)? {
+        let text = format!("the requested address {address} is in use: the host has a route to it");
+        return Err(Error::new(Code::AddressInUse, text));
+    }
+    Ok(address)
+}
+
+fn next_free(
+    store: &mut Store,
+    host: &mut Netlink,
+    pool: &Pool,
+    refused: &BTreeSet<IpAddr>,
+) -> Result<IpAddr> {
+    for heal in [true, false] {
+        let mut taken = store.ledger().taken();
+        taken.extend(refused);
+        match pick(pool, store.ledger().last(pool.family()), &taken, |address| kernel::is_live(host, address))
+        {
+            Ok(address) => return Ok(address),
+            Err(NoAddress::Unknown(error)) => return Err(error),
+            Err(NoAddress::Exhausted) if heal => drop_dead(store, host)?,
+            Err(NoAddress::Exhausted) => {}
+        }
+    }
+    let text = format!("no free {} address", pool.family().as_str());
+    Err(Error::new(Code::TryAgain, text).with_details(store.ledger().usage(pool)))
+}
+
+/// Drops reservations of which nothing is left in the kernel: their pods ended without a DEL.
+fn drop_dead(store: &mut Store, host: &mut Netlink) -> Result<()> {
+    let links: BTreeSet<String> = kernel::links(host)?.into_iter().map(|link| link.name).collect();
+    let mut alive = BTreeSet::new();
+    for reservation in store.ledger().reservations() {
+        let mut live = links.contains(&reservation.link);
+        for address in &reservation.addresses {
+            live = live || kernel::is_live(host, *address)?;
+        }
+        if live {
+            alive.insert(reservation.link.clone());
+        }
+    }
+    store.ledger_mut().retain(|reservation| alive.contains(&reservation.link));
+    Ok(())
+}
+
+fn uplink_mtu(host: &mut Netlink) -> Result<Option<u32>> {
+    let carries = |route: &Route| route.length == 0 || route.protocol == LEARNED_ROUTE_PROTOCOL;
+    let uplink = |link: &Link| !link.loopback && !link.name.starts_with(LINK_PREFIX);
+    kernel::smallest_mtu(host, carries, uplink)
+}
+
+fn render(
+    plan: &Plan,
+    target: &Target,
+    document: &Document,
+    network: &Network,
+    previous: &PrevResult,
+    addresses: &[IpAddr],
+) -> Value {
+    let added = Added {
+        version: document.version,
+        pair: &plan.pair,
+        sandbox: target.netns.as_deref().unwrap_or_default(),
+        addresses,
+        dns: if network.dns == Dns::default() { &previous.dns } else { &network.dns },
+        routes: &previous.routes,
+    };
+    added.to_json()
+}

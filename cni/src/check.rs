@@ -1,0 +1,231 @@
+//! CHECK: is each step of the plan still in effect, on both sides of the link?
+//!
+//! The expectation is the plan of the reservation, so whatever ADD does is checked by
+//! construction. Where a later plugin may have changed something (MAC address and MTU of
+//! the pod's end), `prevResult` tells what holds.
+
+use std::net::IpAddr;
+
+use crate::add::open_netns;
+use crate::attachment::Attachment;
+use crate::command::Target;
+use crate::conf::{Document, Network};
+use crate::error::{Code, Error, Result};
+use crate::fact::{Address, Link, Neighbour, Route};
+use crate::ipam::Family;
+use crate::kernel;
+use crate::netlink::Netlink;
+use crate::plan::{Plan, Side, Step, Sysctl, Wanted};
+use crate::result::PrevResult;
+use crate::store::{Store, boot_id};
+use crate::sysctl;
+
+/// What the kernel shows of an attachment.
+#[derive(Debug, Clone, Default)]
+pub struct Seen {
+    /// The ends of the link.
+    pub host: End,
+    /// The container's end.
+    pub pod: End,
+    /// Routes in the container, of all tables: a later plugin may have moved ours.
+    pub pod_routes: Vec<Route>,
+    /// Neighbours in the container.
+    pub pod_neighbours: Vec<Neighbour>,
+    /// For each of the pod's addresses the route that the host uses.
+    pub host_routes: Vec<(IpAddr, Route)>,
+    /// Sysctls of the host end.
+    pub sysctls: Vec<(Sysctl, String)>,
+}
+
+/// One end of the link.
+#[derive(Debug, Clone, Default)]
+pub struct End {
+    /// The link.
+    pub link: Option<Link>,
+    /// Its addresses.
+    pub addresses: Vec<Address>,
+}
+
+/// Carries out CHECK.
+///
+/// # Errors
+/// Code 3 without a reservation, 7 without a `prevResult`, 102 with everything that is missing or changed.
+pub fn check(target: &Target, document: &Document, network: &Network) -> Result<()> {
+    let previous = network
+        .prev_result
+        .as_ref()
+        .ok_or_else(|| Error::new(Code::Config, "network configuration: prevResult is missing"))?;
+    let netns = open_netns(target)?;
+    let attachment = &target.attachment;
+    let store = Store::open(&document.state_dir, &document.name, &boot_id()?)?;
+    let reservation = store.ledger().find(attachment).ok_or_else(|| {
+        Error::new(
+            Code::UnknownContainer,
+            format!(
+                "no address is reserved for {} of container {}",
+                attachment.interface(),
+                attachment.container()
+            ),
+        )
+    })?;
+    let plan = Plan::new(&Wanted {
+        attachment,
+        network: &document.name,
+        addresses: &reservation.addresses,
+        pod_mac: attachment.pod_mac(),
+        mtu: network.mtu.unwrap_or_default(),
+        ipv6_disabled: &[],
+    });
+    let mut pod = netns.run(kernel::open)??;
+    let seen = look(&mut kernel::open()?, &mut pod, attachment, &reservation.addresses)?;
+    let mut faults = faults(&plan, &seen);
+    faults.extend(contradictions(&seen, previous, &reservation.addresses, network.mtu, attachment));
+    if faults.is_empty() {
+        return Ok(());
+    }
+    Err(Error::new(Code::Damaged, faults.join("; ")))
+}
+
+fn look(
+    host: &mut Netlink,
+    pod: &mut Netlink,
+    attachment: &Attachment,
+    addresses: &[IpAddr],
+) -> Result<Seen> {
+    let mut seen = Seen {
+        host: end(host, &attachment.link_name())?,
+        pod: end(pod, attachment.interface())?,
+        ..Seen::default()
+    };
+    for family in Family::ALL {
+        seen.pod_routes.extend(kernel::routes(pod, family, None)?);
+        seen.pod_neighbours.extend(kernel::neighbours(pod, family)?);
+    }
+    for address in addresses {
+        seen.host_routes.extend(kernel::route(host, *address, None)?.map(|route| (*address, route)));
+    }
+    for sysctl in [Sysctl::RpFilter, Sysctl::AcceptRa, Sysctl::DisableIpv6] {
+        seen.sysctls.extend(sysctl::value(sysctl, &attachment.link_name())?.map(|value| (sysctl, value)));
+    }
+    Ok(seen)
+}
+
+fn end(netlink: &mut Netlink, name: &str) -> Result<End> {
+    let Some(link) = kernel::link(netlink, name)? else { return Ok(End::default()) };
+    let addresses = kernel::addresses(netlink, link.index)?;
+    Ok(End { link: Some(link), addresses })
+}
+
+/// Every step of `plan` that is not in effect in `seen`, in words.
+pub fn faults(plan: &Plan, seen: &Seen) -> Vec<String> {
+    let (Some(host), Some(pod)) = (&seen.host.link, &seen.pod.link) else {
+        let missing = |end: &End, name: &str, place: &str| {
+            end.link.is_none().then(|| format!("link {name} is missing {place}"))
+        };
+        let host = missing(&seen.host, &plan.pair.host, "on the host");
+        return host.into_iter().chain(missing(&seen.pod, &plan.pair.pod, "in the container")).collect();
+    };
+    plan.steps.iter().filter_map(|step| fault(step, seen, host, pod)).collect()
+}
+
+fn fault(step: &Step, seen: &Seen, host: &Link, pod: &Link) -> Option<String> {
+    let (link, addresses) = match step {
+        Step::AddAddress(Side::Pod, _) | Step::Raise(Side::Pod) | Step::Await(Side::Pod, _) => {
+            (pod, &seen.pod.addresses)
+        }
+        _ => (host, &seen.host.addresses),
+    };
+    let name = &link.name;
+    match step {
+        Step::CreatePair(_) => {
+            let paired = host.peer == Some(pod.index) && pod.peer == Some(host.index);
+            (!paired || host.kind != "veth")
+                .then(|| format!("{} and {} are not two ends of one link", host.name, pod.name))
+        }
+        Step::SetSysctl(_, sysctl, wanted) => {
+            let value =
+                seen.sysctls.iter().find(|(other, _)| other == sysctl).map(|(_, value)| value.as_str());
+            (value != Some(wanted.to_string().as_str()))
+                .then(|| format!("{sysctl:?} of {name} is {}, not {wanted}", value.unwrap_or("missing")))
+        }
+        Step::Describe(alias) => {
+            (link.alias != *alias).then(|| format!("alias of {name} is {:?}, not {alias:?}", link.alias))
+        }
+        Step::AddAddress(_, address) => {
+            let bits = Family::of(*address).bits();
+            let there = addresses.iter().any(|other| other.address == *address && other.length == bits);
+            (!there).then(|| format!("address {address} is missing on {name}"))
+        }
+        Step::Raise(_) => (!link.up).then(|| format!("{name} is down")),
+        Step::AddNeighbour(address, _) => {
+            let entry = seen
+                .pod_neighbours
+                .iter()
+                .find(|entry| entry.link == pod.index && entry.address == *address && entry.permanent);
+            match entry {
+                None => Some(format!("permanent neighbour {address} is missing in the container")),
+                Some(entry) => (entry.mac != host.mac).then(|| {
+                    format!("neighbour {address} in the container has not the MAC address of {}", host.name)
+                }),
+            }
+        }
+        Step::AddDefaultRoute(gateway) => {
+            let there = seen.pod_routes.iter().any(|route| {
+                route.length == 0 && route.gateway == Some(*gateway) && route.links.contains(&pod.index)
+            });
+            (!there).then(|| format!("default route by {gateway} is missing in the container"))
+        }
+        Step::AddHostRoute(address) => {
+            let bits = Family::of(*address).bits();
+            let there = seen.host_routes.iter().any(|(of, route)| {
+                of == address && route.length == bits && route.links == [host.index] && !route.local
+            });
+            (!there).then(|| format!("route to {address} by {} is missing on the host", host.name))
+        }
+        Step::Await(..) => (link.up && !link.forwards).then(|| format!("{name} has no carrier")),
+    }
+}
+
+/// Where the result that the runtime kept contradicts reservation, configuration or kernel.
+pub fn contradictions(
+    seen: &Seen,
+    previous: &PrevResult,
+    addresses: &[IpAddr],
+    mtu: Option<u32>,
+    attachment: &Attachment,
+) -> Vec<String> {
+    let mut faults = Vec::new();
+    for address in addresses {
+        if !previous.ips.iter().any(|ip| ip.address.addr() == *address) {
+            faults.push(format!("prevResult lacks the reserved address {address}"));
+        }
+    }
+    let of = |name: &str, inside: bool| {
+        previous
+            .interfaces
+            .iter()
+            .find(|interface| interface.name == name && interface.sandbox.is_empty() != inside)
+    };
+    let host = of(&attachment.link_name(), false);
+    let pod = of(attachment.interface(), true);
+    if pod.is_none() {
+        faults.push(format!("prevResult lacks the interface {}", attachment.interface()));
+    }
+    for (end, told, mtu) in [(&seen.host, host, mtu), (&seen.pod, pod, None)] {
+        let Some(link) = &end.link else { continue };
+        let mac = told.map(|told| told.mac.to_ascii_lowercase()).filter(|mac| !mac.is_empty());
+        let actual = link.mac.map(|mac| mac.to_string()).unwrap_or_default();
+        if let Some(mac) = mac.filter(|mac| *mac != actual) {
+            faults.push(format!("MAC address of {} is {actual}, not {mac}", link.name));
+        }
+        if let Some(mtu) = told.and_then(|told| told.mtu).or(mtu).filter(|mtu| *mtu != 0 && *mtu != link.mtu)
+        {
+            faults.push(format!("MTU of {} is {}, not {mtu}", link.name, link.mtu));
+        }
+    }
+    faults
+}
+
+#[cfg(test)]
+#[path = "check_tests.rs"]
+mod tests;

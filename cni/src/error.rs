@@ -1,0 +1,99 @@
+//! Errors as the CNI specification writes them: a code, a message, details.
+//!
+//! Owns the code numbers. An error here is always an answer to a runtime, so its
+//! message names the variable, the field or the object at fault.
+
+use std::{fmt, io};
+
+use serde_json::{Value, json};
+
+use crate::version::Version;
+
+/// Error codes: below 100 those of the specification ("Error", section 5.1), from 100 our own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Code {
+    /// The requested `cniVersion`, or the verb in that version, is not supported.
+    Version = 1,
+    /// A field of the configuration is not supported.
+    Unsupported = 2,
+    /// No reservation for this container.
+    UnknownContainer = 3,
+    /// An environment variable is missing or invalid.
+    Environment = 4,
+    /// A file, a socket or the kernel failed.
+    Io = 5,
+    /// The configuration is not JSON.
+    Decode = 6,
+    /// The configuration contradicts itself or the specification.
+    Config = 7,
+    /// `CNI_NETNS` is not a network namespace, or is the plugin's own.
+    Namespace = 8,
+    /// May work later: no address is free.
+    TryAgain = 11,
+    /// STATUS: an ADD would fail.
+    NotAvailable = 50,
+    /// ADD: the interface or the attachment exists.
+    Exists = 100,
+    /// ADD: a requested address is in use.
+    AddressInUse = 101,
+    /// CHECK: the attachment is not as ADD left it.
+    Damaged = 102,
+    /// GC: something could not be freed; the rest was.
+    Incomplete = 103,
+}
+
+/// What a verb failed with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Error {
+    /// Why, for programs.
+    pub code: Code,
+    /// Why, in one line, for people.
+    pub message: String,
+    /// The longer story; may be empty.
+    pub details: String,
+}
+
+/// The result of everything that can fail in this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    /// An error without details.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), details: String::new() }
+    }
+
+    /// The same error with `details` in place of those before.
+    #[must_use]
+    pub fn with_details(mut self, details: impl Into<String>) -> Self {
+        self.details = details.into();
+        self
+    }
+
+    /// An I/O error, with what was being done.
+    pub fn io(doing: impl fmt::Display, cause: &io::Error) -> Self {
+        Self::new(Code::Io, format!("cannot {doing}")).with_details(cause.to_string())
+    }
+
+    /// The JSON that goes to stdout.
+    pub fn to_json(&self, version: Version) -> Value {
+        json!({
+            "cniVersion": version.as_str(),
+            "code": self.code as u32,
+            "msg": self.message,
+            "details": self.details,
+        })
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (code {})", self.message, self.code as u32)?;
+        if !self.details.is_empty() {
+            write!(f, ": {}", self.details)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Error {}

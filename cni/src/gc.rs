@@ -1,0 +1,49 @@
+//! GC: what is not in the runtime's list goes, both reservations and links of this network.
+
+use std::collections::BTreeSet;
+
+use crate::attachment::{Attachment, LINK_PREFIX, alias_is_of};
+use crate::conf::Document;
+use crate::error::{Code, Error, Result};
+use crate::kernel;
+use crate::store::{Store, boot_id};
+
+/// Frees everything of the network but what `valid` holds.
+///
+/// A link is told by the network in its alias, or by its reservation where a crash came
+/// before the alias. A reservation stays if its link cannot be deleted.
+///
+/// # Errors
+/// Code 5 if nothing could be looked at, 103 with all failures if something could not be freed.
+pub fn gc(document: &Document, valid: &[Attachment]) -> Result<()> {
+    let keep: BTreeSet<String> = valid.iter().map(Attachment::link_name).collect();
+    let mut netlink = kernel::open()?;
+    let mut store = Store::open(&document.state_dir, &document.name, &boot_id()?)?;
+    let present = kernel::links(&mut netlink)?;
+    let ours = present.iter().filter(|link| {
+        link.kind == "veth" && link.name.starts_with(LINK_PREFIX) && alias_is_of(&link.alias, &document.name)
+    });
+    let reserved = store.ledger().reservations().iter().map(|reservation| reservation.link.clone());
+    let orphans: BTreeSet<String> =
+        ours.map(|link| link.name.clone()).chain(reserved).filter(|name| !keep.contains(name)).collect();
+
+    let mut failures = Vec::new();
+    let mut stuck = BTreeSet::new();
+    for name in orphans {
+        if let Err(error) = kernel::delete_link(&mut netlink, &name) {
+            failures.push(error.to_string());
+            stuck.insert(name);
+        }
+    }
+    let freed = store
+        .ledger_mut()
+        .retain(|reservation| keep.contains(&reservation.link) || stuck.contains(&reservation.link));
+    if !freed.is_empty() {
+        store.save().unwrap_or_else(|error| failures.push(error.to_string()));
+    }
+    if failures.is_empty() {
+        return Ok(());
+    }
+    Err(Error::new(Code::Incomplete, format!("{} objects could not be freed", failures.len()))
+        .with_details(failures.join("; ")))
+}

@@ -1,0 +1,317 @@
+//! A blocking route-netlink socket: batches of requests, each acknowledged, and dumps.
+//!
+//! Owns framing and sequence numbers, knows nothing of what the messages mean. A socket
+//! belongs for ever to the namespace of the thread that made it.
+
+use std::io;
+
+use netlink_packet_core::{
+    NLM_F_ACK, NLM_F_ACK_TLVS, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR,
+    NLMSG_NOOP, NLMSG_OVERRUN, NetlinkHeader, NetlinkMessage, NetlinkPayload,
+};
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
+
+use crate::attribute::{attributes, text, u16_at, u32_at};
+
+/// The kernel sends at most 32 KiB in one datagram of a dump; the rest is margin.
+const BUFFER: usize = 64 * 1024;
+
+/// Length of `struct nlmsghdr`.
+const HEADER: usize = 16;
+
+/// `NLMSGERR_ATTR_MSG` of `linux/netlink.h`.
+const ERROR_TEXT: u16 = 1;
+
+/// A request and its flags beside REQUEST and ACK.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The message.
+    pub message: RouteNetlinkMessage,
+    /// `NLM_F_…`.
+    pub flags: u16,
+}
+
+/// The kernel's answer to a request that asks something.
+#[derive(Debug, Clone)]
+pub struct Reply {
+    /// `RTM_…`.
+    pub kind: u16,
+    /// The family's header and the attributes.
+    pub payload: Vec<u8>,
+}
+
+/// Why requests failed.
+#[derive(Debug)]
+pub enum Failure {
+    /// The socket failed; what was done is unknown.
+    Socket(io::Error),
+    /// The kernel refused the request with this index; later ones of the batch were done all the same.
+    Refused {
+        /// Index in the batch.
+        request: usize,
+        /// Positive error number.
+        errno: i32,
+        /// The kernel's own words, where it has some.
+        reason: String,
+    },
+}
+
+impl Failure {
+    /// The error number, for either kind.
+    pub fn errno(&self) -> Option<i32> {
+        match self {
+            Self::Socket(e) => e.raw_os_error(),
+            Self::Refused { errno, .. } => Some(*errno),
+        }
+    }
+
+    /// In words.
+    pub fn text(&self) -> String {
+        match self {
+            Self::Socket(e) => e.to_string(),
+            Self::Refused { errno, reason, .. } if reason.is_empty() => {
+                io::Error::from_raw_os_error(*errno).to_string()
+            }
+            Self::Refused { errno, reason, .. } => {
+                format!("{} ({reason})", io::Error::from_raw_os_error(*errno))
+            }
+        }
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(e: io::Error) -> Self {
+        Self::Socket(e)
+    }
+}
+
+/// The socket.
+#[derive(Debug)]
+pub struct Netlink {
+    socket: Socket,
+    sequence: u32,
+    buffer: Vec<u8>,
+}
+
+/// One message of a datagram.
+struct Frame<'a> {
+    kind: u16,
+    flags: u16,
+    sequence: u32,
+    payload: &'a [u8],
+}
+
+impl Netlink {
+    /// A socket in the namespace of the calling thread.
+    ///
+    /// # Errors
+    /// What the kernel says to socket, bind or connect.
+    pub fn open() -> io::Result<Self> {
+        let mut socket = Socket::new(NETLINK_ROUTE)?;
+        // Without them replies are longer, reasons are missing, and dump filters are ignored;
+        // a kernel that lacks one of them still does what it is told.
+        let _ = socket.set_cap_ack(true);
+        let _ = socket.set_ext_ack(true);
+        let _ = socket.set_netlink_get_strict_chk(true);
+        socket.bind_auto()?;
+        socket.connect(&SocketAddr::new(0, 0))?;
+        Ok(Self { socket, sequence: 0, buffer: Vec::with_capacity(BUFFER) })
+    }
+
+    /// Sends all requests at once and waits until each is acknowledged or refused.
+    ///
+    /// # Errors
+    /// The first request that was refused, or the socket's error.
+    pub fn exchange(&mut self, requests: &[Request]) -> Result<Vec<Reply>, Failure> {
+        let first = self.sequence.wrapping_add(1);
+        let mut bytes = Vec::new();
+        for request in requests {
+            self.append(&mut bytes, request, NLM_F_ACK);
+        }
+        self.send(&bytes)?;
+        let (mut replies, mut open, mut failure) = (Vec::new(), requests.len(), None);
+        while open > 0 {
+            self.receive()?;
+            for frame in frames(&self.buffer) {
+                let frame = frame?;
+                let request = frame.sequence.wrapping_sub(first) as usize;
+                if request >= requests.len() {
+                    continue;
+                }
+                match frame.kind {
+                    NLMSG_ERROR => {
+                        open -= 1;
+                        let refused = refusal(&frame)?.map(|(errno, reason)| (request, errno, reason));
+                        failure = failure.or(refused);
+                    }
+                    NLMSG_NOOP | NLMSG_DONE => {}
+                    NLMSG_OVERRUN => return Err(io::Error::other("netlink overrun").into()),
+                    kind => replies.push(Reply { kind, payload: frame.payload.to_vec() }),
+                }
+            }
+        }
+        match failure {
+            None => Ok(replies),
+            Some((request, errno, reason)) => Err(Failure::Refused { request, errno, reason }),
+        }
+    }
+
+    /// The one reply to a question, or none if the kernel refused it with one of `absent`.
+    ///
+    /// # Errors
+    /// Any other refusal, or the socket's error.
+    pub fn ask(&mut self, message: RouteNetlinkMessage, absent: &[i32]) -> Result<Option<Reply>, Failure> {
+        match self.exchange(&[Request { message, flags: 0 }]) {
+            Ok(replies) => Ok(replies.into_iter().next()),
+            Err(Failure::Refused { errno, .. }) if absent.contains(&errno) => Ok(None),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// All objects that a question is about, repeated if they changed meanwhile.
+    ///
+    /// # Errors
+    /// The kernel's refusal, or the socket's error.
+    pub fn dump(&mut self, message: &RouteNetlinkMessage) -> Result<Vec<Reply>, Failure> {
+        loop {
+            let mut bytes = Vec::new();
+            let request = Request { message: message.clone(), flags: 0 };
+            self.append(&mut bytes, &request, NLM_F_DUMP);
+            self.send(&bytes)?;
+            if let Some(replies) = self.dumped()? {
+                return Ok(replies);
+            }
+        }
+    }
+
+    /// The replies of the dump just asked for; none if it is inconsistent.
+    fn dumped(&mut self) -> Result<Option<Vec<Reply>>, Failure> {
+        let (mut replies, mut consistent) = (Vec::new(), true);
+        loop {
+            self.receive()?;
+            for frame in frames(&self.buffer) {
+                let frame = frame?;
+                if frame.sequence != self.sequence {
+                    continue;
+                }
+                consistent &= frame.flags & NLM_F_DUMP_INTR == 0;
+                match frame.kind {
+                    NLMSG_DONE => return Ok(consistent.then_some(replies)),
+                    NLMSG_ERROR => {
+                        if let Some((errno, reason)) = refusal(&frame)? {
+                            return Err(Failure::Refused { request: 0, errno, reason });
+                        }
+                    }
+                    NLMSG_NOOP => {}
+                    NLMSG_OVERRUN => return Err(io::Error::other("netlink overrun").into()),
+                    kind => replies.push(Reply { kind, payload: frame.payload.to_vec() }),
+                }
+            }
+        }
+    }
+
+    fn append(&mut self, bytes: &mut Vec<u8>, request: &Request, flags: u16) {
+        self.sequence = self.sequence.wrapping_add(1);
+        let mut header = NetlinkHeader::default();
+        header.sequence_number = self.sequence;
+        header.flags = NLM_F_REQUEST | flags | request.flags;
+        let mut message = NetlinkMessage::new(header, NetlinkPayload::InnerMessage(request.message.clone()));
+        message.finalize();
+        let start = bytes.len();
+        bytes.resize(start + message.buffer_len().next_multiple_of(4), 0);
+        message.serialize(&mut bytes[start..]);
+    }
+
+    fn send(&self, bytes: &[u8]) -> io::Result<()> {
+        loop {
+            match self.socket.send(bytes, 0) {
+                Ok(sent) if sent == bytes.len() => return Ok(()),
+                Ok(sent) => return Err(io::Error::other(format!("{sent} of {} bytes sent", bytes.len()))),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+    }
+
+    fn receive(&mut self) -> io::Result<()> {
+        loop {
+            self.buffer.clear();
+            match self.socket.recv(&mut self.buffer, libc::MSG_TRUNC) {
+                Ok(length) if length > self.buffer.len() => {
+                    return Err(io::Error::other("netlink datagram cut"));
+                }
+                Ok(_) => return Ok(()),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+    }
+}
+
+/// The messages of a datagram.
+fn frames(mut bytes: &[u8]) -> impl Iterator<Item = io::Result<Frame<'_>>> {
+    std::iter::from_fn(move || {
+        if bytes.is_empty() {
+            return None;
+        }
+        let frame = frame(bytes);
+        bytes = match &frame {
+            Some(frame) => {
+                bytes.get((HEADER + frame.payload.len()).next_multiple_of(4)..).unwrap_or_default()
+            }
+            None => &[],
+        };
+        Some(frame.ok_or_else(|| io::Error::other("malformed netlink datagram")))
+    })
+}
+
+fn frame(bytes: &[u8]) -> Option<Frame<'_>> {
+    let length = u32_at(bytes, 0)? as usize;
+    let payload = bytes.get(HEADER..length)?;
+    Some(Frame { kind: u16_at(bytes, 4)?, flags: u16_at(bytes, 6)?, sequence: u32_at(bytes, 8)?, payload })
+}
+
+/// The error number and words of an acknowledgement; none if it says success.
+fn refusal(frame: &Frame<'_>) -> io::Result<Option<(i32, String)>> {
+    let code =
+        u32_at(frame.payload, 0).ok_or_else(|| io::Error::other("malformed netlink error"))?.cast_signed();
+    if code == 0 {
+        return Ok(None);
+    }
+    // Behind the code stands the request's header, its body being cut off (NETLINK_CAP_ACK).
+    let reason = (frame.flags & NLM_F_ACK_TLVS != 0)
+        .then(|| attributes(frame.payload.get(4 + HEADER..).unwrap_or_default()))
+        .and_then(|mut list| list.find(|(kind, _)| *kind == ERROR_TEXT))
+        .map(|(_, value)| text(value))
+        .unwrap_or_default();
+    Ok(Some((code.saturating_neg(), reason)))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_refusal_carries_number_and_words() {
+        let mut payload = (-17_i32).to_ne_bytes().to_vec();
+        payload.extend([0; HEADER]);
+        payload.extend([8_u16.to_ne_bytes(), ERROR_TEXT.to_ne_bytes()].concat());
+        payload.extend(b"no!\0");
+        let frame = Frame { kind: NLMSG_ERROR, flags: NLM_F_ACK_TLVS, sequence: 1, payload: &payload };
+        assert_eq!(refusal(&frame).unwrap(), Some((17, "no!".into())));
+        let success = Frame { kind: NLMSG_ERROR, flags: 0, sequence: 1, payload: &[0; 20] };
+        assert_eq!(refusal(&success).unwrap(), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_datagram_makes_it_panic_or_run_for_ever(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+            for frame in frames(&bytes).flatten() {
+                let _ = refusal(&frame);
+            }
+        }
+    }
+}

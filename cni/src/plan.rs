@@ -1,0 +1,253 @@
+//! What an attachment is made of, as plain data: the steps of ADD and the undo of each.
+//!
+//! Owns the link design; touches nothing. [`execute`] runs a plan against a [`Kernel`],
+//! the same plan tells CHECK what must be there.
+//!
+//! ```text
+//!      host namespace                        pod namespace
+//!   ulXXXXXXXXXXXXX  ───────── veth ─────────  IFNAME
+//!   fe80::1/128 nodad                          A/32, A6/128 nodad
+//!   A/32, A6/128 scope link, protocol 172      default via 169.254.1.1, fe80::1 onlink
+//!   neighbour: resolved, not pinned            neighbours: permanent, MAC of the host end
+//! ```
+//!
+//! The host end has no IPv4 address and no global one. It has fe80::1 because a kernel
+//! sends no neighbour solicitation from a link without a link-local address.
+//!
+//! Invariants: a step that has an undo of its own stands alone in its batch and fails
+//! without a trace; everything else vanishes with the pair.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::attachment::{Attachment, Mac};
+use crate::error::Result;
+use crate::ipam::Family;
+
+/// The next hop of each pod's IPv4 default route; no interface holds it.
+pub const GATEWAY_V4: IpAddr = IpAddr::V4(Ipv4Addr::new(169, 254, 1, 1));
+
+/// The next hop of each pod's IPv6 default route, and the address of each host end.
+pub const GATEWAY_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1));
+
+/// The next hop of a family's default route in the pod.
+pub fn gateway(family: Family) -> IpAddr {
+    match family {
+        Family::V4 => GATEWAY_V4,
+        Family::V6 => GATEWAY_V6,
+    }
+}
+
+/// An end of the link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// The node's namespace.
+    Host,
+    /// The container's namespace.
+    Pod,
+}
+
+/// A file below `/proc/sys/net/FAMILY/conf/INTERFACE`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sysctl {
+    /// `ipv4/…/rp_filter`: 1 drops IPv4 sources that the pod does not own.
+    RpFilter,
+    /// `ipv6/…/accept_ra`: 0, a pod never configures its node.
+    AcceptRa,
+    /// `ipv6/…/disable_ipv6`: 0 where the namespace's default is 1.
+    DisableIpv6,
+}
+
+/// One change to one object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// The pair, its far end made inside the pod's namespace.
+    CreatePair(Pair),
+    /// A sysctl of one end.
+    SetSysctl(Side, Sysctl, u8),
+    /// The host end's alias; no link-local address of the kernel's choice.
+    Describe(String),
+    /// An address with a full-length prefix, without duplicate address detection.
+    AddAddress(Side, IpAddr),
+    /// Administratively up.
+    Raise(Side),
+    /// In the pod: the MAC address of a gateway, for good.
+    AddNeighbour(IpAddr, Mac),
+    /// In the pod: the default route of a family.
+    AddDefaultRoute(IpAddr),
+    /// On the host: the route to one address of the pod.
+    AddHostRoute(IpAddr),
+    /// Wait until the end forwards and, where an address is given, answers to it: the kernel
+    /// completes carrier and IPv6 addresses in the background, and drops packets until then.
+    Await(Side, Option<IpAddr>),
+}
+
+/// A veth pair.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pair {
+    /// Name of the host end.
+    pub host: String,
+    /// Name of the pod's end.
+    pub pod: String,
+    /// MAC address of the host end.
+    pub host_mac: Mac,
+    /// MAC address of the pod's end.
+    pub pod_mac: Mac,
+    /// MTU of both ends, bytes.
+    pub mtu: u32,
+}
+
+/// How to take a step back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Undo {
+    /// Nothing to do: what the step made is part of the pair.
+    WithPair,
+    /// Delete the link of that name in the host namespace; one that is gone is fine.
+    DeleteLink(String),
+}
+
+/// Who carries a step out; consecutive steps of one place go in one batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Pair,
+    Netlink(Side),
+    File(Side),
+    Wait,
+}
+
+impl Step {
+    /// How to take it back.
+    pub fn undo(&self) -> Undo {
+        match self {
+            Self::CreatePair(pair) => Undo::DeleteLink(pair.host.clone()),
+            Self::SetSysctl(..)
+            | Self::Describe(_)
+            | Self::AddAddress(..)
+            | Self::Raise(_)
+            | Self::AddNeighbour(..)
+            | Self::AddDefaultRoute(_)
+            | Self::AddHostRoute(_)
+            | Self::Await(..) => Undo::WithPair,
+        }
+    }
+
+    fn place(&self) -> Place {
+        match self {
+            Self::CreatePair(_) => Place::Pair,
+            Self::SetSysctl(side, ..) => Place::File(*side),
+            Self::AddAddress(side, _) | Self::Raise(side) => Place::Netlink(*side),
+            Self::Describe(_) | Self::AddHostRoute(_) => Place::Netlink(Side::Host),
+            Self::AddNeighbour(..) | Self::AddDefaultRoute(_) => Place::Netlink(Side::Pod),
+            Self::Await(..) => Place::Wait,
+        }
+    }
+}
+
+/// What a plan is made from.
+#[derive(Debug, Clone)]
+pub struct Wanted<'a> {
+    /// Whose link it is.
+    pub attachment: &'a Attachment,
+    /// The network's name, for the alias.
+    pub network: &'a str,
+    /// At most one address a family.
+    pub addresses: &'a [IpAddr],
+    /// MAC address of the pod's end.
+    pub pod_mac: Mac,
+    /// Bytes.
+    pub mtu: u32,
+    /// Sides on which new interfaces start with IPv6 disabled.
+    pub ipv6_disabled: &'a [Side],
+}
+
+/// The steps of one ADD, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// The link that it makes.
+    pub pair: Pair,
+    /// In the order of execution.
+    pub steps: Vec<Step>,
+}
+
+impl Plan {
+    /// The link design, applied.
+    pub fn new(wanted: &Wanted<'_>) -> Self {
+        let pair = Pair {
+            host: wanted.attachment.link_name(),
+            pod: wanted.attachment.interface().to_owned(),
+            host_mac: wanted.attachment.host_mac(),
+            pod_mac: wanted.pod_mac,
+            mtu: wanted.mtu,
+        };
+        let gateways = || wanted.addresses.iter().map(|address| gateway(Family::of(*address)));
+        let v6 = wanted.addresses.iter().find(|address| address.is_ipv6()).copied();
+        let v4 = wanted.addresses.iter().any(IpAddr::is_ipv4);
+        let host_mac = pair.host_mac;
+
+        let mut steps = vec![Step::CreatePair(pair.clone())];
+        if v6.is_some() {
+            steps.extend(
+                wanted.ipv6_disabled.iter().map(|side| Step::SetSysctl(*side, Sysctl::DisableIpv6, 0)),
+            );
+            steps.push(Step::SetSysctl(Side::Host, Sysctl::AcceptRa, 0));
+        }
+        if v4 {
+            steps.push(Step::SetSysctl(Side::Host, Sysctl::RpFilter, 1));
+        }
+        steps.extend(wanted.addresses.iter().map(|address| Step::AddAddress(Side::Pod, *address)));
+        steps.push(Step::Raise(Side::Pod));
+        steps.extend(gateways().map(|gateway| Step::AddNeighbour(gateway, host_mac)));
+        steps.extend(gateways().map(Step::AddDefaultRoute));
+        steps.push(Step::Describe(wanted.attachment.alias(wanted.network)));
+        steps.extend(v6.map(|_| Step::AddAddress(Side::Host, GATEWAY_V6)));
+        steps.push(Step::Raise(Side::Host));
+        steps.extend(wanted.addresses.iter().map(|address| Step::AddHostRoute(*address)));
+        steps.push(Step::Await(Side::Host, v6.map(|_| GATEWAY_V6)));
+        steps.push(Step::Await(Side::Pod, v6));
+        Self { pair, steps }
+    }
+
+    /// The steps in runs that can be sent at once.
+    pub fn batches(&self) -> impl Iterator<Item = &[Step]> {
+        self.steps.chunk_by(|a, b| a.place() == b.place())
+    }
+}
+
+/// What carries a plan out.
+pub trait Kernel {
+    /// Carries out one batch of [`Plan::batches`]. On an error, any part of the batch may
+    /// have been done, except that a batch whose step has an undo of its own did nothing.
+    ///
+    /// # Errors
+    /// The error of the first step that failed.
+    fn apply(&mut self, batch: &[Step]) -> Result<()>;
+
+    /// Takes a step back; one that was never done is fine.
+    ///
+    /// # Errors
+    /// What kept it from being undone.
+    fn undo(&mut self, undo: &Undo) -> Result<()>;
+}
+
+/// Carries out the whole plan, or leaves nothing of it.
+///
+/// # Errors
+/// The error of the step that failed; its details say so if taking back failed as well.
+pub fn execute(plan: &Plan, kernel: &mut impl Kernel) -> Result<()> {
+    let mut done: Vec<&Step> = Vec::with_capacity(plan.steps.len());
+    for batch in plan.batches() {
+        if let Err(mut error) = kernel.apply(batch) {
+            for step in done.iter().rev() {
+                if let Err(second) = kernel.undo(&step.undo()) {
+                    error.details = format!("{}; not undone: {second}", error.details);
+                }
+            }
+            return Err(error);
+        }
+        done.extend(batch);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;
