@@ -1,8 +1,110 @@
-//! The command line: one file a verb.
+//! The command line: one file a verb. A verb asks one agent or several over
+//! their sockets, and knows nothing that they did not say.
+//!
+//! ```text
+//! verb ─> client (ask) ─> render (table | wide | json | jsonl | yaml) ─> outcome (stdout, stderr, exit code)
+//! ```
+//!
+//! Exit codes: 0 done, 1 failure, 2 usage, 3 unhealthy under `--check`, 4 the
+//! named thing does not exist, 5 no agent reached.
 
 pub mod agent;
+pub mod client;
+pub mod explain;
+pub mod failure;
+pub mod options;
+pub mod outcome;
+pub mod peers;
+pub mod prefix;
+pub mod render;
+pub mod routes;
+pub mod status;
+pub mod version;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
 
 pub use agent::AgentArgs;
 
+use failure::{Exit, Failure};
+use outcome::Outcome;
+use render::Format;
+
 /// Where an agent serves StatusService unless told otherwise.
 pub const SOCKET: &str = "/run/underlay/status.sock";
+
+/// A BGP-routed underlay for Kubernetes: the node's agent, and what it shows.
+#[derive(Debug, Parser)]
+#[command(name = "underlay", version, arg_required_else_help = true, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// The node: its configuration, peers, routes and conditions
+    Status(status::StatusArgs),
+    /// The BGP peers: state, counts, and why one is down
+    Peers(peers::PeersArgs),
+    /// The routes: every path with its verdict
+    Routes(routes::RoutesArgs),
+    /// Why a prefix is installed and announced, or is not
+    Explain(explain::ExplainArgs),
+    /// The version of this program and of the agents
+    Version(version::VersionArgs),
+}
+
+/// Runs the program on these arguments, the first of them its name.
+#[must_use]
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let exit = match Cli::try_parse_from(&arguments) {
+        Ok(cli) => run(cli.verb),
+        Err(error) => misuse(&error, &arguments),
+    };
+    ExitCode::from(exit as u8)
+}
+
+fn run(verb: Verb) -> Exit {
+    let outcome = async {
+        match verb {
+            Verb::Status(args) => status::run(args).await,
+            Verb::Peers(args) => peers::run(args).await,
+            Verb::Routes(args) => routes::run(args).await,
+            Verb::Explain(args) => explain::run(args).await,
+            Verb::Version(args) => version::run(args).await,
+        }
+    };
+    match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(outcome),
+        Err(error) => failed(&Failure::new(Exit::Failed, error.to_string()), Format::Table),
+    }
+    .write()
+}
+
+fn failed(failure: &Failure, format: Format) -> Outcome {
+    Outcome { stderr: failure.line(format), exit: failure.exit, ..Outcome::default() }
+}
+
+/// What clap says: help and version are data, the rest is a usage error, as
+/// JSON if the arguments ask for JSON somewhere.
+fn misuse(error: &clap::Error, arguments: &[OsString]) -> Exit {
+    if !error.use_stderr() {
+        // Help that nobody reads to the end is no failure.
+        drop(error.print());
+        return Exit::Done;
+    }
+    let asked: Vec<&str> = arguments.iter().filter_map(|argument| argument.to_str()).collect();
+    let asked = asked.join(" ");
+    let json = ["-o json", "-ojson", "-o=json", "--output json", "--output=json"];
+    if json.iter().any(|json| asked.contains(json)) {
+        let message = error.to_string();
+        let message = message.lines().next().unwrap_or_default().trim_start_matches("error: ");
+        return failed(&Failure::new(Exit::Usage, message), Format::Json).write();
+    }
+    drop(error.print());
+    Exit::Usage
+}

@@ -14,20 +14,16 @@ use api::v1::status_service_server::{StatusService, StatusServiceServer};
 use bgp::id::PeerId;
 use bgp::prefix::Prefix;
 use bgp::view::{PeerView, RouteFilter, RoutePage};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tonic::{Request, Response, Status};
 
 use super::error::Fault;
 use super::query::Query;
+use super::questions::{DEADLINE, Questions};
 use super::snapshot::{Snapshot, Snapshots};
 use super::socket::Socket;
 use super::{convert, nearest, page};
 
-/// How long the agent may take for one answer: it answers between two turns of
-/// some milliseconds, so that seconds mean that something is badly wrong.
-const DEADLINE: Duration = Duration::from_secs(5);
-/// Questions under way over all connections; more wait, and their deadline runs.
-const QUESTIONS: usize = 16;
 /// Calls at a time on one connection.
 const STREAMS: u32 = 32;
 /// A connection is asked to end after this time, so that idle ones do not hold
@@ -48,11 +44,8 @@ pub async fn serve(
     queries: mpsc::Sender<Query>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
-    let service = StatusServiceServer::new(Service {
-        snapshots,
-        queries,
-        questions: Arc::new(Semaphore::new(QUESTIONS)),
-    });
+    let questions = Questions::new(queries, DEADLINE);
+    let service = StatusServiceServer::new(Service { snapshots, questions });
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<StatusServiceServer<Service>>().await;
     let reflection = || {
@@ -100,8 +93,7 @@ pub enum ServeError {
 /// The service: two ways to the agent loop and nothing of its own.
 struct Service {
     snapshots: Snapshots,
-    queries: mpsc::Sender<Query>,
-    questions: Arc<Semaphore>,
+    questions: Questions,
 }
 
 impl Service {
@@ -109,33 +101,15 @@ impl Service {
         Arc::clone(&self.snapshots.borrow())
     }
 
-    /// Puts a question to the agent loop.
-    async fn ask<T>(&self, question: impl FnOnce(oneshot::Sender<T>) -> Query) -> Result<T, Status> {
-        let (reply, answer) = oneshot::channel();
-        let stopping = || Fault::AgentStopping.status("the agent is stopping");
-        let asked = async {
-            let _turn = self.questions.acquire().await.map_err(|_| stopping())?;
-            self.queries.send(question(reply)).await.map_err(|_| stopping())?;
-            answer.await.map_err(|_| stopping())
-        };
-        match tokio::time::timeout(DEADLINE, asked).await {
-            Ok(answer) => answer,
-            Err(_) => {
-                Err(Fault::AgentBusy
-                    .status(format!("the agent did not answer within {}s", DEADLINE.as_secs())))
-            }
-        }
-    }
-
     /// The routes that one prefix has, as a page of at most one.
     async fn exactly(&self, prefix: Prefix, filter: RouteFilter) -> Result<RoutePage, Status> {
         let route = match filter {
             RouteFilter::Sent(peer) => {
-                let story = self.ask(|reply| Query::Explain { prefix, reply }).await?;
+                let story = self.questions.ask(|reply| Query::Explain { prefix, reply }).await?;
                 let sent = story.sent.iter().any(|sent| sent.id == peer && sent.sent.is_ok());
                 story.route.filter(|_| sent)
             }
-            _ => self.ask(|reply| Query::Route { prefix, reply }).await?,
+            _ => self.questions.ask(|reply| Query::Route { prefix, reply }).await?,
         };
         Ok(RoutePage { routes: route.into_iter().collect(), next: None })
     }
@@ -181,7 +155,7 @@ impl StatusService for Service {
             Some(text) => self.exactly(prefix(&text)?, filter).await?,
             None => {
                 let limit = page::size(request.page_size);
-                self.ask(|reply| Query::Routes { filter, cursor, limit, reply }).await?
+                self.questions.ask(|reply| Query::Routes { filter, cursor, limit, reply }).await?
             }
         };
         let next_page_token = page::token(page.next, filter, started_at);
@@ -197,7 +171,7 @@ impl StatusService for Service {
             return Err(Fault::MissingSubject.status("the request names nothing to explain"));
         };
         let prefix = prefix(&text)?;
-        let story = self.ask(|reply| Query::Explain { prefix, reply }).await?;
+        let story = self.questions.ask(|reply| Query::Explain { prefix, reply }).await?;
         Ok(Response::new(convert::explanation(&story, &self.snapshot().node)))
     }
 }

@@ -16,5 +16,6 @@ pub mod grpc;
 mod nearest;
 mod page;
 pub mod query;
+mod questions;
 pub mod snapshot;
 pub mod socket;

@@ -1,0 +1,245 @@
+//! `underlay explain`: why a prefix is where it is. One line says it, the lines
+//! below show how it came about, in the order in which it is decided.
+
+use api::v1;
+use api::v1::advertisement::Outcome as Sent;
+use clap::Args;
+
+use super::client;
+use super::failure::{Exit, Failure};
+use super::options::Options;
+use super::outcome::Outcome;
+use super::prefix::PrefixArg;
+use super::render::json::Document;
+use super::render::{Render, Style, text};
+
+/// The arguments of `explain`.
+#[derive(Args, Clone, Debug)]
+pub struct ExplainArgs {
+    /// The prefix to explain
+    pub prefix: PrefixArg,
+    /// Where and how
+    #[command(flatten)]
+    pub options: Options,
+}
+
+/// The story that each agent told.
+#[derive(Debug)]
+pub struct Explanations(pub Vec<v1::ExplainResponse>);
+
+pub(super) async fn run(args: ExplainArgs) -> Outcome {
+    let options = &args.options;
+    let subject = v1::explain_request::Subject::Prefix(args.prefix.prefix.to_string());
+    let request = v1::ExplainRequest { subject: Some(subject) };
+    let (answers, mut failures) = client::ask(&options.sockets, |mut agent| {
+        let request = request.clone();
+        async move {
+            let answer = agent.explain(request).await;
+            answer.map(tonic::Response::into_inner).map_err(|status| Failure::answered(&status))
+        }
+    })
+    .await;
+    let answered = answers.len();
+    let stories = Explanations(answers);
+    if answered > 0 && stories.prefixes().all(|(_, story)| story.route.is_none()) {
+        let message = format!("no route {}", args.prefix.prefix);
+        failures.push(Failure::new(Exit::Missing, message));
+    }
+    let mut outcome = Outcome::of(&stories, answered, &failures, options);
+    if let Some(hint) = args.prefix.hint() {
+        outcome.hint(&hint, options);
+    }
+    outcome
+}
+
+impl Explanations {
+    /// The stories of prefixes, each with the line that sums it up.
+    fn prefixes(&self) -> impl Iterator<Item = (&str, &v1::PrefixExplanation)> {
+        self.0.iter().filter_map(|response| {
+            let v1::explain_response::Explanation::Prefix(story) = response.explanation.as_ref()?;
+            Some((response.summary.as_str(), story))
+        })
+    }
+}
+
+impl Render for Explanations {
+    type Document = Document;
+
+    fn text(&self, style: Style) -> String {
+        let stories = self.prefixes();
+        let stories =
+            stories.map(|(summary, story)| format!("{summary}\n\n{}", laid_out(&rows(story), style)));
+        stories.collect::<Vec<String>>().join("\n")
+    }
+
+    fn documents(&self) -> Vec<Document> {
+        self.0.iter().map(Document::new).collect()
+    }
+}
+
+/// A line: what it is about, of whom, what, and how it ended. Where `end` is
+/// empty, `what` is a sentence and takes no part in the columns.
+#[derive(Debug, Default)]
+struct Row {
+    label: &'static str,
+    of: String,
+    what: String,
+    end: String,
+}
+
+impl Row {
+    fn new(label: &'static str, of: impl Into<String>, what: impl Into<String>) -> Self {
+        Self { label, of: of.into(), what: what.into(), end: String::new() }
+    }
+
+    fn end(mut self, end: impl Into<String>) -> Self {
+        self.end = end.into();
+        self
+    }
+}
+
+fn rows(story: &v1::PrefixExplanation) -> Vec<Row> {
+    let paths = story.route.as_ref().map(|route| route.paths.as_slice()).unwrap_or_default();
+    let mut rows = heard(paths);
+    rows.extend(decision(paths));
+    rows.extend(next_hops(&story.next_hops));
+    rows.push(kernel(story.route.as_ref()));
+    rows.extend(sent(&story.advertisements));
+    rows
+}
+
+fn source(path: &v1::Path) -> String {
+    match &path.source {
+        Some(v1::path::Source::Peer(peer)) => text::peer(peer),
+        Some(v1::path::Source::Local(_)) | None => "local".to_owned(),
+    }
+}
+
+/// `as-loop: own AS 65001 in path`, or the word alone.
+fn reasoned(reason: &str, detail: &str) -> String {
+    if detail.is_empty() { reason.to_owned() } else { format!("{reason}: {detail}") }
+}
+
+fn as_path(attributes: Option<&v1::PathAttributes>) -> String {
+    match text::as_path(attributes).as_str() {
+        "" => "path empty".to_owned(),
+        path => format!("path {path}"),
+    }
+}
+
+fn heard(paths: &[v1::Path]) -> Vec<Row> {
+    if paths.is_empty() {
+        return vec![Row::new("heard from", "-", "nobody")];
+    }
+    let row = |path: &v1::Path| match path.source {
+        Some(v1::path::Source::Peer(_)) => {
+            let end = if path.accepted {
+                "accepted".to_owned()
+            } else {
+                format!("rejected  {}", reasoned(&path.verdict, &path.detail))
+            };
+            Row::new("heard from", source(path), as_path(path.attributes.as_ref())).end(end)
+        }
+        _ => Row::new("heard from", source(path), "originated here").end("accepted"),
+    };
+    paths.iter().map(row).collect()
+}
+
+fn decision(paths: &[v1::Path]) -> Vec<Row> {
+    let candidates: Vec<&v1::Path> = paths.iter().filter(|path| path.accepted).collect();
+    let row = |path: &&v1::Path| Row::new("decision", source(path), reasoned(&path.verdict, &path.detail));
+    match candidates.as_slice() {
+        [] if paths.is_empty() => vec![Row::new("decision", "-", "no path")],
+        [] => vec![Row::new("decision", "-", "no usable path: all are rejected")],
+        [first, ..] if !candidates.iter().any(|path| path.selected) => {
+            let next_hop = first.attributes.as_ref().map(|attributes| attributes.next_hop.as_str());
+            let why = match (first.verdict.as_str(), next_hop) {
+                ("next-hop-unreachable", Some(address)) => format!("next hop {address} unreachable"),
+                (verdict, _) => reasoned(verdict, &first.detail),
+            };
+            vec![Row::new("decision", "-", format!("no usable path: {why}"))]
+        }
+        candidates => candidates.iter().map(row).collect(),
+    }
+}
+
+fn next_hops(next_hops: &[v1::NextHopResolution]) -> Vec<Row> {
+    if next_hops.is_empty() {
+        return vec![Row::new("next hop", "-", "none needed")];
+    }
+    let row = |resolution: &v1::NextHopResolution| {
+        let next_hop = resolution.next_hop.clone().unwrap_or_default();
+        let what = match resolution.metric {
+            Some(metric) => format!("resolved, metric {metric}"),
+            None if next_hop.via_default => "unresolved: no route to it".to_owned(),
+            None => "unresolved: no route to it (a default route does not count)".to_owned(),
+        };
+        Row::new("next hop", next_hop.address, what)
+    };
+    next_hops.iter().map(row).collect()
+}
+
+fn kernel(route: Option<&v1::Route>) -> Row {
+    let state = route.and_then(|route| route.kernel.as_ref());
+    let hops = route.map(|route| route.next_hops.as_slice()).unwrap_or_default();
+    let hops: Vec<&str> = hops.iter().map(|hop| hop.address.as_str()).collect();
+    let what = match state.map(|kernel| (kernel.state(), kernel)) {
+        Some((v1::KernelState::Installed, _)) => format!("installed via {}", hops.join(", ")),
+        Some((v1::KernelState::Pending, _)) => "a change is under way".to_owned(),
+        Some((v1::KernelState::Failed, kernel)) => {
+            let error = kernel.error.clone().unwrap_or_default();
+            format!("rejected: {error} (errno {})", kernel.errno.unwrap_or_default())
+        }
+        _ => "not requested".to_owned(),
+    };
+    Row::new("kernel", "-", what)
+}
+
+fn sent(advertisements: &[v1::Advertisement]) -> Vec<Row> {
+    let unselected = |sent: &v1::Advertisement| matches!(&sent.outcome, Some(Sent::Refused(refusal)) if refusal.reason == "nothing-selected");
+    match advertisements {
+        [] => vec![Row::new("sent to", "-", "not advertised: no peers")],
+        all if all.iter().all(unselected) => {
+            vec![Row::new("sent to", "-", "not advertised: nothing selected")]
+        }
+        several => several.iter().map(advertisement).collect(),
+    }
+}
+
+fn advertisement(sent: &v1::Advertisement) -> Row {
+    let peer = sent.peer.as_ref().map(text::peer).unwrap_or_default();
+    match &sent.outcome {
+        Some(Sent::Sent(attributes)) => Row::new("sent to", peer, as_path(Some(attributes)))
+            .end(format!("next hop {}", attributes.next_hop)),
+        Some(Sent::Refused(refusal)) => {
+            let why = reasoned(&refusal.reason, &refusal.detail);
+            Row::new("sent to", peer, format!("not advertised: {why}"))
+        }
+        None => Row::new("sent to", peer, "-"),
+    }
+}
+
+/// The rows in columns; a label stands before its first row alone. Lines that
+/// are too long go on below where their last part begins.
+fn laid_out(rows: &[Row], style: Style) -> String {
+    let width = |of: fn(&Row) -> &str| rows.iter().map(|row| of(row).chars().count()).max().unwrap_or(0);
+    let (label, of) = (width(|row| row.label), width(|row| &row.of));
+    let what = width(|row| if row.end.is_empty() { "" } else { &row.what });
+    let (mut text, mut before) = (String::new(), "");
+    for row in rows {
+        let name = if row.label == before { "" } else { row.label };
+        before = row.label;
+        let mut head = format!("  {name:label$}   {:of$}   ", row.of);
+        let mut tail = &row.what;
+        if !row.end.is_empty() {
+            head += &format!("{:what$}   ", row.what);
+            tail = &row.end;
+        }
+        let indent = head.chars().count();
+        let room = style.limit.map_or(usize::MAX, |limit| limit.saturating_sub(indent).max(30));
+        text += &head;
+        text += &text::wrapped(tail, room).join(&format!("\n{:indent$}", ""));
+        text.push('\n');
+    }
+    text
+}

@@ -1,0 +1,107 @@
+//! Columns as `ps` prints them: one fact a row, no boxes, no blank cells. Only
+//! the column called STATE is ever coloured.
+
+use super::Style;
+
+/// Rows under a header.
+#[derive(Debug)]
+pub struct Table {
+    header: Vec<&'static str>,
+    rows: Vec<Vec<String>>,
+    elastic: &'static [&'static str],
+}
+
+impl Table {
+    /// A table with these columns. The `elastic` ones are shortened, in this
+    /// order, where a line would get too long.
+    #[must_use]
+    pub fn new(header: &[&'static str], elastic: &'static [&'static str]) -> Self {
+        Self { header: header.to_vec(), rows: Vec::new(), elastic }
+    }
+
+    /// Adds a row, one cell a column; an empty cell is printed as `-`.
+    pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
+        let mut cells: Vec<String> = cells.into_iter().map(printable).collect();
+        cells.resize(self.header.len(), "-".to_owned());
+        self.rows.push(cells);
+    }
+
+    /// The header and the rows, each line ended.
+    #[must_use]
+    pub fn render(&self, style: Style) -> String {
+        let mut widths: Vec<usize> = (0..self.header.len()).map(|column| self.width(column)).collect();
+        if let Some(limit) = style.limit {
+            self.squeeze(&mut widths, limit);
+        }
+        let header: Vec<String> = self.header.iter().map(ToString::to_string).collect();
+        let mut text = line(&header, &widths, |_, cell| cell);
+        for row in &self.rows {
+            text += &line(row, &widths, |column, cell| {
+                if style.colour && self.header[column] == "STATE" { painted(&cell) } else { cell }
+            });
+        }
+        text
+    }
+
+    fn width(&self, column: usize) -> usize {
+        let cells = self.rows.iter().map(|row| row[column].chars().count());
+        cells.chain([self.header[column].len()]).max().unwrap_or(0)
+    }
+
+    /// Takes from the elastic columns what the lines are too long by, and from
+    /// the widest column what is still too much.
+    fn squeeze(&self, widths: &mut [usize], limit: usize) {
+        let total = |widths: &[usize]| widths.iter().sum::<usize>() + GAP * widths.len().saturating_sub(1);
+        for name in self.elastic {
+            let Some(column) = self.header.iter().position(|header| header == name) else { continue };
+            let excess = total(widths).saturating_sub(limit);
+            widths[column] = widths[column].saturating_sub(excess).max(LEAST.min(widths[column]));
+        }
+        while total(widths) > limit {
+            let Some(widest) = widths.iter_mut().max().filter(|width| **width > 1) else { return };
+            *widest -= 1;
+        }
+    }
+}
+
+/// Blanks between columns.
+const GAP: usize = 2;
+/// What is left of an elastic column.
+const LEAST: usize = 12;
+
+/// A name from the network is shown and never obeyed by the terminal.
+fn printable(cell: String) -> String {
+    if cell.is_empty() {
+        return "-".to_owned();
+    }
+    if cell.chars().any(char::is_control) { cell.escape_debug().collect() } else { cell }
+}
+
+fn line(cells: &[String], widths: &[usize], paint: impl Fn(usize, String) -> String) -> String {
+    let mut text = String::new();
+    let mut blanks = 0;
+    for (column, (cell, width)) in cells.iter().zip(widths).enumerate() {
+        let cell = shortened(cell, *width);
+        let used = cell.chars().count();
+        text.extend(std::iter::repeat_n(' ', blanks));
+        text += &paint(column, cell);
+        blanks = width - used + GAP;
+    }
+    text + "\n"
+}
+
+fn shortened(cell: &str, width: usize) -> String {
+    if cell.chars().count() <= width {
+        return cell.to_owned();
+    }
+    cell.chars().take(width.saturating_sub(1)).chain(['…']).collect()
+}
+
+fn painted(state: &str) -> String {
+    let colour = match state {
+        "Established" => 32,
+        "Idle" => 31,
+        _ => 33,
+    };
+    format!("\x1b[{colour}m{state}\x1b[0m")
+}

@@ -1,0 +1,128 @@
+//! `underlay status`: the node as a whole.
+
+use api::v1;
+use clap::Args;
+
+use super::client;
+use super::failure::{Exit, Failure};
+use super::options::Options;
+use super::outcome::Outcome;
+use super::render::json::Document;
+use super::render::table::Table;
+use super::render::{Render, Style, text};
+
+/// The arguments of `status`.
+#[derive(Args, Clone, Debug)]
+pub struct StatusArgs {
+    /// Exit with 3 unless every condition holds and the configuration has no error
+    #[arg(long)]
+    pub check: bool,
+    /// Where and how
+    #[command(flatten)]
+    pub options: Options,
+}
+
+/// The status of each agent that answered.
+#[derive(Debug)]
+pub struct Statuses(pub Vec<v1::GetStatusResponse>);
+
+pub(super) async fn run(args: StatusArgs) -> Outcome {
+    let options = &args.options;
+    let (answers, mut failures) = client::ask(&options.sockets, async |mut agent| {
+        let answer = agent.get_status(v1::GetStatusRequest {}).await;
+        answer.map(tonic::Response::into_inner).map_err(|status| Failure::answered(&status))
+    })
+    .await;
+    let answered = answers.len();
+    let statuses = Statuses(answers);
+    let ills = statuses.ills();
+    if args.check {
+        failures.extend(ills.iter().map(|ill| Failure::new(Exit::Unhealthy, ill.as_str())));
+    }
+    let mut outcome = Outcome::of(&statuses, answered, &failures, options);
+    if !args.check {
+        for ill in ills {
+            outcome.hint(&ill, options);
+        }
+    }
+    outcome
+}
+
+impl Statuses {
+    fn nodes(&self) -> impl Iterator<Item = &v1::NodeStatus> {
+        self.0.iter().filter_map(|response| response.status.as_ref())
+    }
+
+    /// All that is wrong, a line each.
+    #[must_use]
+    pub fn ills(&self) -> Vec<String> {
+        self.nodes()
+            .flat_map(|node| ills(node).into_iter().map(|ill| format!("{}: {ill}", node.node)))
+            .collect()
+    }
+}
+
+fn ills(node: &v1::NodeStatus) -> Vec<String> {
+    let errors = node.source.iter().flat_map(|source| &source.errors);
+    let unmet = node.conditions.iter().filter(|condition| condition.status() != v1::ConditionStatus::True);
+    let unmet = unmet.map(|condition| {
+        let separator = if condition.message.is_empty() { "" } else { ": " };
+        let state = if condition.status() == v1::ConditionStatus::False { "not" } else { "unknown whether" };
+        format!("{state} {}: {}{separator}{}", condition.r#type, condition.reason, condition.message)
+    });
+    unmet.chain(errors.map(|error| format!("configuration: {error}"))).collect()
+}
+
+const COLUMNS: &[&str] = &["NODE", "ASN", "ROUTER-ID", "PEERS", "ROUTES", "READY", "UPTIME", "NOTE"];
+const MORE: &[&str] = &["VERSION", "SOURCE", "RECEIVED", "ACCEPTED", "SENT", "PENDING", "FAILED"];
+
+impl Render for Statuses {
+    type Document = Document;
+
+    fn text(&self, style: Style) -> String {
+        let columns = if style.is_wide() { [COLUMNS, MORE].concat() } else { COLUMNS.to_vec() };
+        let mut table = Table::new(&columns, &["NOTE"]);
+        for node in self.nodes() {
+            let mut row = brief(node);
+            if style.is_wide() {
+                row.extend(more(node));
+            }
+            table.row(row);
+        }
+        table.render(style)
+    }
+
+    fn documents(&self) -> Vec<Document> {
+        self.0.iter().map(Document::new).collect()
+    }
+}
+
+fn sum(node: &v1::NodeStatus, count: impl Fn(&v1::FamilyRoutes) -> u64) -> String {
+    node.routes.iter().map(count).sum::<u64>().to_string()
+}
+
+fn brief(node: &v1::NodeStatus) -> Vec<String> {
+    let ready = node.conditions.iter().find(|condition| condition.r#type == "Ready");
+    vec![
+        node.node.clone(),
+        text::number(node.asn),
+        node.router_id.clone().unwrap_or_default(),
+        node.peers.map(|peers| format!("{}/{}", peers.established, peers.configured)).unwrap_or_default(),
+        sum(node, |routes| routes.installed),
+        ready.map(|ready| text::word(ready.status().as_str_name(), "CONDITION_STATUS_")).unwrap_or_default(),
+        text::age(node.uptime_seconds),
+        ills(node).join("; "),
+    ]
+}
+
+fn more(node: &v1::NodeStatus) -> Vec<String> {
+    vec![
+        node.version.clone(),
+        node.source.as_ref().map(|source| source.description.clone()).unwrap_or_default(),
+        sum(node, |routes| routes.received),
+        sum(node, |routes| routes.accepted),
+        sum(node, |routes| routes.sent),
+        sum(node, |routes| routes.pending),
+        sum(node, |routes| routes.failed),
+    ]
+}
