@@ -113,20 +113,25 @@ impl AsPath {
     /// # Errors
     /// What is wrong (RFC 7606 §7.2, RFC 7607 §2, RFC 5065 §5).
     pub fn decode(value: &[u8], four_octet: bool) -> Result<Self, AsPathError> {
-        Self::read(value, four_octet, Confederation::Refused)
+        Self::read(value, four_octet, Confederation::Refused).map(|(path, _)| path)
     }
 
-    /// Reads the value of an AS4_PATH; segments of a confederation are left out
-    /// (RFC 6793 §6).
+    /// Reads the value of an AS4_PATH; segments of a confederation are left out,
+    /// and whether there were any is told (RFC 6793 §6).
     ///
     /// # Errors
     /// What is wrong.
-    pub fn decode_as4(value: &[u8]) -> Result<Self, AsPathError> {
+    pub fn decode_as4(value: &[u8]) -> Result<(Self, bool), AsPathError> {
         Self::read(value, true, Confederation::Skipped)
     }
 
-    fn read(value: &[u8], four_octet: bool, confederation: Confederation) -> Result<Self, AsPathError> {
+    fn read(
+        value: &[u8],
+        four_octet: bool,
+        confederation: Confederation,
+    ) -> Result<(Self, bool), AsPathError> {
         let mut cursor = Cursor::new(value);
+        let mut skipped = false;
         let mut segments = Vec::new();
         while let Some(code) = cursor.u8() {
             let count = cursor.u8().ok_or(AsPathError::Underrun)?;
@@ -149,9 +154,12 @@ impl AsPath {
             if asns.contains(&Asn(0)) {
                 return Err(AsPathError::Zero);
             }
-            segments.extend(kind.map(|kind| Segment { kind, asns }));
+            match kind {
+                Some(kind) => segments.push(Segment { kind, asns }),
+                None => skipped = true,
+            }
         }
-        Ok(Self { segments })
+        Ok((Self { segments }, skipped))
     }
 
     /// Appends the value of an AS_PATH; towards a speaker of two octets an AS

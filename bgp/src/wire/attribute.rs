@@ -52,6 +52,17 @@ impl NextHops {
             Self::V6 { global, .. } => IpAddr::V6(global),
         }
     }
+
+    /// Appends the four, sixteen or thirty-two octets.
+    pub fn encode(self, out: &mut Vec<u8>) {
+        match self {
+            Self::V4(address) => out.extend_from_slice(&address.octets()),
+            Self::V6 { global, link_local } => {
+                out.extend_from_slice(&global.octets());
+                out.extend(link_local.into_iter().flat_map(|address| address.octets()));
+            }
+        }
+    }
 }
 
 /// AGGREGATOR (RFC 4271 §5.1.7).
@@ -73,6 +84,20 @@ pub struct UnknownAttribute {
     pub code: u8,
     /// The value.
     pub value: Box<[u8]>,
+}
+
+/// Which of the optional transitive attributes came with the Partial bit: once
+/// set by a speaker on the way it stays set (RFC 4271 §5).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Partial {
+    /// AGGREGATOR.
+    pub aggregator: bool,
+    /// COMMUNITIES.
+    pub communities: bool,
+    /// EXTENDED COMMUNITIES.
+    pub extended_communities: bool,
+    /// LARGE_COMMUNITY.
+    pub large_communities: bool,
 }
 
 /// The attributes of a path, as one UPDATE gives them to all of its prefixes.
@@ -105,6 +130,8 @@ pub struct PathAttributes {
     pub cluster_list: Box<[u32]>,
     /// Transitive attributes that this speaker does not know.
     pub unknown: Box<[UnknownAttribute]>,
+    /// Where the Partial bit was set among the attributes that this speaker knows.
+    pub partial: Partial,
 }
 
 impl PathAttributes {
@@ -125,6 +152,7 @@ impl PathAttributes {
             originator: None,
             cluster_list: Box::default(),
             unknown: Box::default(),
+            partial: Partial::default(),
         }
     }
 }

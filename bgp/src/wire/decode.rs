@@ -113,7 +113,22 @@ impl<'c> Decoder<'c> {
                 format!("flags {flags:#04x}, not {category:#04x}"),
             ));
         }
-        self.value(tlv.code, tlv.value)
+        self.value(tlv.code, tlv.value)?;
+        self.partial(tlv);
+        Ok(())
+    }
+
+    /// RFC 4271 §5: the bit stays with an attribute that is passed on.
+    fn partial(&mut self, tlv: Tlv<'_>) {
+        let set = tlv.flags & code::PARTIAL != 0;
+        let partial = &mut self.attributes.partial;
+        match tlv.code {
+            code::AGGREGATOR => partial.aggregator = set,
+            code::COMMUNITIES => partial.communities = set,
+            code::EXTENDED_COMMUNITIES => partial.extended_communities = set,
+            code::LARGE_COMMUNITY => partial.large_communities = set,
+            _ => {}
+        }
     }
 
     /// Attributes that are dropped unread because of who sent them.
@@ -124,7 +139,7 @@ impl<'c> Decoder<'c> {
             code::CLUSTER_LIST if self.codec.external => "RFC 7606 7.10",
             code::AS4_PATH | code::AS4_AGGREGATOR if self.codec.four_octet => {
                 let text = "from a peer of four-octet ASes";
-                return Some(Fault::discard(UpdateError::OptionalAttribute, "RFC 6793 4.1", text));
+                return Some(Fault::discard(UpdateError::OptionalAttribute, "RFC 6793 6", text));
             }
             _ => return None,
         };
@@ -175,16 +190,7 @@ impl<'c> Decoder<'c> {
             }
             code::AGGREGATOR => attributes.aggregator = Some(aggregator(value, self.codec.four_octet)?),
             code::AS4_AGGREGATOR => self.as4_aggregator = Some(as4_aggregator(value)?),
-            code::AS4_PATH => {
-                let path = AsPath::decode_as4(value).map_err(|error| {
-                    Fault::discard(UpdateError::OptionalAttribute, "RFC 6793 6", error.to_string())
-                })?;
-                if path.segments.is_empty() {
-                    let text = "no segment";
-                    return Err(Fault::discard(UpdateError::OptionalAttribute, "RFC 6793 6", text));
-                }
-                self.as4_path = Some(path);
-            }
+            code::AS4_PATH => return self.as4_path(value),
             code::COMMUNITIES => {
                 attributes.communities =
                     list(value, "RFC 7606 7.8", |octets| Community(u32::from_be_bytes(*octets)))?;
@@ -206,6 +212,20 @@ impl<'c> Decoder<'c> {
             // MP_REACH_NLRI and MP_UNREACH_NLRI are `update`'s.
             _ => {}
         }
+        Ok(())
+    }
+
+    /// AS4_PATH (RFC 6793 §6).
+    fn as4_path(&mut self, value: &[u8]) -> Result<(), Fault> {
+        let discard = |text: String| Fault::discard(UpdateError::OptionalAttribute, "RFC 6793 6", text);
+        let (path, skipped) = AsPath::decode_as4(value).map_err(|error| discard(error.to_string()))?;
+        if path.segments.is_empty() {
+            return Err(discard("no segment".into()));
+        }
+        if skipped {
+            self.note(code::AS4_PATH, discard("segments of a confederation were left out".into()));
+        }
+        self.as4_path = Some(path);
         Ok(())
     }
 
@@ -345,7 +365,7 @@ fn large_community(octets: &[u8; 12]) -> LargeCommunity {
     }
 }
 
-/// Leaves the first of equal values (RFC 8092 §5).
+/// Leaves the first of equal values (RFC 8092 §3).
 fn once(values: Box<[LargeCommunity]>) -> Box<[LargeCommunity]> {
     let mut seen = hashbrown::HashSet::with_hasher(foldhash::fast::FixedState::default());
     values.into_iter().filter(|value| seen.insert(*value)).collect()

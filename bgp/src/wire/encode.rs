@@ -12,6 +12,7 @@ use crate::prefix::Family;
 /// IPv4 alone. To a peer of two-octet ASes, AS4_PATH and AS4_AGGREGATOR go
 /// along where an AS does not fit (RFC 6793 §4.2.2).
 pub fn attributes(attributes: &PathAttributes, codec: &Codec, family: Family, out: &mut Vec<u8>) {
+    let partial = attributes.partial;
     let mut unknown = attributes.unknown.iter().peekable();
     let mut before = |code: u8, out: &mut Vec<u8>| {
         while let Some(attribute) = unknown.next_if(|attribute| attribute.code < code) {
@@ -44,7 +45,7 @@ pub fn attributes(attributes: &PathAttributes, codec: &Codec, family: Family, ou
         octets(TRANSITIVE, code::ATOMIC_AGGREGATE, &[], out);
     }
     if let Some(aggregator) = attributes.aggregator {
-        attribute_with(OPTIONAL | TRANSITIVE, code::AGGREGATOR, out, |out| {
+        attribute_with(transitive(partial.aggregator), code::AGGREGATOR, out, |out| {
             if codec.four_octet {
                 out.extend_from_slice(&aggregator.asn.0.to_be_bytes());
             } else {
@@ -54,9 +55,15 @@ pub fn attributes(attributes: &PathAttributes, codec: &Codec, family: Family, ou
             out.extend_from_slice(&aggregator.router.octets());
         });
     }
-    list(OPTIONAL | TRANSITIVE, code::COMMUNITIES, &attributes.communities, out, |community, out| {
-        out.extend_from_slice(&community.0.to_be_bytes());
-    });
+    list(
+        transitive(partial.communities),
+        code::COMMUNITIES,
+        &attributes.communities,
+        out,
+        |community, out| {
+            out.extend_from_slice(&community.0.to_be_bytes());
+        },
+    );
     if let Some(originator) = attributes.originator {
         octets(OPTIONAL, code::ORIGINATOR_ID, &originator.0.to_be_bytes(), out);
     }
@@ -65,15 +72,21 @@ pub fn attributes(attributes: &PathAttributes, codec: &Codec, family: Family, ou
     });
     before(code::EXTENDED_COMMUNITIES, out);
     let extended = &attributes.extended_communities;
-    list(OPTIONAL | TRANSITIVE, code::EXTENDED_COMMUNITIES, extended, out, |community, out| {
-        out.extend_from_slice(&community.0);
-    });
+    list(
+        transitive(partial.extended_communities),
+        code::EXTENDED_COMMUNITIES,
+        extended,
+        out,
+        |community, out| {
+            out.extend_from_slice(&community.0);
+        },
+    );
     if !codec.four_octet {
         as4(attributes, out);
     }
     before(code::LARGE_COMMUNITY, out);
     let large = &attributes.large_communities;
-    list(OPTIONAL | TRANSITIVE, code::LARGE_COMMUNITY, large, out, |community, out| {
+    list(transitive(partial.large_communities), code::LARGE_COMMUNITY, large, out, |community, out| {
         for part in [community.global, community.local1, community.local2] {
             out.extend_from_slice(&part.to_be_bytes());
         }
@@ -83,6 +96,11 @@ pub fn attributes(attributes: &PathAttributes, codec: &Codec, family: Family, ou
     for attribute in unknown {
         octets(attribute.flags | PARTIAL, attribute.code, &attribute.value, out);
     }
+}
+
+/// The flags of an optional transitive attribute.
+const fn transitive(partial: bool) -> u8 {
+    OPTIONAL | TRANSITIVE | if partial { PARTIAL } else { 0 }
 }
 
 /// AS4_PATH and AS4_AGGREGATOR, each where an AS does not fit in two octets.

@@ -37,24 +37,16 @@ pub fn announce(
     prefixes: impl IntoIterator<Item = Prefix>,
     out: &mut Vec<u8>,
 ) -> Result<usize, PackError> {
-    let mut next_hop_octets = [0; 32];
     let next_hop_len = match (family, next_hop) {
         (Family::Ipv4, NextHops::V4(_)) => 0,
-        (Family::Ipv6, NextHops::V6 { global, link_local }) => {
-            let (first, second) = next_hop_octets.split_at_mut(16);
-            first.copy_from_slice(&global.octets());
-            link_local.map_or(16, |address| {
-                second.copy_from_slice(&address.octets());
-                32
-            })
-        }
+        (Family::Ipv6, NextHops::V6 { link_local: None, .. }) => 16,
+        (Family::Ipv6, NextHops::V6 { link_local: Some(_), .. }) => 32,
         _ => return Err(PackError::NextHopFamily),
     };
-    let next_hop = next_hop_octets.get(..next_hop_len).unwrap_or_default();
     let around = match family {
         Family::Ipv4 => HEADER_LEN + 4 + attributes.len(),
         // The MP_REACH_NLRI header, family, next hop and reserved octet.
-        Family::Ipv6 => HEADER_LEN + 4 + 4 + 5 + next_hop.len() + attributes.len(),
+        Family::Ipv6 => HEADER_LEN + 4 + 4 + 5 + usize::from(next_hop_len) + attributes.len(),
     };
     let room = MAX_LEN.checked_sub(around).filter(|room| *room >= longest(family));
     let room = room.ok_or(PackError::TooLong(attributes.len()))?;
@@ -73,8 +65,8 @@ pub fn announce(
                 // RFC 7606 §5.1: MP_REACH_NLRI is the very first attribute.
                 out.extend_from_slice(&[0; 4]);
                 let attribute = multiprotocol(code::MP_REACH_NLRI, family, out);
-                out.push(u8::try_from(next_hop.len()).unwrap_or(0));
-                out.extend_from_slice(next_hop);
+                out.push(next_hop_len);
+                next_hop.encode(out);
                 out.push(0);
                 fill(&mut prefixes, family, room, out);
                 finish_attribute(out, attribute);

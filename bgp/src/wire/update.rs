@@ -33,6 +33,17 @@ pub struct Announced<'a> {
     pub nlri: Nlri<'a>,
 }
 
+impl Announced<'_> {
+    /// A number for what else than its octets decides how an attribute set is
+    /// read: the codec's flavour, the family, and where the next hop lies.
+    #[must_use]
+    pub const fn flavour(&self, codec: &Codec) -> u32 {
+        codec.flavour() as u32
+            | (self.next_hop.is_some() as u32) << 2
+            | (matches!(self.nlri.family(), Family::Ipv6) as u32) << 3
+    }
+}
+
 /// MP_REACH_NLRI and MP_UNREACH_NLRI of families that are carried.
 #[derive(Default)]
 struct Multiprotocol<'a> {
@@ -95,9 +106,27 @@ impl<'a> Update<'a> {
         self.end_of_rib
     }
 
+    /// The octets that identify what [`decode::attributes`] gives for these
+    /// prefixes, among those of the same [`Announced::flavour`]: the attributes,
+    /// and the next hop where MP_REACH_NLRI holds it. Where that is the message
+    /// as it lies nothing is copied, else the octets are `scratch`'s.
+    #[must_use]
+    pub fn identity<'k>(&self, announced: &Announced<'a>, scratch: &'k mut Vec<u8>) -> &'k [u8]
+    where
+        'a: 'k,
+    {
+        let Some(next_hop) = announced.next_hop else { return self.key(scratch) };
+        scratch.clear();
+        self.attributes.iter().for_each(|piece| scratch.extend_from_slice(piece));
+        // The length goes last, so that equal octets are equal in both parts.
+        let start = scratch.len();
+        next_hop.encode(scratch);
+        scratch.push(u8::try_from(scratch.len() - start).unwrap_or(u8::MAX));
+        scratch
+    }
+
     /// The attributes as octets without MP_REACH_NLRI and MP_UNREACH_NLRI: with
-    /// the codec's flavour and the announced next hop they identify the
-    /// attribute set, and they are what [`decode::attributes`] takes. Where the
+    /// the announced next hop they are what [`decode::attributes`] takes. Where the
     /// octets lie in one piece they are those of the message, else `scratch`'s.
     #[must_use]
     pub fn key<'k>(&self, scratch: &'k mut Vec<u8>) -> &'k [u8]

@@ -1,3 +1,4 @@
 //! it
 
 mod rib;
+mod wire;
