@@ -5,3 +5,4 @@ pub mod cluster;
 pub mod desired;
 pub mod kernel;
 pub mod status;
+pub mod transport;

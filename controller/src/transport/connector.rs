@@ -1,0 +1,63 @@
+//! A task an attempt to connect, which becomes the connection's task.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use tokio::net::{TcpSocket, TcpStream};
+
+use super::event::TransportEvent;
+use super::stream::{Command, Stream};
+
+/// An attempt is given up after this time; the speaker's own timer is shorter
+/// in most configurations.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Opens a connection from `source` if that is given.
+async fn open(remote: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpStream> {
+    let socket = if remote.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    if let Some(source) = source {
+        let bound = socket.bind(SocketAddr::new(source, 0));
+        bound.map_err(|error| io::Error::new(error.kind(), format!("source address {source}: {error}")))?;
+    }
+    match tokio::time::timeout(TIMEOUT, socket.connect(remote)).await {
+        Ok(connected) => connected,
+        Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "timed out")),
+    }
+}
+
+/// Connects and serves; `make` puts the connection's parts together. Ends early
+/// when the connection is closed before it is up. Returns what is to be reported
+/// at the end.
+pub(super) async fn run(
+    conn: bgp::id::ConnId,
+    remote: SocketAddr,
+    source: Option<IpAddr>,
+    mut commands: tokio::sync::mpsc::UnboundedReceiver<Command>,
+    events: tokio::sync::mpsc::UnboundedSender<TransportEvent>,
+    pool: super::pool::Pool,
+) -> Option<TransportEvent> {
+    let opened = {
+        let open = open(remote, source);
+        tokio::pin!(open);
+        loop {
+            tokio::select! {
+                opened = &mut open => break opened,
+                command = commands.recv() => match command {
+                    // Nothing is written before the connection is up.
+                    Some(Command::Write(_)) => {}
+                    Some(Command::Close) | None => return None,
+                },
+            }
+        }
+    };
+    let up = opened.and_then(|tcp| tcp.local_addr().map(|local| (tcp, local)));
+    match up {
+        Ok((tcp, local)) => {
+            // The loop's end goes at shutdown, when nobody listens any more.
+            let _ = events.send(TransportEvent::Connected { conn, local });
+            Stream { conn, tcp, pool, events, commands }.serve().await
+        }
+        Err(error) => Some(TransportEvent::ConnectFailed { conn, error: error.to_string() }),
+    }
+}

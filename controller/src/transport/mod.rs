@@ -1,0 +1,26 @@
+//! TCP: opens, accepts, reads, writes and closes connections as the agent loop
+//! says, and knows nothing of BGP.
+//!
+//! ```text
+//!  pool        buffers to read into, and the event vocabulary's chunk of bytes
+//!  event       what happens on connections
+//!  stream      a task a connection: fair reading, queued writing, orderly closing
+//!  listener    two sockets, a task each
+//!  connector   a task an attempt
+//!  handle      the loop's end: effects in
+//! ```
+//!
+//! What waits for the loop is bounded a connection: one chunk, one count of
+//! written bytes, one opening and one end. The channel itself needs no bound.
+
+pub mod event;
+pub mod handle;
+pub mod listener;
+pub mod pool;
+
+mod connector;
+mod stream;
+
+pub use event::TransportEvent;
+pub use handle::Handle;
+pub use pool::Chunk;
