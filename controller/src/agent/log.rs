@@ -1,0 +1,34 @@
+//! Logs: one line a state change, with the same fields everywhere; JSON unless
+//! a person looks on.
+
+use std::io::{self, IsTerminal};
+
+use bgp::io::{Note, State};
+use tracing_subscriber::EnvFilter;
+
+/// Starts logging to standard error. `RUST_LOG` chooses what is logged.
+pub(super) fn start() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false);
+    // A second start in one process keeps the first.
+    let _ = if io::stderr().is_terminal() {
+        lines.try_init()
+    } else {
+        lines.json().flatten_event(true).with_ansi(false).try_init()
+    };
+}
+
+/// Logs what happened to a session.
+pub(super) fn note(note: &Note) {
+    let reason = note.cause.as_ref().map(|cause| cause.reason.word());
+    let text = note.cause.as_ref().map(|cause| cause.text.as_str());
+    let (peer, address) = (note.name.as_str(), note.address);
+    let (from, to) = (note.from.name(), note.to.name());
+    let asn = note.asn.map(|asn| asn.0);
+    if note.from == State::Established || note.to == State::Established {
+        tracing::info!(event = "session", peer, %address, asn, from, to, reason, text);
+    } else {
+        // The way up and attempts that fail repeat for as long as a peer is away.
+        tracing::debug!(event = "session", peer, %address, asn, from, to, reason, text);
+    }
+}

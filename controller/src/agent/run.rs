@@ -1,0 +1,223 @@
+//! The daemon around the loop: threads, channels, signals. The loop has the
+//! calling thread for itself; drivers run on others.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use bgp::io::Transport;
+use bgp::time::Instant;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{Agent, Identity, log};
+use crate::cli::AgentArgs;
+use crate::cluster::{SourceEvent, watch};
+use crate::effect::Drivers;
+use crate::event::Event;
+use crate::kernel::{self, Command, KernelEvent};
+use crate::status::clock::Clock;
+use crate::status::query::Query;
+use crate::status::snapshot::{Publisher, Snapshot};
+use crate::status::{grpc, socket::Socket};
+use crate::transport::{self, TransportEvent, listener};
+
+/// The port of BGP (RFC 4271 §8).
+const PORT: u16 = 179;
+
+/// Kernel events that may wait: the driver then waits too, and merges what it
+/// has to say.
+const KERNEL_EVENTS: usize = 64;
+
+/// Questions that may wait; the service lets few more be asked at a time.
+const QUESTIONS: usize = 16;
+
+/// How long the end may take beyond the connections' own lingering.
+const LAST_WORDS: Duration = Duration::from_secs(3);
+
+/// Runs the agent until SIGTERM or SIGINT.
+///
+/// # Errors
+/// Sockets that cannot be had, and a driver that ended by itself.
+pub fn run(args: AgentArgs) -> anyhow::Result<()> {
+    log::start();
+    // Two workers: the connections' bytes are copied on one while the other answers questions.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let result = runtime.block_on(serve(args));
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    result
+}
+
+async fn serve(args: AgentArgs) -> anyhow::Result<()> {
+    let AgentArgs { node, manifests, socket } = args;
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let identity = Identity {
+        node,
+        source: format!("manifests {}", manifests.display()),
+        clock: Clock::start(),
+        seed: RandomState::new().build_hasher().finish(),
+    };
+    tracing::info!(event = "starting", node = identity.node, version = env!("CARGO_PKG_VERSION"));
+
+    let (transport, connections) = transport::Handle::new();
+    transport.listen(listener::bind(PORT)?);
+    let status_socket =
+        Socket::bind(&socket).with_context(|| format!("status socket {}", socket.display()))?;
+    let (kernel_events, kernel_inbox) = mpsc::channel(KERNEL_EVENTS);
+    let kernel = kernel::spawn(kernel_events).context("kernel driver")?;
+    let (source_events, source) = mpsc::channel(1);
+    tokio::spawn(watch::run(manifests, source_events));
+
+    let first = Agent::<Live>::first_snapshot(&identity);
+    let (publisher, snapshots) = Publisher::new(first, identity.clock.now());
+    let (questions, queries) = mpsc::channel(QUESTIONS);
+    let (stop_serving, stopped) = oneshot::channel::<()>();
+    let service = tokio::spawn(grpc::serve(status_socket, snapshots, questions, async {
+        // The other end goes at the end alone.
+        let _ = stopped.await;
+    }));
+
+    let clock = identity.clock;
+    let live = Live { clock, transport: transport.clone(), kernel, publisher };
+    let mut agent = Agent::new(identity, live);
+    let mut inbox =
+        Inbox { source, kernel: kernel_inbox, queries, transport: connections, quota: [0; 4], at: 0 };
+    let ended = tokio::select! {
+        biased;
+        () = either(&mut terminate, &mut interrupt) => Ok(()),
+        ended = turns(&mut agent, &mut inbox, clock) => Err(ended),
+    };
+
+    tracing::info!(event = "stopping");
+    agent.stop();
+    if tokio::time::timeout(LAST_WORDS, transport.drain()).await.is_err() {
+        tracing::warn!(event = "stopping", reason = "connections-linger");
+    }
+    drop(stop_serving);
+    // Serving ends half a second after it was told to.
+    let _ = tokio::time::timeout(LAST_WORDS, service).await;
+    // The driver waits for nobody who reads its events.
+    drop(inbox);
+    let Live { kernel, .. } = agent.into_drivers();
+    tokio::task::spawn_blocking(|| kernel.join()).await.context("kernel driver")?;
+    ended
+}
+
+async fn either(one: &mut Signal, other: &mut Signal) {
+    tokio::select! {
+        _ = one.recv() => {}
+        _ = other.recv() => {}
+    }
+}
+
+/// The loop. Returns only when a driver is gone.
+async fn turns(agent: &mut Agent<Live>, inbox: &mut Inbox, clock: Clock) -> anyhow::Error {
+    loop {
+        let mut first = tokio::select! {
+            biased;
+            event = inbox.wait() => match event {
+                Some(event) => Some(event),
+                None => return anyhow::anyhow!("a driver ended; see the log before this"),
+            },
+            () = until(agent.deadline(), clock) => None,
+        };
+        inbox.begin();
+        agent.turn(&mut || first.take().or_else(|| inbox.next()));
+        // Signals and the runtime's own work come between two turns.
+        tokio::task::yield_now().await;
+    }
+}
+
+async fn until(due: Option<Instant>, clock: Clock) {
+    match due {
+        Some(due) if due <= clock.now() => {}
+        Some(due) => tokio::time::sleep_until(clock.monotonic(due).into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Everything that waits for the loop.
+struct Inbox {
+    source: mpsc::Receiver<SourceEvent>,
+    kernel: mpsc::Receiver<KernelEvent>,
+    queries: mpsc::Receiver<Query>,
+    transport: mpsc::UnboundedReceiver<TransportEvent>,
+    /// What each of them may still give in this turn.
+    quota: [usize; 4],
+    /// Whose turn it is among them.
+    at: usize,
+}
+
+impl Inbox {
+    /// Waits for any event; `None` when a driver is gone.
+    async fn wait(&mut self) -> Option<Event> {
+        tokio::select! {
+            event = self.source.recv() => event.map(Event::Source),
+            event = self.kernel.recv() => event.map(Event::Kernel),
+            event = self.transport.recv() => event.map(Event::Transport),
+            event = self.queries.recv() => event.map(Event::Query),
+        }
+    }
+
+    /// A turn begins: what waits now is what it may take. A connection has one
+    /// chunk among that, as its next one comes only after this one was taken.
+    fn begin(&mut self) {
+        self.quota = [self.source.len(), self.kernel.len(), self.queries.len(), self.transport.len()];
+    }
+
+    /// The next event of this turn, one of each kind after the other.
+    fn next(&mut self) -> Option<Event> {
+        for _ in 0..self.quota.len() {
+            let at = self.at;
+            self.at = (at + 1) % self.quota.len();
+            if self.quota[at] == 0 {
+                continue;
+            }
+            self.quota[at] -= 1;
+            let event = match at {
+                0 => self.source.try_recv().ok().map(Event::Source),
+                1 => self.kernel.try_recv().ok().map(Event::Kernel),
+                2 => self.queries.try_recv().ok().map(Event::Query),
+                _ => self.transport.try_recv().ok().map(Event::Transport),
+            };
+            if event.is_some() {
+                return event;
+            }
+        }
+        None
+    }
+}
+
+/// The drivers of a running agent.
+struct Live {
+    clock: Clock,
+    transport: transport::Handle,
+    kernel: kernel::Handle,
+    publisher: Publisher,
+}
+
+impl Drivers for Live {
+    fn now(&self) -> Instant {
+        self.clock.now()
+    }
+
+    fn transport(&mut self, effect: Transport) {
+        self.transport.apply(effect);
+    }
+
+    fn kernel(&mut self, command: Command) {
+        self.kernel.send(command);
+    }
+
+    fn status_due(&self) -> Option<Instant> {
+        self.publisher.deadline()
+    }
+
+    fn status_changed(&mut self) {
+        self.publisher.changed();
+    }
+
+    fn publish(&mut self, build: &mut dyn FnMut() -> Snapshot, now: Instant) {
+        self.publisher.publish(build, now);
+    }
+}

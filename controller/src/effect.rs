@@ -1,0 +1,24 @@
+//! Everything that leaves the agent loop, and the one clock that it reads.
+
+use bgp::io::Transport;
+use bgp::time::Instant;
+
+use crate::kernel::Command;
+use crate::status::snapshot::Snapshot;
+
+/// What the loop drives. No method blocks; each is called in the order of the
+/// loop's effects.
+pub trait Drivers {
+    /// The present.
+    fn now(&self) -> Instant;
+    /// An effect on TCP connections.
+    fn transport(&mut self, effect: Transport);
+    /// A command for the kernel driver.
+    fn kernel(&mut self, command: Command);
+    /// When a snapshot of the status is due; `None` while nothing changed.
+    fn status_due(&self) -> Option<Instant>;
+    /// Notes that something which the status shows may have changed.
+    fn status_changed(&mut self);
+    /// Replaces the status by what `build` makes, if that is due.
+    fn publish(&mut self, build: &mut dyn FnMut() -> Snapshot, now: Instant);
+}

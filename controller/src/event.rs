@@ -1,0 +1,19 @@
+//! Everything that enters the agent loop.
+
+use crate::cluster::SourceEvent;
+use crate::kernel::KernelEvent;
+use crate::status::query::Query;
+use crate::transport::TransportEvent;
+
+/// An event of the agent loop.
+#[derive(Debug)]
+pub enum Event {
+    /// From the source of configuration.
+    Source(SourceEvent),
+    /// From the kernel driver.
+    Kernel(KernelEvent),
+    /// A question about routes.
+    Query(Query),
+    /// From a connection or a listener.
+    Transport(TransportEvent),
+}
