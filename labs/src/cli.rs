@@ -4,7 +4,9 @@
 
 mod down;
 mod exec;
+mod quickstart;
 mod status;
+mod test;
 mod up;
 
 use std::io::{self, Write};
@@ -25,6 +27,10 @@ struct Line {
 
 #[derive(Subcommand)]
 enum Verb {
+    /// Build everything, bring up two racks of pods, prove that they reach each other
+    Quickstart(quickstart::Args),
+    /// Check and test the workspace, or run the tests whose names contain NAME
+    Test(test::Args),
     /// Bring a lab up
     Up(up::Args),
     /// Remove a lab, or all of them
@@ -40,6 +46,8 @@ enum Verb {
 pub fn main() -> ExitCode {
     let line = Line::parse();
     let done = match line.verb {
+        Verb::Quickstart(args) => quickstart::run(&args),
+        Verb::Test(args) => test::run(&args),
         Verb::Up(args) => up::run(&args),
         Verb::Down(args) => down::run(&args),
         Verb::Status(args) => status::run(&args),

@@ -3,7 +3,7 @@
 //!
 //! Children that the runner waits for are killed by the same error; a second signal changes nothing.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -54,9 +54,23 @@ pub fn status(command: &mut Command) -> anyhow::Result<ExitStatus> {
 /// # Errors
 /// A command that cannot be started, and an interrupt.
 pub fn output(command: &mut Command) -> anyhow::Result<Output> {
+    output_of(command, &[])
+}
+
+/// Like [`output`], for a command that reads a short `input`: no longer than a pipe holds.
+///
+/// # Errors
+/// A command that cannot be started, and an interrupt.
+pub fn output_of(command: &mut Command, input: &[u8]) -> anyhow::Result<Output> {
     let name = command.get_program().display().to_string();
-    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let mut child = child.with_context(|| name.clone())?;
+    if let Some(mut pipe) = child.stdin.take()
+        && let Err(error) = pipe.write_all(input)
+        && error.kind() != io::ErrorKind::BrokenPipe
+    {
+        return Err(error).context(name);
+    }
     // Threads of their own, left behind by an interrupt: a grandchild may hold the pipes open for long.
     let (out, err) = (child.stdout.take().map(reader), child.stderr.take().map(reader));
     let status = ended(&mut child)?;
@@ -75,7 +89,10 @@ fn reader(mut pipe: impl Read + Send + 'static) -> JoinHandle<io::Result<Vec<u8>
 }
 
 /// Waits for a child; an interrupt kills it.
-fn ended(child: &mut Child) -> anyhow::Result<ExitStatus> {
+///
+/// # Errors
+/// The interrupt.
+pub fn ended(child: &mut Child) -> anyhow::Result<ExitStatus> {
     let forever = Duration::from_secs(u64::from(u32::MAX));
     let end = wait::attempt("a command", forever, || match check() {
         Err(error) => Some(Err(error)),

@@ -101,12 +101,18 @@ impl Lab {
         Netns::open(&state.netns).with_context(|| state.netns.clone())
     }
 
-    fn run(&self, node: &str, words: &[String]) -> anyhow::Result<()> {
-        let [program, args @ ..] = words else { bail!("node {node}: an empty command") };
+    /// Runs a command inside a node and gives what it prints.
+    ///
+    /// # Errors
+    /// A command that fails, with what it said.
+    pub fn run(&self, node: &str, words: &[impl AsRef<str>]) -> anyhow::Result<String> {
+        let words: Vec<String> = words.iter().map(|word| word.as_ref().to_owned()).collect();
+        let [program, args @ ..] = &words[..] else { bail!("node {node}: an empty command") };
         let output = interrupt::output(&mut self.command(node, program, args)?)?;
-        let message = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "node {node}: {}: {}", words.join(" "), message.trim());
-        Ok(())
+        let text = [&output.stderr[..], &output.stdout[..]].concat();
+        let text = String::from_utf8_lossy(&text);
+        ensure!(output.status.success(), "node {node}: {}: {}", words.join(" "), text.trim());
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
     fn launch(&self, node: &str, program: &str, args: &[String]) -> anyhow::Result<Process> {

@@ -14,6 +14,7 @@
 //! topology                              a containerlab file, read and checked
 //! node  state                           a node's namespaces; what is up on this machine
 //! lab                                   up and down
+//! cluster  pod  path                    what a lab's manifests say; pods by the plugin; the way of their packets
 //! cargo  debian                         building with a clean environment; packages that are missing
 //! cli                                   one file a verb
 //! ```
@@ -35,6 +36,8 @@ pub mod cargo;
 #[cfg(feature = "runner")]
 pub mod cli;
 #[cfg(feature = "runner")]
+pub mod cluster;
+#[cfg(feature = "runner")]
 pub mod debian;
 #[cfg(feature = "runner")]
 pub mod image;
@@ -44,6 +47,10 @@ pub mod interrupt;
 pub mod lab;
 #[cfg(feature = "runner")]
 pub mod node;
+#[cfg(feature = "runner")]
+pub mod path;
+#[cfg(feature = "runner")]
+pub mod pod;
 #[cfg(feature = "runner")]
 pub mod process;
 #[cfg(feature = "runner")]

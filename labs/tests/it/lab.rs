@@ -5,6 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
+use labs::lab::Lab;
+use labs::path::Paths;
+use labs::pod::Pod;
+use labs::topology::Topology;
 use labs::wait;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -174,5 +178,34 @@ fn sleeping() {
         let entries = fs::read_dir("/proc").unwrap();
         let commands = entries.filter_map(|entry| fs::read(entry.unwrap().path().join("cmdline")).ok());
         commands.into_iter().any(|command| command.ends_with(b"sleep\x00600\x00"))
+    });
+}
+
+#[test]
+fn only_routes_of_underlay_may_carry_a_pair() {
+    labs::require!("root");
+    labs::sandbox!(|_| {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/chain/chain.clab.yml");
+        let lab = Lab::up(&file, &Topology::read(&file).unwrap()).unwrap();
+        let mut paths = Paths::new(&lab).unwrap();
+        let pod = Pod { node: "c".into(), name: "p".into(), addresses: Vec::new() };
+        let all = ["a", "b", "c"].map(String::from).into();
+        for address in ["10.244.3.7", "fd00:10:244:3::7"] {
+            assert_eq!(paths.follow("a", &pod, address).unwrap(), all, "{address}");
+        }
+        assert_eq!(paths.follow("c", &pod, "10.244.3.7").unwrap(), ["c".to_owned()].into());
+
+        let mut refused =
+            |from: &str, address: &str| paths.follow(from, &pod, address).unwrap_err().to_string();
+        let error = refused("a", "10.244.8.1");
+        assert!(error.starts_with("a would send to 10.244.8.1 by a foreign route"), "default: {error}");
+        let error = refused("b", "10.244.9.1");
+        assert!(error.starts_with("b would send to 10.244.9.1 by a foreign route"), "static: {error}");
+        let error = refused("b", "10.244.4.1");
+        assert!(error.starts_with("a would send to 10.244.4.1 by a foreign route"), "second hop: {error}");
+        let error = refused("c", "10.244.3.8");
+        assert!(error.contains("No route to host"), "no such pod: {error}");
+        drop(lab);
+        left().unwrap();
     });
 }

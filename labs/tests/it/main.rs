@@ -1,5 +1,8 @@
 //! The sandbox, what stands on it, and the labs themselves.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
+mod cargo;
 mod lab;
 mod namespaces;
 mod need;

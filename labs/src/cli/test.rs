@@ -1,0 +1,126 @@
+//! `cargo lab test [NAME]`: what continuous integration runs, and the inner loop.
+//!
+//! A stage that fails does not keep the others from running. The last lines are the test runner's own summary.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{BufRead, BufReader, IsTerminal, Read};
+use std::path::Path;
+use std::process::{ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+
+use crate::{cargo, debian, interrupt, need, program};
+
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// Only build, and run the tests whose names contain this
+    name: Option<String>,
+}
+
+const NEXTEST: &str = "0.9.143";
+const TOOLS: [debian::Tool; 6] =
+    [debian::CC, debian::IP, debian::PING, debian::NSENTER, debian::BIRD, debian::NFT];
+
+/// The stages that ran: name, time, whether it succeeded.
+#[derive(Default)]
+struct Stages {
+    done: Vec<(&'static str, Duration, bool)>,
+}
+
+impl Stages {
+    fn run(&mut self, name: &'static str, work: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<()> {
+        eprintln!("==> {name}");
+        let start = Instant::now();
+        let result = work();
+        self.done.push((name, start.elapsed(), result.is_ok()));
+        if let Err(error) = result {
+            eprintln!("==> {name}: {error:#}");
+        }
+        // An interrupt ends the run, a failure only this stage.
+        interrupt::check()
+    }
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    interrupt::watch()?;
+    let mut stages = Stages::default();
+    stages.run("tools", tools)?;
+    if args.name.is_none() {
+        stages.run("format", || cargo::run(&["fmt", "--all", "--check"]))?;
+        let clippy = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
+        stages.run("clippy", || cargo::run(&clippy))?;
+        stages.run("doctests", || cargo::run(&["test", "--workspace", "--doc", "--quiet"]))?;
+        stages.run("static plugin", || cargo::static_plugin().map(drop))?;
+    }
+    stages.run("build", || cargo::run(&["build", "--workspace", "--bins"]))?;
+    let skips = program::build_folder().join("skips");
+    let mut summary = Vec::new();
+    stages.run("tests", || {
+        let good;
+        (summary, good) = nextest(args.name.as_deref(), &skips)?;
+        ensure!(good, "a test failed, or none ran");
+        Ok(())
+    })?;
+    report(&stages, &skips, &summary)?;
+    let good = stages.done.iter().all(|(_, _, good)| *good);
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn tools() -> anyhow::Result<()> {
+    debian::install(&TOOLS)?;
+    if need::met("cargo-nextest") {
+        return Ok(());
+    }
+    eprintln!("    installing cargo-nextest {NEXTEST}: it runs the tests, each in a process of its own");
+    cargo::run(&["install", "cargo-nextest", "--locked", "--version", NEXTEST])
+}
+
+/// Runs the tests; gives the lines of the runner's summary, and whether all went well.
+fn nextest(name: Option<&str>, skips: &Path) -> anyhow::Result<(Vec<String>, bool)> {
+    if skips.exists() {
+        fs::remove_file(skips).with_context(|| skips.display().to_string())?;
+    }
+    let colour = if std::io::stderr().is_terminal() { "always" } else { "auto" };
+    let mut command = cargo::command(&["nextest", "run", "--workspace", "--color", colour]);
+    // A filter that matches nothing is a typing error, and nextest says so.
+    command.args(name).env("UNDERLAY_SKIPS", skips).stderr(Stdio::piped());
+    let mut child = command.spawn().context("cargo nextest")?;
+    let pipe = child.stderr.take().context("the pipe was asked for")?;
+    let reader = std::thread::spawn(move || pass_on(pipe));
+    let status = interrupt::ended(&mut child)?;
+    let summary = reader.join().ok().context("nextest's output is lost")?;
+    Ok((summary, status.success()))
+}
+
+/// Shows each line as it comes and keeps those from the summary on.
+fn pass_on(pipe: impl Read) -> Vec<String> {
+    let mut summary: Vec<String> = Vec::new();
+    for line in BufReader::new(pipe).split(b'\n').map_while(Result::ok) {
+        let line = String::from_utf8_lossy(&line).into_owned();
+        eprintln!("{line}");
+        if !summary.is_empty() || line.contains("Summary [") {
+            summary.push(line);
+        }
+    }
+    summary
+}
+
+fn report(stages: &Stages, skips: &Path, summary: &[String]) -> anyhow::Result<()> {
+    let mut text = String::from("\n");
+    let lines = fs::read_to_string(skips).unwrap_or_default();
+    let lines: BTreeSet<&str> = lines.lines().collect();
+    text += &format!("{} skipped\n", lines.len());
+    for line in lines {
+        text += &format!("  {line}\n");
+    }
+    text += "seconds\n";
+    for (name, time, good) in &stages.done {
+        let word = if *good { "" } else { "  FAILED" };
+        text += &format!("  {:>6.1}  {name}{word}\n", time.as_secs_f64());
+    }
+    super::print(&text)?;
+    eprintln!("{}", summary.join("\n"));
+    Ok(())
+}
