@@ -204,7 +204,7 @@ impl Rib {
     }
 
     /// Runs decisions that are due, then a stretch of the walk; returns whether
-    /// another turn is due: more work, or a set to drop at the drain after the next. `budget` is in entries decided or judged; sixteen that are
+    /// another turn is due: more work, or a set or a next hop that a later drain drops. `budget` is in entries decided or judged; sixteen that are
     /// merely looked at count as one.
     pub fn work(&mut self, budget: usize, judge: &mut Judge<'_>) -> bool {
         let mut left = budget.saturating_mul(GLANCES);
@@ -230,7 +230,7 @@ impl Rib {
                 break;
             }
         }
-        self.is_working() || self.state.sets.is_dropping()
+        self.is_working() || self.state.sets.is_dropping() || self.state.tracker.is_listed()
     }
 
     /// Whether [`Rib::work`] has something to do.
@@ -257,8 +257,9 @@ impl Rib {
     /// Appends what is wanted of the kernel, then frees the entries and the
     /// attribute sets that nothing needs.
     pub fn drain(&mut self, effects: &mut Effects) {
-        self.state.tracker.drain(&mut effects.tracking);
-        self.state.sets.drain(&mut effects.sets);
+        let State { tracker, attributes, sets, .. } = &mut self.state;
+        tracker.drain(attributes, |next_hop| sets.has_member(next_hop), &mut effects.tracking);
+        sets.drain(&mut effects.sets);
         effects.routes.append(&mut self.state.routes);
         for id in core::mem::take(&mut self.state.retiring) {
             in_table!(self, id.family(), |mut table| self.state.free(table, id.slot()));
@@ -266,16 +267,25 @@ impl Rib {
         self.state.attributes.sweep();
     }
 
-    /// Keeps an entry, and its number, until it is unpinned as often.
-    pub fn pin(&mut self, id: EntryId) {
-        in_table!(self, id.family(), |mut table| table.entry_mut(id.slot()).pin());
+    /// Keeps an entry, and its number, until it is unpinned as often; false if it
+    /// was freed.
+    pub fn pin(&mut self, id: EntryId) -> bool {
+        in_table!(self, id.family(), |mut table| {
+            let found = table.used(id.slot()).is_some();
+            if found {
+                table.entry_mut(id.slot()).pin();
+            }
+            found
+        })
     }
 
     /// Gives up a pin. The entry may be freed at the next drain.
     pub fn unpin(&mut self, id: EntryId) {
         in_table!(self, id.family(), |mut table| {
-            table.entry_mut(id.slot()).unpin();
-            self.state.retire(table, id.slot());
+            if table.used(id.slot()).is_some() {
+                table.entry_mut(id.slot()).unpin();
+                self.state.retire(table, id.slot());
+            }
         });
     }
 

@@ -1,7 +1,8 @@
 //! Tracked next hops: which ones accepted paths use, and what the kernel says of them.
 //!
-//! - A next hop is tracked from its first accepted path to its last; it is
-//!   unreachable until the kernel has spoken.
+//! - A next hop is tracked from its first accepted path until no path uses it
+//!   and no set has it; it is unreachable until the kernel has spoken. Its number
+//!   is its own for as long.
 //! - Counts the paths of each (source, next hop), so that the loss of a source
 //!   is known to be the loss of the next hops that nobody else uses.
 //! - Never resolves anything, never touches a route.
@@ -13,7 +14,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 
 use crate::io::{NextHop, Tracking};
-use crate::rib::attributes::AddressId;
+use crate::rib::attributes::{AddressId, Store};
 use crate::rib::source::SourceId;
 
 /// A next hop by number: an address, with or without the default route.
@@ -25,6 +26,10 @@ impl HopId {
     #[must_use]
     pub const fn of(address: AddressId, via_default: bool) -> Self {
         Self(address.0 * 2 + via_default as u32)
+    }
+
+    const fn address(self) -> AddressId {
+        AddressId(self.0 / 2)
     }
 
     pub(super) const fn number(self) -> u32 {
@@ -176,9 +181,10 @@ impl Tracker {
         self.hops[hop.index()].next_hop
     }
 
-    /// Whether the kernel's word on a next hop is news for accepted paths.
+    /// Whether the kernel's word on a next hop is news for paths or sets.
     pub(super) fn is_news(&self, hop: HopId, metric: Option<u32>) -> bool {
-        self.hops.get(hop.index()).is_some_and(|hop| hop.paths > 0 && hop.metric != metric)
+        let in_use = |hop: &&Hop| hop.paths > 0 || hop.tracked;
+        self.hops.get(hop.index()).filter(in_use).is_some_and(|hop| hop.metric != metric)
     }
 
     /// Takes the kernel's word, which a lap of the walk takes to the entries.
@@ -204,20 +210,40 @@ impl Tracker {
         hops
     }
 
-    /// Appends what the kernel driver is to track, or not any more.
-    pub(super) fn drain(&mut self, tracking: &mut Vec<Tracking>) {
-        for hop in self.listed.drain(..) {
-            let held = &mut self.hops[hop.index()];
-            held.listed = false;
+    /// Appends what the kernel driver is to track, or not any more. A next hop of
+    /// which `is_member` says that a set has it stays tracked, and on the list.
+    pub(super) fn drain(
+        &mut self,
+        store: &mut Store,
+        is_member: impl Fn(NextHop) -> bool,
+        tracking: &mut Vec<Tracking>,
+    ) {
+        let Self { hops, listed, .. } = self;
+        listed.retain(|hop| {
+            let held = &mut hops[hop.index()];
             match (held.paths > 0, held.tracked) {
-                (true, false) => tracking.push(Tracking::Start(held.next_hop)),
+                (true, false) => {
+                    store.retain_address(held.next_hop.address);
+                    tracking.push(Tracking::Start(held.next_hop));
+                    held.tracked = true;
+                }
+                (false, true) if is_member(held.next_hop) => return true,
                 (false, true) => {
+                    store.release_address(hop.address());
                     tracking.push(Tracking::Stop(held.next_hop));
+                    held.tracked = false;
                     held.metric = None;
                 }
-                _ => {}
+                (false, false) => held.metric = None,
+                (true, true) => {}
             }
-            held.tracked = held.paths > 0;
-        }
+            held.listed = false;
+            false
+        });
+    }
+
+    /// Whether the next drain may have something to say.
+    pub(super) const fn is_listed(&self) -> bool {
+        !self.listed.is_empty()
     }
 }

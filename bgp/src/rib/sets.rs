@@ -71,6 +71,11 @@ impl Sets {
         self.sets.get(id.0 as usize).map_or(&[], |set| &set.members)
     }
 
+    /// Whether some set has this member.
+    pub(super) fn has_member(&self, next_hop: NextHop) -> bool {
+        self.sets.iter().any(|set| set.members.binary_search(&next_hop).is_ok())
+    }
+
     /// The set of these members, which must be ordered and not empty; to be
     /// retained before the next drain.
     pub(super) fn intern(&mut self, members: &[NextHop]) -> SetId {

@@ -4,9 +4,9 @@
 //! - Owns the sets, what the decision needs of each ([`Facts`]), and the bytes
 //!   that decode to each.
 //! - A set is counted by paths and by what was sent to update groups. One that
-//!   nothing counts stays until the next [`Store::sweep`], so that a number
-//!   that [`Store::intern`] gave is good for the whole turn without a
-//!   [`Store::retain`].
+//!   nothing counts stays until the end of the next
+//!   [`Rib::drain`](crate::rib::Rib::drain), so that a number that
+//!   [`Store::intern`] gave is good for the whole turn without a [`Store::retain`].
 //! - Never decodes, never encodes.
 
 mod address;
@@ -119,7 +119,7 @@ impl Store {
     }
 
     /// The number of a set of attributes. Without a [`Store::retain`] it is good
-    /// until the next [`Store::sweep`].
+    /// until the end of the next [`Rib::drain`](crate::rib::Rib::drain).
     ///
     /// # Panics
     ///
@@ -207,9 +207,9 @@ impl Store {
         }
     }
 
-    /// Frees the sets that nothing counts. [`Rib::drain`](crate::rib::Rib::drain)
-    /// calls it as its last step.
-    pub fn sweep(&mut self) {
+    /// Frees the sets that nothing counts: the last step of
+    /// [`Rib::drain`](crate::rib::Rib::drain), when nothing tracks their next hops.
+    pub(super) fn sweep(&mut self) {
         while let Some(id) = self.idle.pop() {
             let set = &mut self.sets[id as usize];
             set.idle = false;
@@ -258,6 +258,16 @@ impl Store {
     #[must_use]
     pub fn address(&self, id: AddressId) -> IpAddr {
         self.addresses.address(id)
+    }
+
+    /// Keeps the number of an address whether or not a set names it.
+    pub(super) fn retain_address(&mut self, address: IpAddr) {
+        self.addresses.retain(address);
+    }
+
+    /// Gives a [`Store::retain_address`] up.
+    pub(super) fn release_address(&mut self, id: AddressId) {
+        self.addresses.release(id);
     }
 
     /// Whether a MED can matter at all: whether some set has one above zero.

@@ -1,5 +1,7 @@
 //! The routing information base, driven through its door.
 
+mod ladder;
+mod model;
 mod scene;
 
 use std::net::{IpAddr, Ipv4Addr};

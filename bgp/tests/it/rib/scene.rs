@@ -76,12 +76,12 @@ fn a_lost_peer_shrinks_the_sets_of_next_hops_that_only_it_used() {
     let mut effects = Effects::default();
     bench.rib.drain(&mut effects);
     assert_eq!(effects.sets, [SetChange { id: SetId(0), members: vec![hop(2)] }]);
-    assert_eq!(bench.rib.add_source(peer(3)).map(|id| id.index()), Some(2), "the handle is not free yet");
+    assert_eq!(bench.rib.add_source(peer(3)).map(SourceId::index), Some(2), "the handle is not free yet");
     let effects = bench.turn();
     assert!(effects.routes.is_empty());
     assert_eq!(effects.tracking, [Tracking::Stop(hop(1))]);
     assert_eq!(bench.verdicts(P), [(b, Reason::Best)]);
-    assert_eq!(bench.rib.add_source(peer(4)).map(|id| id.index()), Some(0));
+    assert_eq!(bench.rib.add_source(peer(4)).map(SourceId::index), Some(0));
 
     bench.rib.remove_source(b);
     let effects = bench.turn();
