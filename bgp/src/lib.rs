@@ -20,6 +20,7 @@ pub mod policy;
 pub mod prefix;
 pub mod reason;
 pub mod rib;
+pub mod session;
 pub mod speaker;
 pub mod time;
 pub mod view;

@@ -1,4 +1,5 @@
 //! it
 
 mod rib;
+mod session;
 mod wire;

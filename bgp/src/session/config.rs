@@ -1,0 +1,58 @@
+//! What one session is asked to be, cut out of the speaker's configuration.
+
+use std::net::{IpAddr, SocketAddr};
+
+use crate::config::{PeerAs, PeerConfig, SpeakerConfig, Timers};
+use crate::id::{Asn, RouterId};
+use crate::prefix::PerFamily;
+
+/// The configuration of one session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionConfig {
+    /// The speaker's own AS.
+    pub local_asn: Asn,
+    /// The speaker's BGP Identifier.
+    pub router_id: RouterId,
+    /// The AS that the peer may have.
+    pub peer_as: PeerAs,
+    /// The families to offer.
+    pub families: PerFamily<bool>,
+    /// The session's timers.
+    pub timers: Timers,
+    /// Whether only the peer connects.
+    pub passive: bool,
+    /// Whether the session is kept down on purpose.
+    pub disabled: bool,
+    /// The peer's address and port.
+    pub remote: SocketAddr,
+    /// The own address to connect from.
+    pub source: Option<IpAddr>,
+}
+
+impl SessionConfig {
+    /// The session's part of a speaker's and a peer's configuration.
+    #[must_use]
+    pub fn of(speaker: &SpeakerConfig, peer: &PeerConfig) -> Self {
+        Self {
+            local_asn: speaker.asn,
+            router_id: speaker.router_id,
+            peer_as: peer.asn,
+            families: peer.families,
+            timers: peer.timers,
+            passive: peer.passive,
+            disabled: peer.disabled,
+            remote: SocketAddr::new(peer.address, peer.port),
+            source: peer.source,
+        }
+    }
+
+    /// Whether a connection made under this configuration cannot go on under
+    /// `next`: our OPEN would say something else, or TCP would run between other
+    /// addresses. Timers hold from the next session on.
+    pub(super) fn demands_reset(&self, next: &Self) -> bool {
+        self.local_asn != next.local_asn
+            || self.router_id != next.router_id
+            || self.families != next.families
+            || self.remote.ip() != next.remote.ip()
+    }
+}

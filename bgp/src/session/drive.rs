@@ -1,0 +1,228 @@
+//! What the machine does: carries out the steps of `fsm` on the two connections
+//! of a session, and keeps one of them where both come up (RFC 4271 §6.8).
+//!
+//! Both ends of two connections decide by the same rule which one stays, but
+//! they may meet the events in different orders. Were one end Established on
+//! the first connection before the second one's OPEN comes, and did the other
+//! end choose the second, both would be closed. So our KEEPALIVE on the connection
+//! that would lose is held back, for a second at most, while the one that would
+//! win waits for its OPEN: without that KEEPALIVE the peer is not Established either.
+
+use super::action::Action;
+use super::collision::{self, Side};
+use super::connection::Connection;
+use super::ending::Ending;
+use super::fsm::{self, Input, Step};
+use super::machine::Session;
+use super::negotiate;
+use super::timer::{Jitter, SETTLE_WAIT, Timer, connect_wait};
+use crate::id::ConnId;
+use crate::io::{Downfall, State};
+use crate::time::Instant;
+use crate::wire::open::Open;
+
+impl Session {
+    /// Takes one input in for the connection of a side.
+    pub(super) fn feed(&mut self, side: Side, input: Input, out: &mut Vec<Action>, now: Instant) {
+        let idle = if self.running { State::Active } else { State::Idle };
+        let state = self.slot(side).as_ref().map_or(idle, |connection| connection.state);
+        match fsm::step(state, input) {
+            Step::Stay => {}
+            Step::Dial => {
+                self.running = true;
+                self.dial(out, now);
+            }
+            Step::Listen => self.running = true,
+            Step::Greet => self.greet(side, out, now),
+            Step::Confirm(open) => self.confirm(side, &open, out, now),
+            Step::Establish => self.establish(side, out, now),
+            Step::Hear => {
+                if let Some(connection) = self.slot_mut(side) {
+                    connection.hear(now);
+                }
+            }
+            Step::Beat => self.beat(side, out, now),
+            Step::End(ending) => self.end(side, ending, out, now),
+        }
+        self.tell(out);
+    }
+
+    /// Opens a connection in place of one that is not up, unless the peer's own
+    /// has come as far as OpenConfirm.
+    pub(super) fn dial(&mut self, out: &mut Vec<Action>, now: Instant) {
+        self.retry.at = None;
+        self.give_up_connect(out);
+        if self.config.passive || self.inbound.as_ref().is_some_and(|c| c.state >= State::OpenConfirm) {
+            return;
+        }
+        let conn = ConnId::Outbound(u64::from(self.peer.0) << 32 | u64::from(self.dialled));
+        self.dialled = self.dialled.wrapping_add(1);
+        let deadline = now + connect_wait(self.config.timers.connect_retry);
+        self.outbound = Some(Connection::outbound(conn, deadline));
+        out.push(Action::Connect { conn, remote: self.config.remote, source: self.config.source });
+    }
+
+    /// Gives up the attempt to connect that is under way.
+    pub(super) fn give_up_connect(&mut self, out: &mut Vec<Action>) {
+        if let Some(connection) = self.outbound.take_if(|connection| connection.state == State::Connect) {
+            connection.part(None, out);
+        }
+    }
+
+    fn greet(&mut self, side: Side, out: &mut Vec<Action>, now: Instant) {
+        let open = negotiate::offer(&self.config, self.plain_open);
+        if let Some(connection) = self.slot_mut(side) {
+            connection.greet(open, out, now);
+        }
+    }
+
+    fn confirm(&mut self, side: Side, open: &Open, out: &mut Vec<Action>, now: Instant) {
+        let Some(offered) = self.slot(side).as_ref().and_then(|c| c.offered.as_ref()) else { return };
+        let negotiated = match negotiate::accept(&self.config, offered, open) {
+            Ok(negotiated) => negotiated,
+            Err(ending) => return self.end(side, ending, out, now),
+        };
+        let own = (self.config.router_id, self.config.local_asn);
+        let preferred = collision::preferred(own, (open.router_id, open.asn));
+        let rival = self.slot(side.other()).as_ref().map(|connection| connection.state);
+        let settles = match rival {
+            Some(State::OpenConfirm) if preferred == side => {
+                self.end(side.other(), Ending::collision(), out, now);
+                false
+            }
+            Some(State::OpenConfirm | State::Established) => {
+                return self.end(side, Ending::collision(), out, now);
+            }
+            Some(State::OpenSent) => preferred != side,
+            _ => {
+                self.give_up_connect(out);
+                false
+            }
+        };
+        self.retry.at = None;
+        let Some(connection) = self.slot_mut(side) else { return };
+        connection.confirm(negotiated, now);
+        if settles {
+            connection.settling = Some(false);
+            connection.timers.set(Timer::Settle, now + SETTLE_WAIT);
+        } else {
+            self.beat(side, out, now);
+        }
+    }
+
+    /// Sends the KEEPALIVE that was held back.
+    pub(super) fn release(&mut self, side: Side, out: &mut Vec<Action>, now: Instant) {
+        let Some(connection) = self.slot_mut(side) else { return };
+        let Some(heard) = connection.settling.take() else { return };
+        connection.timers.clear(Timer::Settle);
+        self.beat(side, out, now);
+        if heard {
+            self.establish(side, out, now);
+        }
+    }
+
+    fn beat(&mut self, side: Side, out: &mut Vec<Action>, now: Instant) {
+        let (slot, jitter) = self.slot_and_jitter(side);
+        if let Some(connection) = slot {
+            connection.beat(jitter, out, now);
+        }
+    }
+
+    fn establish(&mut self, side: Side, out: &mut Vec<Action>, now: Instant) {
+        let Some(connection) = self.slot_mut(side) else { return };
+        connection.hear(now);
+        if let Some(heard) = &mut connection.settling {
+            *heard = true;
+            return;
+        }
+        let Some(negotiated) = connection.negotiated.clone() else { return };
+        connection.state = State::Established;
+        // RFC 4271 §6.8: one that has come less far is not kept beside it.
+        self.end(side.other(), Ending::collision(), out, now);
+        self.since = now;
+        self.failure = None;
+        self.cause = None;
+        self.retry.failures = 0;
+        self.counters.established += 1;
+        out.push(Action::Established(negotiated));
+    }
+
+    /// Ends the connection of a side, if there is one, and sees to what comes next.
+    pub(super) fn end(&mut self, side: Side, ending: Ending, out: &mut Vec<Action>, now: Instant) {
+        let Some(connection) = self.slot_mut(side).take() else { return };
+        connection.part(ending.farewell.as_ref(), out);
+        // A peer that knows no capabilities gets one OPEN without (RFC 5492 §3).
+        self.plain_open = ending.capabilities_refused && !self.plain_open;
+        if connection.state == State::Established {
+            self.since = now;
+            out.push(Action::Down(ending.cause.clone()));
+        } else if ending.failure && connection.state >= State::OpenSent {
+            self.retry.failures = self.retry.failures.saturating_add(1);
+        }
+        if ending.failure || self.slot(side.other()).is_none() {
+            self.blame(ending.cause);
+        }
+        self.release(side.other(), out, now);
+        self.arm_retry(now);
+    }
+
+    /// Notes why the session is not Established.
+    pub(super) fn blame(&mut self, cause: Downfall) {
+        self.failure = Some(cause.clone());
+        self.cause = Some(cause);
+    }
+
+    /// Sees to it that an attempt to connect will come, if one is due at all.
+    pub(super) fn arm_retry(&mut self, now: Instant) {
+        let connected = self.foremost().is_some_and(|connection| connection.state >= State::OpenConfirm);
+        let idle = !self.running || self.config.passive || self.outbound.is_some() || connected;
+        if !idle && self.retry.at.is_none() {
+            let interval = self.retry.interval(self.config.timers.connect_retry);
+            self.retry.at = Some(now + self.jitter.spread(interval));
+        }
+    }
+
+    /// Tells a change of the session's state.
+    pub(super) fn tell(&mut self, out: &mut Vec<Action>) {
+        let to = self.state();
+        let cause = self.cause.take();
+        if to != self.shown {
+            out.push(Action::Moved { from: self.shown, to, cause });
+            self.shown = to;
+        }
+    }
+
+    /// The connection of a side.
+    pub(super) const fn slot(&self, side: Side) -> &Option<Connection> {
+        match side {
+            Side::Outbound => &self.outbound,
+            Side::Inbound => &self.inbound,
+        }
+    }
+
+    /// The connection of a side.
+    pub(super) const fn slot_mut(&mut self, side: Side) -> &mut Option<Connection> {
+        self.slot_and_jitter(side).0
+    }
+
+    const fn slot_and_jitter(&mut self, side: Side) -> (&mut Option<Connection>, &mut Jitter) {
+        let slot = match side {
+            Side::Outbound => &mut self.outbound,
+            Side::Inbound => &mut self.inbound,
+        };
+        (slot, &mut self.jitter)
+    }
+
+    /// The connection of that number, and its side.
+    pub(super) fn find(&mut self, conn: ConnId) -> Option<(Side, &mut Connection)> {
+        let outbound = self.outbound.as_mut().map(|connection| (Side::Outbound, connection));
+        let inbound = self.inbound.as_mut().map(|connection| (Side::Inbound, connection));
+        outbound.into_iter().chain(inbound).find(|(_, connection)| connection.id == conn)
+    }
+
+    /// The most advanced connection.
+    pub(super) fn foremost(&self) -> Option<&Connection> {
+        // RFC 4271 numbers Connect before Active; a connection is in Active only on its way in.
+        [&self.outbound, &self.inbound].into_iter().flatten().max_by_key(|connection| connection.state)
+    }
+}

@@ -1,0 +1,108 @@
+//! How a connection ends: what the peer is told, and what the operator reads.
+
+use crate::io::{Downfall, State};
+use crate::reason::Reason;
+use crate::time::Duration;
+use crate::wire::frame::Kind;
+use crate::wire::notification::{Cease, Notification, Unexpected};
+
+/// The code of Cease.
+const CEASE: u8 = 6;
+
+/// The end of one connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Ending {
+    /// The NOTIFICATION to send before closing.
+    pub(super) farewell: Option<Notification>,
+    /// Why, for people.
+    pub(super) cause: Downfall,
+    /// Whether it counts as a failure of the peer to get a session up.
+    pub(super) failure: bool,
+    /// Whether the peer refused our OPEN for having capabilities (RFC 5492 §3).
+    pub(super) capabilities_refused: bool,
+}
+
+impl Ending {
+    fn silent(reason: Reason, text: String) -> Self {
+        let cause = Downfall { reason, text };
+        Self { farewell: None, cause, failure: true, capabilities_refused: false }
+    }
+
+    /// A check of ours failed; `text` has its particulars.
+    pub(super) fn refused(farewell: Notification, reason: Reason, text: String) -> Self {
+        Self { farewell: Some(farewell), ..Self::silent(reason, text) }
+    }
+
+    /// The peer broke the protocol in a way that the NOTIFICATION tells completely.
+    pub(super) fn sent(farewell: Notification) -> Self {
+        let text = format!("sent {farewell}");
+        Self::refused(farewell, Reason::NotificationSent, text)
+    }
+
+    /// The peer sent a NOTIFICATION, which is never answered (RFC 4271 §6.4).
+    pub(super) fn received(notification: &Notification) -> Self {
+        let ending = Self::silent(Reason::NotificationReceived, format!("peer sent {notification}"));
+        let collision = (CEASE, Cease::ConnectionCollision as u8);
+        let number = (notification.code, notification.subcode);
+        Self { failure: number != collision, capabilities_refused: number == (2, 4), ..ending }
+    }
+
+    /// The TCP connection could not be made.
+    pub(super) fn connect_failed(error: &str) -> Self {
+        Self { failure: false, ..Self::silent(Reason::ConnectFailed, error.to_owned()) }
+    }
+
+    /// The TCP connection did not come up in time.
+    pub(super) fn connect_timed_out(waited: Duration) -> Self {
+        Self::connect_failed(&format!("no answer to TCP within {}s", waited.as_secs()))
+    }
+
+    /// The TCP connection ended without NOTIFICATION.
+    pub(super) fn lost(error: Option<&str>) -> Self {
+        let text = match error {
+            None => "peer closed the connection".to_owned(),
+            Some(error) => format!("connection lost: {error}"),
+        };
+        Self::silent(Reason::ConnectionClosed, text)
+    }
+
+    /// The hold timer expired (RFC 4271 §6.5).
+    pub(super) fn hold_expired(silence: Duration) -> Self {
+        let text = format!("nothing heard for {}s", silence.as_secs());
+        Self::refused(Notification::hold_timer_expired(), Reason::HoldTimerExpired, text)
+    }
+
+    /// A message that the state does not expect (RFC 6608 §4). `state` is one of
+    /// the three in which messages come.
+    pub(super) fn unexpected(state: State, kind: Kind) -> Self {
+        let text = format!("{} received in {}", kind.name(), state.name());
+        let subcode = match state {
+            State::Established => Unexpected::InEstablished,
+            State::OpenConfirm => Unexpected::InOpenConfirm,
+            _ => Unexpected::InOpenSent,
+        };
+        Self::refused(Notification::unexpected_message(subcode, kind), Reason::NotificationSent, text)
+    }
+
+    /// Another connection with the same peer is kept (RFC 4271 §6.8).
+    pub(super) fn collision() -> Self {
+        let farewell = Notification::cease(Cease::ConnectionCollision);
+        Self::ordered(farewell, plain(Reason::Collision))
+    }
+
+    /// The configuration changed in a way that needs a new session (RFC 4486 §4).
+    pub(super) fn reconfigured() -> Self {
+        let farewell = Notification::cease(Cease::OtherConfigurationChange);
+        Self::ordered(farewell, plain(Reason::ConfigurationChanged))
+    }
+
+    /// We want it so; the peer has done nothing wrong.
+    pub(super) fn ordered(farewell: Notification, cause: Downfall) -> Self {
+        Self { farewell: Some(farewell), cause, failure: false, capabilities_refused: false }
+    }
+}
+
+/// A reason that has no particulars.
+pub(super) fn plain(reason: Reason) -> Downfall {
+    Downfall { reason, text: reason.says().to_owned() }
+}

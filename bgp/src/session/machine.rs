@@ -1,0 +1,344 @@
+//! The session of one configured peer, as its caller sees it: what comes in,
+//! and what can be asked. What the machine does with it is in `drive`.
+
+use std::net::SocketAddr;
+
+use super::action::{Action, Sink};
+use super::collision::Side;
+use super::config::SessionConfig;
+use super::connection::Connection;
+use super::ending::{self, Ending};
+use super::fsm::Input;
+use super::negotiate::Negotiated;
+use super::timer::{Jitter, Retry, Timer, connect_wait};
+use crate::id::{ConnId, PeerId};
+use crate::io::{Downfall, State};
+use crate::reason::Reason;
+use crate::time::{Duration, Instant};
+use crate::wire::notification::{Cease, Notification};
+
+/// How often things happened since the session was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Transitions to Established.
+    pub established: u64,
+    /// UPDATE messages received.
+    pub updates_received: u64,
+    /// UPDATE messages sent, as told by [`Session::sent`].
+    pub updates_sent: u64,
+}
+
+/// The session of one configured peer: both of its possible connections.
+#[derive(Debug)]
+pub struct Session {
+    pub(super) peer: PeerId,
+    pub(super) config: SessionConfig,
+    pub(super) jitter: Jitter,
+    /// Whether the session is wanted: between start and stop.
+    pub(super) running: bool,
+    /// Whether the next OPEN goes without capabilities, as the peer refused them (RFC 5492 §3).
+    pub(super) plain_open: bool,
+    pub(super) outbound: Option<Connection>,
+    pub(super) inbound: Option<Connection>,
+    pub(super) retry: Retry,
+    /// Connections opened so far; the next one's number.
+    pub(super) dialled: u32,
+    /// The state that was told last.
+    pub(super) shown: State,
+    /// Why the state that will be told next is not one of progress.
+    pub(super) cause: Option<Downfall>,
+    /// Why the session is not Established, unless it never was tried.
+    pub(super) failure: Option<Downfall>,
+    pub(super) since: Instant,
+    pub(super) counters: Counters,
+}
+
+impl Session {
+    /// A session in Idle. Its outbound connections have the numbers
+    /// `peer << 32 | n`, so that they are unique among all sessions of a speaker.
+    #[must_use]
+    pub fn new(peer: PeerId, config: SessionConfig, jitter_seed: u64, now: Instant) -> Self {
+        Self {
+            peer,
+            config,
+            jitter: Jitter::new(jitter_seed),
+            running: false,
+            plain_open: false,
+            outbound: None,
+            inbound: None,
+            retry: Retry::default(),
+            dialled: 0,
+            shown: State::Idle,
+            cause: None,
+            failure: None,
+            since: now,
+            counters: Counters::default(),
+        }
+    }
+
+    /// Starts the session: connects at once, or waits for the peer if passive.
+    /// A disabled or a started session stays as it is.
+    pub fn start(&mut self, out: &mut Vec<Action>, now: Instant) {
+        if self.config.disabled || self.running {
+            return;
+        }
+        self.failure = None;
+        let input = if self.config.passive { Input::StartPassive } else { Input::Start };
+        self.feed(Side::Outbound, input, out, now);
+    }
+
+    /// Ends the session with a NOTIFICATION on each connection where an OPEN was
+    /// sent, and stays in Idle until started.
+    pub fn stop(&mut self, farewell: &Notification, cause: &Downfall, out: &mut Vec<Action>, now: Instant) {
+        self.running = false;
+        self.retry = Retry::default();
+        self.blame(cause.clone());
+        for side in Side::ALL {
+            let ending = Ending::ordered(farewell.clone(), cause.clone());
+            self.feed(side, Input::Stop(ending), out, now);
+        }
+    }
+
+    /// Applies a changed configuration. The session is reset only where the
+    /// protocol demands it: own AS, identifier, families, addresses, or a peer's AS
+    /// that is not admitted any more. Timers hold from the next session on.
+    pub fn reconfigure(&mut self, config: SessionConfig, out: &mut Vec<Action>, now: Instant) {
+        let previous = core::mem::replace(&mut self.config, config);
+        if self.config.disabled {
+            let farewell = Notification::administrative_shutdown("");
+            return self.stop(&farewell, &ending::plain(Reason::Disabled), out, now);
+        }
+        if previous.disabled {
+            return self.start(out, now);
+        }
+        if previous == self.config || !self.running {
+            return;
+        }
+        for side in Side::ALL {
+            if self.slot(side).as_ref().is_some_and(|connection| self.outlived(connection, &previous)) {
+                self.end(side, Ending::reconfigured(), out, now);
+            }
+        }
+        self.give_up_connect(out);
+        if self.config.passive {
+            self.retry.at = None;
+        } else if self.foremost().is_none() {
+            self.dial(out, now);
+        } else {
+            self.arm_retry(now);
+        }
+        self.tell(out);
+    }
+
+    /// Whether a connection made under the previous configuration cannot go on.
+    fn outlived(&self, connection: &Connection, previous: &SessionConfig) -> bool {
+        let config = &self.config;
+        let stranger = connection
+            .negotiated
+            .as_ref()
+            .is_some_and(|peer| !config.peer_as.admits(peer.peer_asn, config.local_asn));
+        let from = connection.local.filter(|_| matches!(connection.id, ConnId::Outbound(_)));
+        let moved = config.source.zip(from).is_some_and(|(source, local)| source != local.ip());
+        connection.state >= State::OpenSent && (previous.demands_reset(config) || stranger || moved)
+    }
+
+    /// A connection that [`Action::Connect`] asked for is up; `local` is our end.
+    pub fn connected(&mut self, conn: ConnId, local: SocketAddr, out: &mut Vec<Action>, now: Instant) {
+        if let Some((side, connection)) = self.find(conn) {
+            connection.local = Some(local);
+            self.feed(side, Input::Up, out, now);
+        }
+    }
+
+    /// A connection that [`Action::Connect`] asked for could not be made.
+    pub fn connect_failed(&mut self, conn: ConnId, error: &str, out: &mut Vec<Action>, now: Instant) {
+        if let Some((side, connection)) = self.find(conn) {
+            connection.gone = true;
+            self.feed(side, Input::Lost(Ending::connect_failed(error)), out, now);
+        }
+    }
+
+    /// The peer opened a connection; `local` is our end. While the session is
+    /// stopped it is answered by Cease 6/5, while it is Established by Cease 6/7
+    /// (RFC 4486 §3, RFC 4271 §6.8). A connection that the peer opened before,
+    /// and that is not Established, gives way: it may be half-open, and the peer
+    /// has no use for two.
+    pub fn accepted(&mut self, conn: ConnId, local: SocketAddr, out: &mut Vec<Action>, now: Instant) {
+        let refusal = match self.state() {
+            State::Idle => Some(Cease::ConnectionRejected),
+            State::Established => Some(Cease::ConnectionCollision),
+            _ => None,
+        };
+        if let Some(refusal) = refusal {
+            let mut bytes = Vec::new();
+            Notification::cease(refusal).encode(&mut bytes);
+            out.push(Action::Write { conn, bytes });
+            out.push(Action::Close { conn });
+            return;
+        }
+        if let Some(replaced) = self.inbound.replace(Connection::inbound(conn, local)) {
+            replaced.part(Ending::collision().farewell.as_ref(), out);
+        }
+        self.feed(Side::Inbound, Input::Up, out, now);
+        self.arm_retry(now);
+    }
+
+    /// The connection ended; `error` has the operating system's words, or `None`
+    /// if the peer closed it in order.
+    pub fn closed(&mut self, conn: ConnId, error: Option<&str>, out: &mut Vec<Action>, now: Instant) {
+        if let Some((side, connection)) = self.find(conn) {
+            connection.gone = true;
+            self.feed(side, Input::Lost(Ending::lost(error)), out, now);
+        }
+    }
+
+    /// Takes bytes in, in any pieces, and moves `chunk` past what was taken.
+    /// UPDATEs and refresh requests of the Established connection go to `sink` as
+    /// they are met.
+    ///
+    /// All of the chunk is taken, with one exception: the call stops where the
+    /// session becomes Established, so that the caller can carry `out` out before
+    /// the first UPDATE comes. So it is called until the chunk is empty. What
+    /// follows an error is dropped with the connection.
+    pub fn receive(
+        &mut self,
+        conn: ConnId,
+        chunk: &mut &[u8],
+        sink: &mut impl Sink,
+        out: &mut Vec<Action>,
+        now: Instant,
+    ) {
+        while let Some((side, connection)) = self.find(conn).filter(|(_, c)| c.state >= State::OpenSent) {
+            let Some(input) = connection.read(chunk, sink) else { return };
+            let was = connection.state;
+            if was == State::Established && matches!(input, Input::Update(_)) {
+                self.counters.updates_received += 1;
+            }
+            self.feed(side, input, out, now);
+            if was != State::Established && self.state() == State::Established {
+                return;
+            }
+        }
+        *chunk = &[];
+    }
+
+    /// UPDATE messages were written to the Established connection: the
+    /// keepalive timer starts anew (RFC 4271 §8.2.2, Established).
+    pub fn sent(&mut self, updates: u64, now: Instant) {
+        self.counters.updates_sent += updates;
+        let jitter = &mut self.jitter;
+        for connection in [&mut self.outbound, &mut self.inbound].into_iter().flatten() {
+            if connection.state == State::Established {
+                connection.restart_keepalive(jitter, now);
+            }
+        }
+    }
+
+    /// Carries out what is due.
+    pub fn expire(&mut self, out: &mut Vec<Action>, now: Instant) {
+        for side in Side::ALL {
+            while let Some(timer) = self.slot_mut(side).as_mut().and_then(|c| c.timers.take_due(now)) {
+                self.fire(side, timer, out, now);
+            }
+        }
+        if self.retry.at.is_some_and(|at| at <= now) {
+            self.retry.at = None;
+            self.feed(Side::Outbound, Input::Retry, out, now);
+        }
+    }
+
+    fn fire(&mut self, side: Side, timer: Timer, out: &mut Vec<Action>, now: Instant) {
+        match timer {
+            Timer::Connect => {
+                let waited = connect_wait(self.config.timers.connect_retry);
+                self.blame(Ending::connect_timed_out(waited).cause);
+                self.feed(side, Input::Retry, out, now);
+            }
+            Timer::Hold => {
+                let silence = self.slot(side).as_ref().map_or(Duration::ZERO, |c| c.hold);
+                self.feed(side, Input::HoldExpired(Ending::hold_expired(silence)), out, now);
+            }
+            Timer::Keepalive => self.feed(side, Input::KeepaliveDue, out, now),
+            Timer::Settle => {
+                self.release(side, out, now);
+                self.tell(out);
+            }
+        }
+    }
+
+    /// When [`Session::expire`] is next due.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        let connections = [&self.outbound, &self.inbound].into_iter().flatten();
+        connections.filter_map(|c| c.timers.next()).chain(self.retry.at).min()
+    }
+
+    /// The state of the most advanced connection; Active if there is none.
+    #[must_use]
+    pub fn state(&self) -> State {
+        let idle = if self.running { State::Active } else { State::Idle };
+        self.foremost().map_or(idle, |connection| connection.state)
+    }
+
+    /// The Established connection and what its OPENs agreed on.
+    #[must_use]
+    pub fn established(&self) -> Option<(ConnId, &Negotiated)> {
+        let foremost = self.foremost().filter(|c| c.state == State::Established)?;
+        Some((foremost.id, foremost.negotiated.as_ref()?))
+    }
+
+    /// Our end of the most advanced connection.
+    #[must_use]
+    pub fn local(&self) -> Option<SocketAddr> {
+        self.foremost()?.local
+    }
+
+    /// Whether the connection is one of this session's.
+    #[must_use]
+    pub fn owns(&self, conn: ConnId) -> bool {
+        [&self.outbound, &self.inbound].into_iter().flatten().any(|c| c.id == conn)
+    }
+
+    /// Why the session is not Established: its last failure, else what it waits for.
+    #[must_use]
+    pub fn down(&self) -> Option<Downfall> {
+        let waits_for = match self.state() {
+            State::Established => return None,
+            State::Idle if self.config.disabled => Reason::Disabled,
+            State::Idle => Reason::Shutdown,
+            State::Connect | State::Active => Reason::Connecting,
+            State::OpenSent | State::OpenConfirm => Reason::Opening,
+        };
+        Some(self.failure.clone().unwrap_or_else(|| ending::plain(waits_for)))
+    }
+
+    /// When the session entered Established, or left it; when it was made if it never did.
+    #[must_use]
+    pub const fn since(&self) -> Instant {
+        self.since
+    }
+
+    /// When the next attempt to connect is due.
+    #[must_use]
+    pub const fn retry_at(&self) -> Option<Instant> {
+        self.retry.at
+    }
+
+    /// The negotiated hold time, while Established; zero means none.
+    #[must_use]
+    pub fn hold(&self) -> Option<Duration> {
+        Some(self.established()?.1.hold)
+    }
+
+    /// The configuration in force.
+    #[must_use]
+    pub const fn config(&self) -> &SessionConfig {
+        &self.config
+    }
+
+    /// The session's counters.
+    #[must_use]
+    pub const fn counters(&self) -> Counters {
+        self.counters
+    }
+}

@@ -1,0 +1,143 @@
+//! The OPEN exchange: what we offer, what we accept, what both agree on
+//! (RFC 4271 §4.2 and §6.2, RFC 4760 §8, RFC 5492, RFC 6286, RFC 6793). Pure.
+
+use super::config::SessionConfig;
+use super::ending::Ending;
+use crate::config::PeerAs;
+use crate::id::{Asn, RouterId};
+use crate::prefix::{Family, PerFamily};
+use crate::reason::Reason;
+use crate::time::Duration;
+use crate::wire::capability::Capability;
+use crate::wire::codec::Codec;
+use crate::wire::notification::Notification;
+use crate::wire::open::Open;
+
+/// The shortest time between KEEPALIVEs (RFC 4271 §4.4).
+const KEEPALIVE_FLOOR: Duration = Duration::from_secs(1);
+
+/// What the two OPENs of a connection agree on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Negotiated {
+    /// The peer's AS.
+    pub peer_asn: Asn,
+    /// The peer's BGP Identifier.
+    pub peer_router_id: RouterId,
+    /// Whether the peer is in another AS than we.
+    pub external: bool,
+    /// Whether ASes have four octets on the wire (RFC 6793).
+    pub four_octet: bool,
+    /// The families that both sides offered.
+    pub families: PerFamily<bool>,
+    /// The hold time: the lower of the two proposals; zero means none (RFC 4271 §4.2).
+    pub hold: Duration,
+    /// The time between our KEEPALIVEs before jitter: a third of the hold time
+    /// or less; zero means none.
+    pub keepalive: Duration,
+    /// Whether the peer understands ROUTE-REFRESH (RFC 2918).
+    pub refresh: bool,
+    /// How UPDATEs are read and written.
+    pub codec: Codec,
+}
+
+/// What our OPEN says. A plain one has no capabilities, for a peer that
+/// refused them (RFC 5492 §3).
+pub(super) fn offer(config: &SessionConfig, plain: bool) -> Open {
+    let capabilities = if plain {
+        Vec::new()
+    } else {
+        let mut capabilities = multiprotocol(config);
+        capabilities.extend([Capability::RouteRefresh, Capability::FourOctetAs(config.local_asn)]);
+        capabilities
+    };
+    Open {
+        asn: config.local_asn,
+        hold_seconds: u16::try_from(config.timers.hold.as_secs()).unwrap_or(u16::MAX),
+        router_id: config.router_id,
+        capabilities,
+    }
+}
+
+fn multiprotocol(config: &SessionConfig) -> Vec<Capability> {
+    let wanted = Family::ALL.into_iter().filter(|family| config.families[*family]);
+    wanted.map(Capability::multiprotocol).collect()
+}
+
+/// Checks the peer's OPEN against the configuration and our own OPEN.
+pub(super) fn accept(config: &SessionConfig, offered: &Open, open: &Open) -> Result<Negotiated, Ending> {
+    check_asn(config, open)?;
+    check_router_id(config, open)?;
+    let families = common_families(config, offered, open)?;
+    let external = open.asn != config.local_asn;
+    let four_octet = offered.four_octet() && open.four_octet();
+    let hold = Duration::from_secs(offered.hold_seconds.min(open.hold_seconds).into());
+    Ok(Negotiated {
+        peer_asn: open.asn,
+        peer_router_id: open.router_id,
+        external,
+        four_octet,
+        families,
+        hold,
+        keepalive: keepalive(config.timers.keepalive, hold),
+        refresh: offered.offers(&Capability::RouteRefresh) && open.offers(&Capability::RouteRefresh),
+        codec: Codec { four_octet, external, families },
+    })
+}
+
+/// A third of the hold time (RFC 4271 §10), or the configured time if that is
+/// shorter; none without hold time.
+fn keepalive(configured: Duration, hold: Duration) -> Duration {
+    let third = hold / 3;
+    if configured.is_zero() { third } else { third.min(configured.max(KEEPALIVE_FLOOR)) }
+}
+
+/// RFC 4271 §6.2, 2/2. AS_TRANS stands for an AS that the field cannot hold; as
+/// a speaker's own it belongs to nobody (RFC 6793 §9).
+fn check_asn(config: &SessionConfig, open: &Open) -> Result<(), Ending> {
+    let (asn, own) = (open.asn, config.local_asn);
+    if asn != Asn::TRANS && config.peer_as.admits(asn, own) {
+        return Ok(());
+    }
+    let expected = match config.peer_as {
+        PeerAs::Exactly(expected) => expected.to_string(),
+        PeerAs::Internal => own.to_string(),
+        PeerAs::External => format!("any but {own}"),
+        PeerAs::Any => "one of its own".to_owned(),
+    };
+    let text = format!("peer AS is {asn}, expected {expected}");
+    Err(Ending::refused(Notification::bad_peer_as(), Reason::BadPeerAs, text))
+}
+
+/// RFC 6286 §2.2, 2/3: internal peers have different identifiers. External
+/// ones may have the same.
+fn check_router_id(config: &SessionConfig, open: &Open) -> Result<(), Ending> {
+    if open.router_id != config.router_id || open.asn != config.local_asn {
+        return Ok(());
+    }
+    let text = format!("peer's router id {} is our own", open.router_id);
+    Err(Ending::refused(Notification::bad_bgp_identifier(), Reason::NotificationSent, text))
+}
+
+/// The families that both offered; an OPEN without the capability stands for
+/// IPv4 unicast (RFC 4760 §8). A session that carries nothing is refused with the
+/// capabilities that we want (RFC 5492 §5, 2/7).
+fn common_families(config: &SessionConfig, offered: &Open, open: &Open) -> Result<PerFamily<bool>, Ending> {
+    let (ours, theirs) = (offered.families(), open.families());
+    let common = |family: Family| config.families[family] && ours[family] && theirs[family];
+    let families = PerFamily { ipv4: common(Family::Ipv4), ipv6: common(Family::Ipv6) };
+    if families.ipv4 || families.ipv6 {
+        return Ok(families);
+    }
+    let mut wanted = Vec::new();
+    for capability in multiprotocol(config) {
+        capability.encode(&mut wanted);
+    }
+    let text = format!("peer offers {}, expected {}", listed(theirs), listed(config.families));
+    Err(Ending::refused(Notification::unsupported_capability(&wanted), Reason::NotificationSent, text))
+}
+
+fn listed(families: PerFamily<bool>) -> String {
+    let names = Family::ALL.into_iter().filter(|family| families[*family]).map(|family| family.to_string());
+    let names: Vec<String> = names.collect();
+    if names.is_empty() { "no family that is known".to_owned() } else { names.join(" and ") }
+}

@@ -1,0 +1,164 @@
+//! Timers as instants: what is due and when, jitter from a seed, and the time
+//! between attempts to connect. Reads no clock and no random source.
+
+use crate::time::{Duration, Instant};
+
+/// How long a peer may take for its OPEN: the "large value" of RFC 4271 §8.2.2.
+pub(super) const OPEN_WAIT: Duration = Duration::from_secs(240);
+
+/// The shortest time that a TCP connection gets to come up: SYNs of Linux go out
+/// after 0, 1 and 3 s, so that two may be lost.
+const CONNECT_FLOOR: Duration = Duration::from_secs(5);
+
+/// The longest time between attempts to connect after repeated failures.
+const RETRY_CEILING: Duration = Duration::from_secs(60);
+
+/// How long an OPEN may lie on one connection while the connection that a
+/// collision would prefer has not shown its own: a few round trips.
+pub(super) const SETTLE_WAIT: Duration = Duration::from_secs(1);
+
+/// The timers of one connection, in the order in which they fire at one instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Timer {
+    /// The TCP connection did not come up in time: given up, and opened again.
+    Connect,
+    /// Nothing was heard for the hold time: NOTIFICATION 4/0 (RFC 4271 §6.5).
+    Hold,
+    /// A KEEPALIVE is due (RFC 4271 §4.4).
+    Keepalive,
+    /// The connection that a collision would prefer stayed silent: this one is confirmed.
+    Settle,
+}
+
+impl Timer {
+    const ALL: [Self; 4] = [Self::Connect, Self::Hold, Self::Keepalive, Self::Settle];
+}
+
+/// The deadlines of one connection.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Timers([Option<Instant>; Timer::ALL.len()]);
+
+impl Timers {
+    /// Starts a timer, or starts it anew.
+    pub(super) const fn set(&mut self, timer: Timer, at: Instant) {
+        self.0[timer as usize] = Some(at);
+    }
+
+    /// Stops a timer.
+    pub(super) const fn clear(&mut self, timer: Timer) {
+        self.0[timer as usize] = None;
+    }
+
+    /// The next deadline.
+    pub(super) fn next(&self) -> Option<Instant> {
+        self.0.iter().flatten().min().copied()
+    }
+
+    /// Stops and returns the timer that has been due for longest.
+    pub(super) fn take_due(&mut self, now: Instant) -> Option<Timer> {
+        let timer = Timer::ALL
+            .into_iter()
+            .filter_map(|timer| Some((self.0[timer as usize]?, timer)))
+            .filter(|(at, _)| *at <= now)
+            .min_by_key(|(at, _)| *at)?
+            .1;
+        self.clear(timer);
+        Some(timer)
+    }
+}
+
+/// Deterministic jitter (RFC 4271 §10): SplitMix64 from a seed.
+#[derive(Clone, Debug)]
+pub(super) struct Jitter(u64);
+
+impl Jitter {
+    pub(super) const fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// The span times a factor of at least 0.75 and less than 1.
+    pub(super) fn spread(&mut self, span: Duration) -> Duration {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut bits = self.0;
+        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        let share = (bits ^ (bits >> 31)) >> 44;
+        let nanos = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
+        let quarter = nanos / 4;
+        let extra = (u128::from(quarter) * u128::from(share)) >> 20;
+        Duration::from_nanos(nanos - quarter + extra as u64)
+    }
+}
+
+/// The ConnectRetryTimer and how often in a row a connection that came up ended
+/// without a session.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Retry {
+    /// When to connect.
+    pub(super) at: Option<Instant>,
+    /// Failures in a row after TCP was up.
+    pub(super) failures: u32,
+}
+
+impl Retry {
+    /// The time to the next attempt before jitter: the configured one, doubled
+    /// for each failure after the first, up to a minute. A peer that cannot be
+    /// reached is not a failure in this sense: it is asked at the plain interval.
+    pub(super) fn interval(self, configured: Duration) -> Duration {
+        let ceiling = RETRY_CEILING.max(configured);
+        configured.saturating_mul(1 << self.failures.saturating_sub(1).min(16)).min(ceiling)
+    }
+}
+
+/// How long a TCP connection may take to come up.
+pub(super) fn connect_wait(connect_retry: Duration) -> Duration {
+    connect_retry.max(CONNECT_FLOOR)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jitter_stays_in_its_band_and_repeats() {
+        let span = Duration::from_secs(30);
+        let draw = |seed| {
+            let mut jitter = Jitter::new(seed);
+            (0..1000).map(|_| jitter.spread(span)).collect::<Vec<_>>()
+        };
+        let drawn = draw(7);
+        assert!(drawn.iter().all(|s| *s >= span * 3 / 4 && *s < span));
+        assert!(drawn.iter().any(|s| *s < span * 77 / 100), "the lower end is reached");
+        assert!(drawn.iter().any(|s| *s > span * 98 / 100), "the upper end is reached");
+        assert_eq!(drawn, draw(7));
+        assert_ne!(drawn, draw(8));
+        assert_eq!(Jitter::new(1).spread(Duration::ZERO), Duration::ZERO);
+    }
+
+    #[test]
+    fn the_timer_due_for_longest_fires_first() {
+        let mut timers = Timers::default();
+        timers.set(Timer::Keepalive, Instant(5));
+        timers.set(Timer::Hold, Instant(5));
+        timers.set(Timer::Settle, Instant(3));
+        timers.set(Timer::Connect, Instant(9));
+        assert_eq!(timers.next(), Some(Instant(3)));
+        assert_eq!(timers.take_due(Instant(2)), None);
+        assert_eq!(timers.take_due(Instant(5)), Some(Timer::Settle));
+        assert_eq!(timers.take_due(Instant(5)), Some(Timer::Hold));
+        assert_eq!(timers.take_due(Instant(5)), Some(Timer::Keepalive));
+        assert_eq!(timers.take_due(Instant(5)), None);
+        assert_eq!(timers.next(), Some(Instant(9)));
+    }
+
+    #[test]
+    fn the_interval_doubles_up_to_a_minute() {
+        let seconds = |failures, configured| {
+            Retry { at: None, failures }.interval(Duration::from_secs(configured)).as_secs()
+        };
+        let five: Vec<u64> = (0..7).map(|failures| seconds(failures, 5)).collect();
+        assert_eq!(five, [5, 5, 10, 20, 40, 60, 60]);
+        assert_eq!(seconds(u32::MAX, 5), 60);
+        assert_eq!(seconds(9, 120), 120, "a longer configured interval is kept");
+    }
+}
