@@ -75,6 +75,7 @@ pub fn add(target: &Target, args: &Args, document: &Document, network: &Network)
             container: attachment.container().into(),
             interface: attachment.interface().into(),
             link: attachment.link_name(),
+            mac: Some(pod_mac.to_string()),
             addresses: addresses.clone(),
             pod: args.pod.clone(),
         });

@@ -7,7 +7,7 @@
 use std::net::IpAddr;
 
 use crate::add::open_netns;
-use crate::attachment::Attachment;
+use crate::attachment::{Attachment, Mac};
 use crate::command::Target;
 use crate::conf::{Document, Network};
 use crate::error::{Code, Error, Result};
@@ -31,6 +31,8 @@ pub struct Seen {
     pub pod_routes: Vec<Route>,
     /// Neighbours in the container.
     pub pod_neighbours: Vec<Neighbour>,
+    /// Addresses that links of the host answer for.
+    pub host_proxies: Vec<Neighbour>,
     /// For each of the pod's addresses the route that the host uses.
     pub host_routes: Vec<(IpAddr, Route)>,
     /// Sysctls of the host end.
@@ -72,7 +74,7 @@ pub fn check(target: &Target, document: &Document, network: &Network) -> Result<
         attachment,
         network: &document.name,
         addresses: &reservation.addresses,
-        pod_mac: attachment.pod_mac(),
+        pod_mac: reservation.mac.as_deref().and_then(Mac::parse).unwrap_or_else(|| attachment.pod_mac()),
         mtu: network.mtu.unwrap_or_default(),
         ipv6_disabled: &[],
     });
@@ -101,10 +103,11 @@ fn look(
         seen.pod_routes.extend(kernel::routes(pod, family, None)?);
         seen.pod_neighbours.extend(kernel::neighbours(pod, family)?);
     }
+    seen.host_proxies = kernel::proxies(host, Family::V4)?;
     for address in addresses {
         seen.host_routes.extend(kernel::route(host, *address, None)?.map(|route| (*address, route)));
     }
-    for sysctl in [Sysctl::RpFilter, Sysctl::AcceptRa, Sysctl::DisableIpv6] {
+    for sysctl in [Sysctl::RpFilter, Sysctl::AcceptRa, Sysctl::ProxyDelay] {
         seen.sysctls.extend(sysctl::value(sysctl, &attachment.link_name())?.map(|value| (sysctl, value)));
     }
     Ok(seen)
@@ -125,10 +128,10 @@ pub fn faults(plan: &Plan, seen: &Seen) -> Vec<String> {
         let host = missing(&seen.host, &plan.pair.host, "on the host");
         return host.into_iter().chain(missing(&seen.pod, &plan.pair.pod, "in the container")).collect();
     };
-    plan.steps.iter().filter_map(|step| fault(step, seen, host, pod)).collect()
+    plan.steps.iter().filter_map(|step| fault(plan, step, seen, host, pod)).collect()
 }
 
-fn fault(step: &Step, seen: &Seen, host: &Link, pod: &Link) -> Option<String> {
+fn fault(plan: &Plan, step: &Step, seen: &Seen, host: &Link, pod: &Link) -> Option<String> {
     let (link, addresses) = match step {
         Step::AddAddress(Side::Pod, _) | Step::Raise(Side::Pod) | Step::Await(Side::Pod, _) => {
             (pod, &seen.pod.addresses)
@@ -163,11 +166,18 @@ fn fault(step: &Step, seen: &Seen, host: &Link, pod: &Link) -> Option<String> {
                 .iter()
                 .find(|entry| entry.link == pod.index && entry.address == *address && entry.permanent);
             match entry {
+                // The kernel dropped it when a later plugin changed the MAC address.
+                None if pod.mac != Some(plan.pair.pod_mac) => None,
                 None => Some(format!("permanent neighbour {address} is missing in the container")),
                 Some(entry) => (entry.mac != host.mac).then(|| {
                     format!("neighbour {address} in the container has not the MAC address of {}", host.name)
                 }),
             }
+        }
+        Step::AddProxy(address) => {
+            let there =
+                seen.host_proxies.iter().any(|entry| entry.link == host.index && entry.address == *address);
+            (!there).then(|| format!("{name} does not answer ARP for {address}"))
         }
         Step::AddDefaultRoute(gateway) => {
             let there = seen.pod_routes.iter().any(|route| {

@@ -60,13 +60,30 @@ fn seen(plan: &Plan, addresses: &[IpAddr]) -> Seen {
         pod_routes: Family::ALL.iter().map(|f| route(None, 0, Some(gateway(*f)), 2)).collect(),
         pod_neighbours: Family::ALL
             .iter()
-            .map(|f| Neighbour { link: 2, address: gateway(*f), mac: Some(pair.host_mac), permanent: true })
+            .map(|f| Neighbour {
+                link: 2,
+                address: gateway(*f),
+                mac: Some(pair.host_mac),
+                permanent: true,
+                proxy: false,
+            })
             .collect(),
+        host_proxies: vec![Neighbour {
+            link: 7,
+            address: gateway(Family::V4),
+            mac: None,
+            permanent: false,
+            proxy: true,
+        }],
         host_routes: addresses
             .iter()
             .map(|a| (*a, route(Some(*a), Family::of(*a).bits(), None, 7)))
             .collect(),
-        sysctls: vec![(Sysctl::RpFilter, "1".into()), (Sysctl::AcceptRa, "0".into())],
+        sysctls: vec![
+            (Sysctl::RpFilter, "1".into()),
+            (Sysctl::ProxyDelay, "0".into()),
+            (Sysctl::AcceptRa, "0".into()),
+        ],
     }
 }
 
@@ -87,7 +104,9 @@ fn every_damage_is_named() {
         ("eth0 is missing in the container", |s| s.pod.link = None),
         ("not two ends", |s| s.pod.link.as_mut().unwrap().index = 9),
         ("RpFilter", |s| s.sysctls[0].1 = "0".into()),
-        ("AcceptRa", |s| s.sysctls.truncate(1)),
+        ("AcceptRa", |s| s.sysctls.truncate(2)),
+        ("ProxyDelay", |s| s.sysctls[1].1 = "80".into()),
+        ("answer ARP for 169.254.1.1", |s| s.host_proxies.clear()),
         ("alias", |s| s.host.link.as_mut().unwrap().alias.clear()),
         ("fe80::1 is missing on ul", |s| s.host.addresses.clear()),
         ("10.0.0.5 is missing on eth0", |s| {
@@ -124,6 +143,18 @@ fn a_default_route_in_another_table_is_fine() {
     let mut seen = seen(&plan, &addresses);
     seen.pod_routes[0].table = 100;
     assert!(faults(&plan, &seen).is_empty());
+}
+
+#[test]
+fn neighbours_that_went_with_the_mac_address_are_fine_and_wrong_ones_are_not() {
+    let (plan, _, addresses) = plan();
+    let mut seen = seen(&plan, &addresses);
+    seen.pod.link.as_mut().unwrap().mac = crate::attachment::Mac::parse("02:00:00:00:00:aa");
+    let kept = std::mem::take(&mut seen.pod_neighbours);
+    assert_eq!(faults(&plan, &seen), Vec::<String>::new());
+    seen.pod_neighbours = kept;
+    seen.pod_neighbours[0].mac = crate::attachment::Mac::parse("02:00:00:00:00:bb");
+    assert_eq!(faults(&plan, &seen).len(), 1);
 }
 
 #[test]

@@ -36,6 +36,7 @@ const NEXTHOP: usize = 8;
 const NDA_DST: u16 = 1;
 const NDA_LLADDR: u16 = 2;
 const NUD_PERMANENT: u16 = 0x80;
+const NTF_PROXY: u8 = 8;
 
 /// A link.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,6 +104,8 @@ pub struct Neighbour {
     pub mac: Option<Mac>,
     /// Stays for good.
     pub permanent: bool,
+    /// Not a neighbour: the link answers for this address.
+    pub proxy: bool,
 }
 
 impl Link {
@@ -192,7 +195,7 @@ impl Neighbour {
     /// The entry in a reply of RTM_NEWNEIGH's kind.
     pub fn decode(reply: &Reply) -> Option<Self> {
         let bytes = reply.payload.as_slice();
-        let (link, state) = (u32_at(bytes, 4)?, u16_at(bytes, 8)?);
+        let (link, state, flags) = (u32_at(bytes, 4)?, u16_at(bytes, 8)?, *bytes.get(10)?);
         let (mut destination, mut lladdr) = (None, None);
         for (kind, value) in attributes(bytes.get(12..)?) {
             match kind {
@@ -201,7 +204,8 @@ impl Neighbour {
                 _ => {}
             }
         }
-        Some(Self { link, address: destination?, mac: lladdr, permanent: state & NUD_PERMANENT != 0 })
+        let (permanent, proxy) = (state & NUD_PERMANENT != 0, flags & NTF_PROXY != 0);
+        Some(Self { link, address: destination?, mac: lladdr, permanent, proxy })
     }
 }
 

@@ -92,6 +92,7 @@ impl<'a> Ends<'a> {
             Step::AddAddress(side, address) => vec![message::add_address(index(*side), *address)],
             Step::Raise(side) => vec![message::raise(index(*side))],
             Step::AddNeighbour(address, mac) => vec![message::add_neighbour(self.pod_index, *address, *mac)],
+            Step::AddProxy(address) => vec![message::add_proxy(self.host_index, *address)],
             Step::AddDefaultRoute(gateway) => vec![message::add_default_route(self.pod_index, *gateway)],
             Step::AddHostRoute(address) => vec![message::add_host_route(self.host_index, *address)],
             Step::CreatePair(_) | Step::SetSysctl(..) | Step::Await(..) => Vec::new(),
@@ -187,6 +188,7 @@ fn describe(step: &Step) -> String {
         Step::AddAddress(side, address) => format!("add {address} to the {side:?} end"),
         Step::Raise(side) => format!("set the {side:?} end up"),
         Step::AddNeighbour(address, mac) => format!("add the neighbour {address} {mac} in the container"),
+        Step::AddProxy(address) => format!("answer ARP for {address} on the host end"),
         Step::AddDefaultRoute(gateway) => format!("add the default route by {gateway} in the container"),
         Step::AddHostRoute(address) => format!("add the host route to {address}"),
         Step::Await(side, _) => format!("wait for the {side:?} end"),
@@ -272,6 +274,16 @@ pub fn neighbours(netlink: &mut Netlink, family: Family) -> Result<Vec<Neighbour
         .dump(&message::get_neighbours(family))
         .map_err(|failure| refused("list neighbours", &failure))?;
     Ok(replies.iter().filter_map(Neighbour::decode).collect())
+}
+
+/// Every address of a family that a link answers for without holding it.
+///
+/// # Errors
+/// Code 5 if the kernel does not tell.
+pub fn proxies(netlink: &mut Netlink, family: Family) -> Result<Vec<Neighbour>> {
+    let replies =
+        netlink.dump(&message::get_proxies(family)).map_err(|failure| refused("list proxies", &failure))?;
+    Ok(replies.iter().filter_map(Neighbour::decode).filter(|entry| entry.proxy).collect())
 }
 
 /// The entry of the routing table that a packet to `address` uses; with a link, one that leads to it.

@@ -40,6 +40,9 @@ pub struct Reservation {
     pub interface: String,
     /// Name of the host end.
     pub link: String,
+    /// MAC address that the container's end was made with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mac: Option<String>,
     /// One address a family.
     pub addresses: Vec<IpAddr>,
     /// `namespace/name` of the pod, where the runtime told.
@@ -173,6 +176,7 @@ mod tests {
             container: format!("c{n}"),
             interface: "eth0".into(),
             link: attachment(n).link_name(),
+            mac: Some(attachment(n).pod_mac().to_string()),
             addresses: vec![IpAddr::from([10, 0, 0, n]), format!("fd00::{n:x}").parse().unwrap()],
             pod: n.is_multiple_of(2).then(|| format!("default/p{n}")),
         }

@@ -13,7 +13,7 @@ use netlink_packet_route::link::{
     LinkInfo, LinkMessage,
 };
 use netlink_packet_route::neighbour::{
-    NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState,
+    NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState,
 };
 use netlink_packet_route::route::{
     RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
@@ -144,13 +144,35 @@ pub fn add_neighbour(index: u32, address: IpAddr, mac: Mac) -> Request {
     message.header.ifindex = index;
     message.header.state = NeighbourState::Permanent;
     message.attributes = vec![
-        NeighbourAttribute::Destination(match address {
-            IpAddr::V4(address) => NeighbourAddress::Inet(address),
-            IpAddr::V6(address) => NeighbourAddress::Inet6(address),
-        }),
+        NeighbourAttribute::Destination(neighbour(address)),
         NeighbourAttribute::LinkLayerAddress(mac.0.to_vec()),
     ];
     Request { message: RouteNetlinkMessage::NewNeighbour(message), flags: EXCLUSIVE }
+}
+
+/// Answers for an address that no interface holds, on this link alone.
+pub fn add_proxy(index: u32, address: IpAddr) -> Request {
+    let mut message = NeighbourMessage::default();
+    message.header.family = family(Family::of(address));
+    message.header.ifindex = index;
+    message.header.flags = NeighbourFlags::Proxy;
+    message.attributes = vec![NeighbourAttribute::Destination(neighbour(address))];
+    Request { message: RouteNetlinkMessage::NewNeighbour(message), flags: EXCLUSIVE }
+}
+
+fn neighbour(address: IpAddr) -> NeighbourAddress {
+    match address {
+        IpAddr::V4(address) => NeighbourAddress::Inet(address),
+        IpAddr::V6(address) => NeighbourAddress::Inet6(address),
+    }
+}
+
+/// Asks for all proxy entries of a family.
+pub fn get_proxies(of: Family) -> RouteNetlinkMessage {
+    let mut message = NeighbourMessage::default();
+    message.header.family = family(of);
+    message.header.flags = NeighbourFlags::Proxy;
+    RouteNetlinkMessage::GetNeighbour(message)
 }
 
 /// Asks for all neighbour entries of a family.

@@ -9,10 +9,14 @@
 //!   fe80::1/128 nodad                          A/32, A6/128 nodad
 //!   A/32, A6/128 scope link, protocol 172      default via 169.254.1.1, fe80::1 onlink
 //!   neighbour: resolved, not pinned            neighbours: permanent, MAC of the host end
+//!   answers ARP for 169.254.1.1 alone
 //! ```
 //!
 //! The host end has no IPv4 address and no global one. It has fe80::1 because a kernel
-//! sends no neighbour solicitation from a link without a link-local address.
+//! sends no neighbour solicitation from a link without a link-local address. And it answers
+//! ARP for the one IPv4 gateway, by a proxy entry for that address, not by `proxy_arp`: the
+//! kernel throws even permanent neighbours away when an interface's MAC address changes, as
+//! it does by a `tuning` plugin behind us, and the pod then has to ask.
 //!
 //! Invariants: a step that has an undo of its own stands alone in its batch and fails
 //! without a trace; everything else vanishes with the pair.
@@ -46,7 +50,7 @@ pub enum Side {
     Pod,
 }
 
-/// A file below `/proc/sys/net/FAMILY/conf/INTERFACE`.
+/// A file of one interface below `/proc/sys/net`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sysctl {
     /// `ipv4/…/rp_filter`: 1 drops IPv4 sources that the pod does not own.
@@ -55,6 +59,8 @@ pub enum Sysctl {
     AcceptRa,
     /// `ipv6/…/disable_ipv6`: 0 where the namespace's default is 1.
     DisableIpv6,
+    /// `ipv4/neigh/…/proxy_delay`: 0, or a proxy's answer waits up to 0.8 s.
+    ProxyDelay,
 }
 
 /// One change to one object.
@@ -72,6 +78,8 @@ pub enum Step {
     Raise(Side),
     /// In the pod: the MAC address of a gateway, for good.
     AddNeighbour(IpAddr, Mac),
+    /// On the host: answer ARP for a gateway that no interface holds.
+    AddProxy(IpAddr),
     /// In the pod: the default route of a family.
     AddDefaultRoute(IpAddr),
     /// On the host: the route to one address of the pod.
@@ -124,6 +132,7 @@ impl Step {
             | Self::AddAddress(..)
             | Self::Raise(_)
             | Self::AddNeighbour(..)
+            | Self::AddProxy(_)
             | Self::AddDefaultRoute(_)
             | Self::AddHostRoute(_)
             | Self::Await(..) => Undo::WithPair,
@@ -135,7 +144,7 @@ impl Step {
             Self::CreatePair(_) => Place::Pair,
             Self::SetSysctl(side, ..) => Place::File(*side),
             Self::AddAddress(side, _) | Self::Raise(side) => Place::Netlink(*side),
-            Self::Describe(_) | Self::AddHostRoute(_) => Place::Netlink(Side::Host),
+            Self::Describe(_) | Self::AddProxy(_) | Self::AddHostRoute(_) => Place::Netlink(Side::Host),
             Self::AddNeighbour(..) | Self::AddDefaultRoute(_) => Place::Netlink(Side::Pod),
             Self::Await(..) => Place::Wait,
         }
@@ -192,6 +201,7 @@ impl Plan {
         }
         if v4 {
             steps.push(Step::SetSysctl(Side::Host, Sysctl::RpFilter, 1));
+            steps.push(Step::SetSysctl(Side::Host, Sysctl::ProxyDelay, 0));
         }
         steps.extend(wanted.addresses.iter().map(|address| Step::AddAddress(Side::Pod, *address)));
         steps.push(Step::Raise(Side::Pod));
@@ -200,6 +210,7 @@ impl Plan {
         steps.push(Step::Describe(wanted.attachment.alias(wanted.network)));
         steps.extend(v6.map(|_| Step::AddAddress(Side::Host, GATEWAY_V6)));
         steps.push(Step::Raise(Side::Host));
+        steps.extend(v4.then_some(Step::AddProxy(GATEWAY_V4)));
         steps.extend(wanted.addresses.iter().map(|address| Step::AddHostRoute(*address)));
         steps.push(Step::Await(Side::Host, v6.map(|_| GATEWAY_V6)));
         steps.push(Step::Await(Side::Pod, v6));

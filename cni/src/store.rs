@@ -158,6 +158,7 @@ mod tests {
             container: format!("c{n}"),
             interface: "eth0".into(),
             link: format!("ul{n}"),
+            mac: None,
             addresses: vec![IpAddr::from([10, 0, 0, n])],
             pod: None,
         }

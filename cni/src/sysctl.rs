@@ -15,12 +15,13 @@ const ROOT: &str = "/proc/sys/net";
 
 /// The file of `sysctl` for `interface`, which may be `all` or `default`.
 fn path(sysctl: Sysctl, interface: &str) -> PathBuf {
-    let (family, file) = match sysctl {
-        Sysctl::RpFilter => ("ipv4", "rp_filter"),
-        Sysctl::AcceptRa => ("ipv6", "accept_ra"),
-        Sysctl::DisableIpv6 => ("ipv6", "disable_ipv6"),
+    let (folder, file) = match sysctl {
+        Sysctl::RpFilter => ("ipv4/conf", "rp_filter"),
+        Sysctl::AcceptRa => ("ipv6/conf", "accept_ra"),
+        Sysctl::DisableIpv6 => ("ipv6/conf", "disable_ipv6"),
+        Sysctl::ProxyDelay => ("ipv4/neigh", "proxy_delay"),
     };
-    Path::new(ROOT).join(family).join("conf").join(interface).join(file)
+    Path::new(ROOT).join(folder).join(interface).join(file)
 }
 
 /// The value of `sysctl` for `interface`; none if the kernel has no such file.

@@ -1,1 +1,6 @@
-//! it
+//! The plugin as a runtime sees it: the real binary, its environment, stdin and stdout.
+
+mod build;
+mod kernel;
+mod node;
+mod protocol;

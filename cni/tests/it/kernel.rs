@@ -1,0 +1,9 @@
+//! The plugin on the real kernel, each test in a sandbox.
+
+mod address;
+mod check;
+mod detach;
+mod failure;
+mod gc;
+mod link;
+mod status;

@@ -1,0 +1,108 @@
+//! What fails leaves nothing, and what must not be touched is not.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::node::{Node, Pod, addresses};
+
+#[test]
+fn half_failed_add_leaves_nothing() {
+    labs::require!("root", "ping");
+    labs::sandbox!(|sandbox| {
+        let node = Node::new(sandbox);
+        for (id, words) in [("a", "route add blackhole default"), ("b", "-6 route add blackhole default")] {
+            let pod = node.pod(sandbox, id);
+            pod.netns.ip(words);
+            node.call("ADD", Some(&pod), &node.conf, &[]).fails(5, "default route");
+            node.is_empty();
+            assert!(!pod.netns.ip("link").contains("eth0"));
+            // The same container comes again, and nothing is in its way.
+            pod.netns.ip(&words.replace("add", "del"));
+            ping_all(&node, &addresses(&node.add(&pod)));
+            node.del(&pod);
+        }
+    });
+}
+
+fn ping_all(node: &Node, addresses: &[String]) {
+    addresses.iter().for_each(|address| crate::node::ping(&node.netns, address));
+}
+
+#[test]
+fn full_disk_leaves_nothing() {
+    labs::require!("root");
+    labs::sandbox!(|sandbox| {
+        let mut node = Node::new(sandbox);
+        let pod = node.pod(sandbox, "c1");
+        node.conf["stateDir"] = "/dev/full/x".into();
+        node.call("ADD", Some(&pod), &node.conf, &[]).fails(5, "/dev/full/x");
+        assert_eq!(node.links(), [""; 0]);
+        assert!(!pod.netns.ip("link").contains("eth0"));
+    });
+}
+
+#[test]
+fn namespaces_that_are_none_have_code_8_and_touch_nothing() {
+    labs::require!("root");
+    labs::sandbox!(|sandbox| {
+        let node = Node::new(sandbox);
+        let file = sandbox.folder().join("file");
+        fs::write(&file, "").expect("written");
+        let fifo = sandbox.folder().join("fifo");
+        assert!(std::process::Command::new("mkfifo").arg(&fifo).status().expect("mkfifo runs").success());
+        let paths =
+            [Path::new("/run/netns/none"), &file, &fifo, Path::new("/proc/self/ns/mnt"), sandbox.folder()];
+        for path in paths {
+            let path = path.to_str().expect("text");
+            let env = [("CNI_CONTAINERID", "c1"), ("CNI_NETNS", path)];
+            node.call("ADD", None, &node.conf, &env).fails(8, "CNI_NETNS");
+            node.call("DEL", None, &node.conf, &env).silent();
+        }
+        node.is_empty();
+    });
+}
+
+#[test]
+fn own_namespace_needs_the_override() {
+    labs::require!("root");
+    labs::sandbox!(|sandbox| {
+        let node = Node::new(sandbox);
+        let own = Pod { netns: node.netns.clone(), id: "own".into() };
+        for verb in ["ADD", "DEL", "CHECK"] {
+            let conf = node.with("prevResult", json!({}));
+            node.call(verb, Some(&own), &conf, &[("CNI_IFNAME", "pod0")]).fails(8, "own network namespace");
+        }
+        node.is_empty();
+        let env = [("CNI_IFNAME", "pod0"), ("CNI_NETNS_OVERRIDE", "1")];
+        // Both ends in one namespace: the default route of the pod is the node's, which exists.
+        node.call("ADD", Some(&own), &node.conf, &env).fails(5, "default route");
+        node.is_empty();
+        node.call("DEL", Some(&own), &node.conf, &env).silent();
+    });
+}
+
+#[test]
+fn interface_that_exists_is_an_error_and_stays() {
+    labs::require!("root", "ping");
+    labs::sandbox!(|sandbox| {
+        let node = Node::new(sandbox);
+        let pod = node.pod(sandbox, "c1");
+        let result = node.add(&pod);
+        node.call("ADD", Some(&pod), &node.conf, &[]).fails(100, "eth0");
+        node.check(&pod, &result).silent();
+        ping_all(&node, &addresses(&result));
+
+        // Another container id with the same namespace and name: the first one's link stays.
+        let other = Pod { netns: pod.netns.clone(), id: "c2".into() };
+        node.call("ADD", Some(&other), &node.conf, &[]).fails(100, "eth0");
+        node.check(&pod, &result).silent();
+        assert_eq!(node.holders(), ["c1"]);
+
+        // A second interface of the same container is another attachment.
+        let env = [("CNI_IFNAME", "eth1")];
+        node.call("ADD", Some(&pod), &node.conf, &env).fails(5, "default route");
+        node.check(&pod, &result).silent();
+    });
+}
