@@ -65,10 +65,10 @@ impl Explanations {
 impl Render for Explanations {
     type Document = Document;
 
-    fn text(&self, style: Style) -> String {
+    fn text(&self, _: Style) -> String {
         let stories = self.prefixes();
-        let stories =
-            stories.map(|(summary, story)| format!("{summary}\n\n{}", laid_out(&rows(story), style)));
+        let stories = stories
+            .map(|(summary, story)| format!("{}\n\n{}", text::printable(summary), laid_out(&rows(story))));
         stories.collect::<Vec<String>>().join("\n")
     }
 
@@ -89,11 +89,12 @@ struct Row {
 
 impl Row {
     fn new(label: &'static str, of: impl Into<String>, what: impl Into<String>) -> Self {
-        Self { label, of: of.into(), what: what.into(), end: String::new() }
+        let (of, what) = (text::printable(&of.into()), text::printable(&what.into()));
+        Self { label, of, what, end: String::new() }
     }
 
     fn end(mut self, end: impl Into<String>) -> Self {
-        self.end = end.into();
+        self.end = text::printable(&end.into());
         self
     }
 }
@@ -219,9 +220,9 @@ fn advertisement(sent: &v1::Advertisement) -> Row {
     }
 }
 
-/// The rows in columns; a label stands before its first row alone. Lines that
-/// are too long go on below where their last part begins.
-fn laid_out(rows: &[Row], style: Style) -> String {
+/// The rows in columns; a label stands before its first row alone. The last
+/// part of a line is a reason, and never cut.
+fn laid_out(rows: &[Row]) -> String {
     let width = |of: fn(&Row) -> &str| rows.iter().map(|row| of(row).chars().count()).max().unwrap_or(0);
     let (label, of) = (width(|row| row.label), width(|row| &row.of));
     let what = width(|row| if row.end.is_empty() { "" } else { &row.what });
@@ -229,16 +230,12 @@ fn laid_out(rows: &[Row], style: Style) -> String {
     for row in rows {
         let name = if row.label == before { "" } else { row.label };
         before = row.label;
-        let mut head = format!("  {name:label$}   {:of$}   ", row.of);
-        let mut tail = &row.what;
-        if !row.end.is_empty() {
-            head += &format!("{:what$}   ", row.what);
-            tail = &row.end;
+        text += &format!("  {name:label$}   {:of$}   ", row.of);
+        if row.end.is_empty() {
+            text += &row.what;
+        } else {
+            text += &format!("{:what$}   {}", row.what, row.end);
         }
-        let indent = head.chars().count();
-        let room = style.limit.map_or(usize::MAX, |limit| limit.saturating_sub(indent).max(30));
-        text += &head;
-        text += &text::wrapped(tail, room).join(&format!("\n{:indent$}", ""));
         text.push('\n');
     }
     text

@@ -8,6 +8,7 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
 use super::render::Format;
+use super::render::text::printable;
 
 /// How a run of the program ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -110,9 +111,10 @@ impl Failure {
             // Strings and numbers alone cannot fail to serialise.
             return serde_json::to_string(&Envelope { error }).unwrap_or_default() + "\n";
         }
+        let message = printable(&self.message);
         match &self.socket {
-            Some(socket) => format!("underlay: {}: {}\n", socket.display(), self.message),
-            None => format!("underlay: {}\n", self.message),
+            Some(socket) => format!("underlay: {}: {message}\n", socket.display()),
+            None => format!("underlay: {message}\n"),
         }
     }
 }

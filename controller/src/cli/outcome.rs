@@ -4,7 +4,8 @@ use std::io::{self, ErrorKind, IsTerminal, Write};
 
 use super::failure::{Exit, Failure};
 use super::options::Options;
-use super::render::{Render, Style, render};
+use super::render::text::printable;
+use super::render::{Format, Render, Style, render};
 
 /// What a verb found out.
 #[derive(Debug, Default)]
@@ -53,7 +54,7 @@ impl Outcome {
     /// Adds a hint for people; a program gets none.
     pub fn hint(&mut self, hint: &str, options: &Options) {
         if !options.output.is_structured() {
-            self.stderr += &format!("{hint}\n");
+            self.stderr += &format!("{}\n", printable(hint));
         }
     }
 
@@ -66,7 +67,7 @@ impl Outcome {
         match written {
             Err(error) if error.kind() != ErrorKind::BrokenPipe => {
                 let failure = Failure::new(Exit::Failed, format!("stdout: {error}"));
-                let _ = write(&mut io::stderr().lock(), &failure.line(super::render::Format::Table));
+                let _ = write(&mut io::stderr().lock(), &failure.line(Format::Table));
                 Exit::Failed
             }
             _ => self.exit,

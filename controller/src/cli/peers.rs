@@ -55,8 +55,8 @@ impl Peers {
             peer.state() != v1::SessionState::Established && !disabled
         });
         let line = |(node, peer): (&String, &v1::Peer)| {
-            let why = peer.down.as_ref().map(|down| format!(": {}", down.detail)).unwrap_or_default();
-            format!("{node}: {} {} is {}{why}", peer.name, peer.address, text::state(peer))
+            let because = peer.down.as_ref().map(|down| format!(": {}", why(down))).unwrap_or_default();
+            format!("{node}: {} {} is {}{because}", peer.name, peer.address, text::state(peer))
         };
         ill.map(line).collect()
     }
@@ -71,7 +71,7 @@ impl Render for Peers {
 
     fn text(&self, style: Style) -> String {
         let columns = if style.is_wide() { [COLUMNS, MORE].concat() } else { COLUMNS.to_vec() };
-        let mut table = Table::new(&columns, &["NOTE"]);
+        let mut table = Table::new(&columns, &[]);
         for response in &self.0 {
             for peer in &response.peers {
                 let mut row = brief(&response.node, peer);
@@ -108,10 +108,14 @@ fn brief(node: &str, peer: &v1::Peer) -> Vec<String> {
     ]
 }
 
+fn why(down: &v1::DownCause) -> String {
+    if down.detail.is_empty() { down.reason.clone() } else { down.detail.clone() }
+}
+
 /// `2 rejected: as-loop` of a session that is up, else why it is not.
 fn note(peer: &v1::Peer) -> String {
     if peer.state() != v1::SessionState::Established {
-        let why = peer.down.as_ref().map(|down| down.detail.clone());
+        let why = peer.down.as_ref().map(why);
         let retry = peer.retry_seconds.map(|seconds| format!("retry in {}", text::age(seconds)));
         return why.into_iter().chain(retry).collect::<Vec<String>>().join(", ");
     }

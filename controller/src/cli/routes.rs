@@ -123,8 +123,12 @@ impl Render for Routes {
         let mut table = Table::new(&columns, &["AS-PATH"]);
         for response in &self.0 {
             for route in &response.routes {
-                for path in &route.paths {
-                    let mut row = brief(&response.node, route, path);
+                for (rank, path) in route.paths.iter().enumerate() {
+                    // What the kernel holds is of the paths in use; without one it
+                    // is shown once.
+                    let kernel = route.kernel.as_ref().filter(|_| path.selected || rank == 0);
+                    let mut row = brief(&response.node, &route.prefix, path);
+                    row.push(kernel.map(self::kernel).unwrap_or_default());
                     if style.is_wide() {
                         row.extend(more(path));
                     }
@@ -140,7 +144,7 @@ impl Render for Routes {
     }
 }
 
-fn brief(node: &str, route: &v1::Route, path: &v1::Path) -> Vec<String> {
+fn brief(node: &str, prefix: &str, path: &v1::Path) -> Vec<String> {
     let from = match &path.source {
         Some(v1::path::Source::Peer(peer)) => peer.name.clone(),
         Some(v1::path::Source::Local(_)) => "local".to_owned(),
@@ -149,12 +153,11 @@ fn brief(node: &str, route: &v1::Route, path: &v1::Path) -> Vec<String> {
     let attributes = path.attributes.as_ref();
     vec![
         node.to_owned(),
-        route.prefix.clone(),
+        prefix.to_owned(),
         from,
         attributes.map(|attributes| attributes.next_hop.clone()).unwrap_or_default(),
         text::as_path(attributes),
         path.verdict.clone(),
-        route.kernel.as_ref().map(kernel).unwrap_or_default(),
     ]
 }
 

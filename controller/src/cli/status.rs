@@ -81,7 +81,7 @@ impl Render for Statuses {
 
     fn text(&self, style: Style) -> String {
         let columns = if style.is_wide() { [COLUMNS, MORE].concat() } else { COLUMNS.to_vec() };
-        let mut table = Table::new(&columns, &["NOTE"]);
+        let mut table = Table::new(&columns, &[]);
         for node in self.nodes() {
             let mut row = brief(node);
             if style.is_wide() {
@@ -111,8 +111,17 @@ fn brief(node: &v1::NodeStatus) -> Vec<String> {
         sum(node, |routes| routes.installed),
         ready.map(|ready| text::word(ready.status().as_str_name(), "CONDITION_STATUS_")).unwrap_or_default(),
         text::age(node.uptime_seconds),
-        ills(node).join("; "),
+        note(&ills(node)),
     ]
+}
+
+/// The first of all that is wrong; stderr has the others.
+fn note(ills: &[String]) -> String {
+    match ills {
+        [] => String::new(),
+        [ill] => ill.clone(),
+        [first, rest @ ..] => format!("{first} (and {} more)", rest.len()),
+    }
 }
 
 fn more(node: &v1::NodeStatus) -> Vec<String> {

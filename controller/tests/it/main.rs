@@ -1,1 +1,4 @@
-//! it
+//! Tests of the controller from outside of it.
+
+mod cli;
+mod status;

@@ -11,7 +11,7 @@ use serde::Serialize;
 /// How to print.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// Columns, at most 100 letters wide
+    /// Columns, made for 100 letters a line
     #[default]
     Table,
     /// More columns, as wide as they need
@@ -35,7 +35,7 @@ impl Format {
 /// How to print for people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Style {
-    /// The longest line; `None` for as long as needed, with more columns.
+    /// What lines are fitted to; `None` for as long as needed, with more columns.
     pub limit: Option<usize>,
     /// Whether STATE is coloured.
     pub colour: bool,

@@ -1,7 +1,10 @@
 //! Columns as `ps` prints them: one fact a row, no boxes, no blank cells. Only
-//! the column called STATE is ever coloured.
+//! the column called STATE is ever coloured. Lines stay within their limit by
+//! shortening the columns that may be shortened; what names something, and what
+//! says why, is never cut.
 
 use super::Style;
+use super::text::printable;
 
 /// Rows under a header.
 #[derive(Debug)]
@@ -21,7 +24,8 @@ impl Table {
 
     /// Adds a row, one cell a column; an empty cell is printed as `-`.
     pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
-        let mut cells: Vec<String> = cells.into_iter().map(printable).collect();
+        let cell = |cell: String| if cell.is_empty() { "-".to_owned() } else { printable(&cell) };
+        let mut cells: Vec<String> = cells.into_iter().map(cell).collect();
         cells.resize(self.header.len(), "-".to_owned());
         self.rows.push(cells);
     }
@@ -48,18 +52,13 @@ impl Table {
         cells.chain([self.header[column].len()]).max().unwrap_or(0)
     }
 
-    /// Takes from the elastic columns what the lines are too long by, and from
-    /// the widest column what is still too much.
+    /// Takes from the elastic columns what the lines are too long by.
     fn squeeze(&self, widths: &mut [usize], limit: usize) {
-        let total = |widths: &[usize]| widths.iter().sum::<usize>() + GAP * widths.len().saturating_sub(1);
         for name in self.elastic {
             let Some(column) = self.header.iter().position(|header| header == name) else { continue };
-            let excess = total(widths).saturating_sub(limit);
-            widths[column] = widths[column].saturating_sub(excess).max(LEAST.min(widths[column]));
-        }
-        while total(widths) > limit {
-            let Some(widest) = widths.iter_mut().max().filter(|width| **width > 1) else { return };
-            *widest -= 1;
+            let total = widths.iter().sum::<usize>() + GAP * widths.len().saturating_sub(1);
+            let least = LEAST.min(widths[column]);
+            widths[column] = widths[column].saturating_sub(total.saturating_sub(limit)).max(least);
         }
     }
 }
@@ -68,14 +67,6 @@ impl Table {
 const GAP: usize = 2;
 /// What is left of an elastic column.
 const LEAST: usize = 12;
-
-/// A name from the network is shown and never obeyed by the terminal.
-fn printable(cell: String) -> String {
-    if cell.is_empty() {
-        return "-".to_owned();
-    }
-    if cell.chars().any(char::is_control) { cell.escape_debug().collect() } else { cell }
-}
 
 fn line(cells: &[String], widths: &[usize], paint: impl Fn(usize, String) -> String) -> String {
     let mut text = String::new();

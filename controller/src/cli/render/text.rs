@@ -78,21 +78,18 @@ pub fn family(family: v1::AddressFamily) -> String {
     word(family.as_str_name(), "ADDRESS_FAMILY_")
 }
 
-/// `text` broken at blanks into lines of at most `width` letters; a word that
-/// is longer stays whole.
+/// Text from the network and from files, as a terminal shows it and does not
+/// obey it: control characters are written out.
 #[must_use]
-pub fn wrapped(text: &str, width: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split(' ') {
-        match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    lines
+pub fn printable(text: &str) -> String {
+    let letter = |letter: char| {
+        let plain = !letter.is_control();
+        plain
+            .then_some(letter)
+            .into_iter()
+            .chain((!plain).then(|| letter.escape_default()).into_iter().flatten())
+    };
+    text.chars().flat_map(letter).collect()
 }
 
 #[cfg(test)]
@@ -117,9 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_broken_at_blanks() {
-        assert_eq!(wrapped("aa bb cc", 5), ["aa bb", "cc"]);
-        assert_eq!(wrapped("aaaaaaaa b", 5), ["aaaaaaaa", "b"]);
-        assert_eq!(wrapped("", 5), [""]);
+    fn control_characters_are_written_out() {
+        assert_eq!(printable("tor\x1b[31m\nü"), "tor\\u{1b}[31m\\nü");
     }
 }

@@ -1,0 +1,232 @@
+//! Goldens of everything that the verbs print, from fixed values.
+
+use api::v1;
+use bgp::io::State;
+use bgp::prefix::PerFamily;
+use bgp::reason::Reason;
+use bgp::view::{Explanation, KernelView, RouteFilter, RoutePage};
+use controller::cli::explain::Explanations;
+use controller::cli::peers::Peers;
+use controller::cli::render::{Format, Render, Style, render};
+use controller::cli::routes::Routes;
+use controller::cli::status::Statuses;
+use controller::status::convert;
+use controller::status::snapshot::{ConditionKind, Snapshot};
+
+use crate::status::fixture::{self, moment};
+
+fn peers(snapshots: &[Snapshot]) -> Peers {
+    let response = |snapshot: &Snapshot| v1::ListPeersResponse {
+        node: snapshot.node.clone(),
+        revision: snapshot.revision,
+        peers: snapshot.peers.iter().map(|peer| convert::peer(peer, &moment())).collect(),
+    };
+    Peers(snapshots.iter().map(response).collect())
+}
+
+fn statuses(snapshots: &[Snapshot]) -> Statuses {
+    let response =
+        |snapshot: &Snapshot| v1::GetStatusResponse { status: Some(convert::node(snapshot, &moment())) };
+    Statuses(snapshots.iter().map(response).collect())
+}
+
+fn routes() -> Routes {
+    let stories = [fixture::unreachable_story(), fixture::installed_story()];
+    let mut routes: Vec<_> = stories.into_iter().filter_map(|story| story.route).collect();
+    routes.insert(0, fixture::local_route());
+    let page = RoutePage { routes, next: None };
+    Routes(vec![v1::ListRoutesResponse {
+        node: "worker-1".to_owned(),
+        routes: convert::page(page, RouteFilter::All),
+        next_page_token: String::new(),
+    }])
+}
+
+fn explain(story: &Explanation) -> Explanations {
+    Explanations(vec![convert::explanation(story, "worker-1")])
+}
+
+/// As a pipe gets it.
+fn printed(what: &impl Render, format: Format) -> String {
+    let asked = what.documents().len();
+    let text = render(what, format, Style::new(format, false), asked).expect("it can be printed");
+    assert!(text.ends_with('\n'), "the last line is ended");
+    if format == Format::Table {
+        for line in text.lines() {
+            // The last column may be a reason, and a reason is never cut.
+            let columns = line.rfind("  ").map_or(line, |end| &line[..end]);
+            assert!(columns.chars().count() <= 100, "longer than 100 columns: {line}");
+            assert_eq!(line, line.trim_end(), "blanks at the end");
+        }
+    }
+    text
+}
+
+#[test]
+fn peers_are_those_of_the_design() {
+    let table = printed(&peers(&fixture::three_nodes()), Format::Table);
+    let expected = "\
+NODE      PEER  ADDRESS   ASN    STATE        SINCE  RECEIVED  ACCEPTED  SENT  NOTE
+worker-1  tor1  10.0.2.1  65000  Established  3h12m  14        12        3     2 rejected: as-loop
+worker-2  tor1  10.0.3.1  65000  Connect      48s    -         -         -     connection refused, retry in 12s
+worker-3  tor1  10.0.4.1  65000  Idle         5m02s  -         -         -     peer AS is 65010, expected 65000
+";
+    assert_eq!(table, expected);
+}
+
+#[test]
+fn peers_in_every_form() {
+    let three = peers(&fixture::three_nodes());
+    insta::assert_snapshot!("peers_wide", printed(&three, Format::Wide));
+    insta::assert_snapshot!("peers_json", printed(&three, Format::Json));
+    insta::assert_snapshot!("peers_jsonl", printed(&three, Format::Jsonl));
+    let one = peers(&fixture::three_nodes()[..1]);
+    insta::assert_snapshot!("peers_yaml", printed(&one, Format::Yaml));
+}
+
+#[test]
+fn peers_sum_families_and_reasons() {
+    let counts = PerFamily {
+        ipv4: fixture::counts(10, 2, &[(Reason::AsLoop, 2), (Reason::NotAccepted, 1)]),
+        ipv6: fixture::counts(5, 1, &[(Reason::AsLoop, 3)]),
+    };
+    let both = fixture::established(1, "tor1", "fd00:0:2::1", 4_200_000_000, counts);
+    let disabled = fixture::down("spare", "10.0.9.1", State::Idle, Reason::Disabled, "disabled");
+    let mut hostile = fixture::down("tor\x1b[31m", "10.0.9.2", State::Active, Reason::Connecting, "");
+    hostile.asn = None;
+    let nodes = [fixture::snapshot("worker-1", vec![both, disabled, hostile])];
+    let peers = peers(&nodes);
+    insta::assert_snapshot!("peers_dual_stack", printed(&peers, Format::Table));
+    assert_eq!(peers.ills(), ["worker-1: tor\x1b[31m 10.0.9.2 is Active: connecting"]);
+    assert_eq!(nodes[0].peer_counts(), (2, 1));
+}
+
+#[test]
+fn state_alone_is_coloured() {
+    let colour = Style { limit: Some(100), colour: true };
+    let text = peers(&fixture::three_nodes()).text(colour);
+    assert_eq!(text.matches("\x1b[").count(), 6, "{text}");
+    for painted in ["\x1b[32mEstablished\x1b[0m", "\x1b[33mConnect\x1b[0m", "\x1b[31mIdle\x1b[0m"] {
+        assert!(text.contains(painted), "{text}");
+    }
+    let plain = text.replace("\x1b[32m", "").replace("\x1b[33m", "").replace("\x1b[31m", "");
+    let plain = plain.replace("\x1b[0m", "");
+    assert_eq!(plain, printed(&peers(&fixture::three_nodes()), Format::Table));
+}
+
+#[test]
+fn status_in_every_form() {
+    let mut nodes = fixture::three_nodes();
+    nodes[1].source.errors = vec!["fabric.yaml:4: spec.asn: must be 1 to 4294967295".to_owned()];
+    let ready = nodes[2].conditions.iter_mut().find(|condition| condition.kind == ConditionKind::Ready);
+    let ready = ready.expect("the fixture has it");
+    (ready.holds, ready.reason) = (Some(false), "peers-down");
+    nodes[2].identity = None;
+    nodes[2].source.loaded_at = None;
+    let all = statuses(&nodes);
+    insta::assert_snapshot!("status_table", printed(&all, Format::Table));
+    insta::assert_snapshot!("status_wide", printed(&all, Format::Wide));
+    insta::assert_snapshot!("status_json", printed(&all, Format::Json));
+    assert_eq!(
+        all.ills(),
+        [
+            "worker-2: configuration: fabric.yaml:4: spec.asn: must be 1 to 4294967295",
+            "worker-3: not Ready: peers-down",
+        ]
+    );
+}
+
+#[test]
+fn routes_in_every_form() {
+    insta::assert_snapshot!("routes_table", printed(&routes(), Format::Table));
+    let mut long = routes();
+    let path = &mut long.0[0].routes[1].paths[0];
+    let segments = &mut path.attributes.as_mut().expect("the fixture has them").as_path;
+    segments[0].asns = (65_000..65_030).collect();
+    let table = printed(&long, Format::Table);
+    assert!(table.lines().all(|line| line.chars().count() <= 100), "{table}");
+    assert!(table.contains(" 65000 65001 65002"), "{table}");
+    insta::assert_snapshot!("routes_wide", printed(&routes(), Format::Wide));
+    insta::assert_snapshot!("routes_json", printed(&routes(), Format::Json));
+}
+
+#[test]
+fn explanations_tell_the_story() {
+    let story = fixture::unreachable_story();
+    let expected = "\
+10.244.3.0/24 on worker-1 is NOT installed: next hop 10.0.9.1 is unreachable
+
+  heard from   tor1 10.0.2.1   path 65000 65013         accepted
+               tor2 10.0.3.1   path 65000 65001 65013   rejected  as-loop: own AS 65001 in path (RFC 4271 9.1.2)
+  decision     -               no usable path: next hop 10.0.9.1 unreachable
+  next hop     10.0.9.1        unresolved: no route to it (a default route does not count)
+  kernel       -               not requested
+  sent to      -               not advertised: nothing selected
+";
+    assert_eq!(printed(&explain(&story), Format::Table), expected);
+    insta::assert_snapshot!("explain_unreachable_json", printed(&explain(&story), Format::Json));
+    let story = fixture::installed_story();
+    insta::assert_snapshot!("explain_installed", printed(&explain(&story), Format::Table));
+}
+
+#[test]
+fn explanations_of_the_simple_cases() {
+    let nobody = Explanation {
+        prefix: fixture::prefix("192.0.2.0/24"),
+        route: None,
+        next_hops: Vec::new(),
+        sent: Vec::new(),
+    };
+    insta::assert_snapshot!("explain_nobody", printed(&explain(&nobody), Format::Table));
+    let own = fixture::local_route();
+    let own = Explanation { prefix: own.prefix, route: Some(own), next_hops: Vec::new(), sent: Vec::new() };
+    insta::assert_snapshot!("explain_own", printed(&explain(&own), Format::Table));
+}
+
+/// The one line for each state that a route can be in.
+#[test]
+fn summaries() {
+    let summary = |change: &dyn Fn(&mut Explanation)| {
+        let mut story = fixture::installed_story();
+        change(&mut story);
+        convert::explanation(&story, "n").summary
+    };
+    let route = |story: &mut Explanation, kernel| {
+        story.route.as_mut().expect("the fixture has one").kernel = kernel;
+    };
+    let all = [
+        summary(&|_| {}),
+        summary(&|story| route(story, KernelView::Pending)),
+        summary(&|story| route(story, KernelView::Failed(101))),
+        summary(&|story| route(story, KernelView::NotRequested)),
+        summary(&|story| *story = fixture::unreachable_story()),
+        summary(&|story| {
+            *story = fixture::unreachable_story();
+            story.route.as_mut().expect("the fixture has one").paths.remove(0);
+        }),
+        summary(&|story| story.route = None),
+        summary(&|story| story.route = Some(fixture::local_route())),
+    ];
+    insta::assert_snapshot!("explain_summaries", all.join("\n"));
+}
+
+/// What a program may rely on: no null lists, whole numbers as numbers.
+#[test]
+fn json_keeps_its_promises() {
+    let mut up = fixture::established(1, "tor1", "10.0.2.1", 65_000, PerFamily::default());
+    up.updates = (u64::MAX, 0);
+    let json = printed(&peers(&[fixture::snapshot("worker-1", vec![up])]), Format::Json);
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    let peer = &json["peers"][0];
+    assert_eq!(peer["updates_received"].as_u64(), Some(u64::MAX));
+    assert_eq!(peer["since_time"], "2026-11-22T03:48:00Z");
+    assert_eq!(peer["since_seconds"], 11_520);
+    assert_eq!(peer["state"], "Established");
+    assert_eq!(peer["families"][0]["rejected"], serde_json::json!([]));
+    assert_eq!(peer["down"], serde_json::Value::Null);
+    assert!(peer.as_object().expect("an object").contains_key("down"), "absent is null and not left out");
+
+    let empty = printed(&peers(&[fixture::snapshot("worker-1", vec![])]), Format::Json);
+    let empty: serde_json::Value = serde_json::from_str(&empty).expect("JSON");
+    assert_eq!(empty["peers"], serde_json::json!([]));
+}

@@ -1,0 +1,9 @@
+//! The status service over a real socket, before an agent loop that answers
+//! from prepared data.
+
+pub(crate) mod agent;
+pub(crate) mod fixture;
+mod publisher;
+mod reflection;
+mod service;
+mod socket;
