@@ -102,9 +102,6 @@ impl<'c> Decoder<'c> {
             ));
         }
         let Some(category) = code::category(tlv.code) else { return self.unknown(tlv) };
-        if let Some(fault) = self.ignored(tlv.code) {
-            return Err(fault);
-        }
         let flags = tlv.flags & (code::OPTIONAL | code::TRANSITIVE);
         if flags != category {
             return Err(Fault::withdraw(
@@ -112,6 +109,9 @@ impl<'c> Decoder<'c> {
                 "RFC 7606 3 c",
                 format!("flags {flags:#04x}, not {category:#04x}"),
             ));
+        }
+        if let Some(fault) = self.ignored(tlv.code) {
+            return Err(fault);
         }
         self.value(tlv.code, tlv.value)?;
         self.partial(tlv);
@@ -131,7 +131,7 @@ impl<'c> Decoder<'c> {
         }
     }
 
-    /// Attributes that are dropped unread because of who sent them.
+    /// Attributes whose value is dropped unread because of who sent them.
     fn ignored(&self, attribute: u8) -> Option<Fault> {
         let section = match attribute {
             code::LOCAL_PREF if self.codec.external => "RFC 7606 7.5",

@@ -18,9 +18,11 @@ pub(super) struct Tlv<'a> {
 
 /// The rest of the field holds no whole attribute.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Overrun {
+pub(super) struct Overrun<'a> {
     /// The code of the attribute that overran, where there was one.
     pub(super) code: Option<u8>,
+    /// What is left of the field.
+    pub(super) rest: &'a [u8],
 }
 
 /// The attributes of a field, in order; after an [`Overrun`] nothing more.
@@ -51,7 +53,7 @@ impl<'a> Tlvs<'a> {
 }
 
 impl<'a> Iterator for Tlvs<'a> {
-    type Item = Result<Tlv<'a>, Overrun>;
+    type Item = Result<Tlv<'a>, Overrun<'a>>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.cursor.is_empty() {
@@ -60,7 +62,7 @@ impl<'a> Iterator for Tlvs<'a> {
         let start = self.cursor.rest();
         Some(self.read().ok_or_else(|| {
             self.cursor = Cursor::new(&[]);
-            Overrun { code: start.get(1).copied() }
+            Overrun { code: start.get(1).copied(), rest: start }
         }))
     }
 }

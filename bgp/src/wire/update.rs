@@ -10,7 +10,7 @@ use super::cursor::Cursor;
 use super::decode;
 use super::nlri::Nlri;
 use super::notification::{Notification, UpdateError};
-use super::tlv::{Tlv, Tlvs};
+use super::tlv::{Overrun, Tlv, Tlvs};
 use crate::prefix::Family;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -162,9 +162,16 @@ fn cut<'a>(field: &'a [u8], codec: &Codec) -> Result<(Multiprotocol<'a>, [&'a [u
     let [mut second, mut third]: [&[u8]; 2] = [&[]; 2];
     let mut from = 0;
     for tlv in Tlvs::new(field) {
-        // The rest of a field that overruns stays in place for `decode` to find.
-        let Ok(tlv) = tlv else { break };
-        if matches!(tlv.code, code::MP_REACH_NLRI | code::MP_UNREACH_NLRI) {
+        let tlv = match tlv {
+            Ok(tlv) => tlv,
+            // RFC 7606 §3 j: prefixes in an attribute without an end are not located.
+            Err(Overrun { code: Some(code), rest }) if multiprotocol(code) => {
+                return Err(Notification::update(UpdateError::OptionalAttribute, rest));
+            }
+            // Any other stays in place for `decode` to find (RFC 7606 §4).
+            Err(_) => break,
+        };
+        if multiprotocol(tlv.code) {
             mp.take(tlv, codec)?;
             second = third;
             third = field.get(from..tlv.at).unwrap_or_default();
@@ -172,6 +179,10 @@ fn cut<'a>(field: &'a [u8], codec: &Codec) -> Result<(Multiprotocol<'a>, [&'a [u
         }
     }
     Ok((mp, [second, third, field.get(from..).unwrap_or_default()]))
+}
+
+const fn multiprotocol(attribute: u8) -> bool {
+    matches!(attribute, code::MP_REACH_NLRI | code::MP_UNREACH_NLRI)
 }
 
 /// An UPDATE without anything, or with an empty MP_UNREACH_NLRI alone (RFC 4724 §2).

@@ -78,7 +78,8 @@ fn table() -> Vec<Case> {
         case("MED transitive", EXTERNAL, with("c00404 00000001"), Withdraw, "MULTI_EXIT_DISC (4): flags 0xc0, not 0x80: treat-as-withdraw (RFC 7606 3 c)"),
 
         case("LOCAL_PREF from outside", EXTERNAL, with("400504 00000064"), Discard, "LOCAL_PREF (5): from an external peer: attribute-discard (RFC 7606 7.5)"),
-        case("bad LOCAL_PREF from outside", EXTERNAL, with("c00503 000064"), Discard, "LOCAL_PREF (5): from an external peer: attribute-discard (RFC 7606 7.5)"),
+        case("bad LOCAL_PREF from outside", EXTERNAL, with("400503 000064"), Discard, "LOCAL_PREF (5): from an external peer: attribute-discard (RFC 7606 7.5)"),
+        case("LOCAL_PREF optional from outside", EXTERNAL, with("c00504 00000064"), Withdraw, "LOCAL_PREF (5): flags 0xc0, not 0x40: treat-as-withdraw (RFC 7606 3 c)"),
         case("LOCAL_PREF of 3 octets", INTERNAL, with("400503 000064"), Withdraw, "LOCAL_PREF (5): length 3, not 4: treat-as-withdraw (RFC 7606 7.5)"),
 
         case("ATOMIC_AGGREGATE of 1 octet", EXTERNAL, with("40060100"), Discard, "ATOMIC_AGGREGATE (6): length 1, not 0: attribute-discard (RFC 7606 7.6)"),

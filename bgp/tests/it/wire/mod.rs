@@ -7,6 +7,7 @@ mod frame;
 mod grade;
 mod notification;
 mod open;
+mod oracle;
 mod pack;
 mod property;
 mod refresh;

@@ -182,6 +182,12 @@ fn mp_attributes_that_are_bad() {
     reset("800f00", UpdateError::OptionalAttribute);
     reset("c00f03 0002 01", UpdateError::AttributeFlags);
     reset("400e0a 0001 01 04 0a000001 00 00", UpdateError::AttributeFlags);
+    // RFC 7606 §3 j: an attribute without an end hides its prefixes.
+    for beyond in ["800fff 0002 01", "900e 00ff 0002 01 10"] {
+        let body = update(&[], &hex(&format!("{BASE} {beyond}")), &hex("080a"));
+        let expected = error(UpdateError::OptionalAttribute, beyond);
+        assert_eq!(Update::parse(&body, &EXTERNAL).err(), expected, "{beyond}");
+    }
     // RFC 7606 §7.11: the next hop's length.
     reset("800e0b 0002 01 04 0a000001 00 0820", UpdateError::OptionalAttribute);
     reset("800e05 0002 01 00 00", UpdateError::OptionalAttribute);
