@@ -1,8 +1,37 @@
 //! The kernel driver of the node agent: what the speaker wants is written into the kernel's routing table, and what
 //! the kernel knows of next hops, links and addresses is told.
+//!
+//! ```text
+//!  agent ── Command ──> driver ── plan ──> netlink (batch) ──> kernel
+//!        <─ KernelEvent ─┘  ^──── nexthop <── view (dump) <── monitor (something changed)
+//! ```
+//!
+//! The driver is one thread that waits for nobody but the kernel. It never takes or deletes a route of another
+//! owner: ours is what carries our protocol number in our table. The kernel's word counts, not notifications: a
+//! notification is only a reason to dump again.
+//!
+//! ```text
+//!  command            the vocabulary of the door
+//!  route              routes as the kernel keys and compares them
+//!  plan               from what is there and what is wanted to an operation; pure
+//!  message request    rtnetlink bytes -> what they say; operations -> rtnetlink bytes
+//!  view nexthop       what a dump says, and how it resolves a next hop; pure
+//!  ledger             what is wanted, what is written, what is to be answered; pure
+//!  buffer             the receive buffer's size
+//!  netlink monitor    sockets: dumps and batches; notifications
+//!  driver             the thread that owns all of them
+//! ```
 
 pub mod command;
 pub mod driver;
+pub mod ledger;
+pub mod message;
+pub mod nexthop;
+pub mod plan;
+pub mod request;
+pub mod route;
+pub mod view;
+
 
 pub use command::{Command, KernelConfig, KernelEvent, LocalAddress};
 pub use driver::{Handle, spawn};

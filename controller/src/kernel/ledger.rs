@@ -1,0 +1,397 @@
+//! What is wanted, what is believed to be written, and what is still to be answered; pure.
+//!
+//! Changes are kept by prefix, so that the newest wins and a route that flaps while the kernel is busy costs one
+//! write. A dump ([`Ledger::adopt`]) replaces every belief. Work is handed out in batches and its result is brought
+//! back before the next batch.
+//!
+//! ```text
+//!  change ─> wants ─┐
+//!  dump ─> written ─┴─ differ? ─> queue ─ batch ─> kernel ─ settle ─> written, acks
+//! ```
+//!
+//! Before the sweep a route that nobody asked for stays: it is what an earlier run left, and its time has not come.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+
+use bgp::io::{NextHop, RouteAck, RouteChange, SetChange, SetId};
+use bgp::prefix::Prefix;
+
+use super::command::{KernelConfig, UNREACHABLE_METRIC};
+use super::plan::{Action, Operation, step};
+use super::route::{Key, Leg, Route, Target};
+use super::view::{Ownership, View};
+
+/// The errno of a route whose next hops resolve to nothing.
+const NO_NEXT_HOP: u16 = libc::ENETUNREACH as u16;
+
+#[derive(Debug, Default)]
+struct Set {
+    members: Vec<NextHop>,
+    legs: Option<Arc<[Leg]>>,
+    users: usize,
+}
+
+#[derive(Debug)]
+struct Want {
+    /// `None`: the route has to go.
+    set: Option<SetId>,
+    queued: bool,
+    /// Whether the newest change has had no answer yet.
+    unanswered: bool,
+    /// The errno of the last answer.
+    told: u16,
+}
+
+/// The ledger.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    config: Option<KernelConfig>,
+    source: bgp::prefix::PerFamily<Option<std::net::IpAddr>>,
+    ownership: Ownership,
+    sets: HashMap<SetId, Set>,
+    wants: HashMap<Prefix, Want>,
+    queue: VecDeque<Prefix>,
+    /// Work on keys other than those of the learned routes.
+    others: BTreeSet<Key>,
+    written: HashMap<Key, Route>,
+    swept: bool,
+    doubtful: bool,
+    refused: BTreeSet<Key>,
+}
+
+impl Ledger {
+    /// Takes a configuration; whether a dump is due because of it.
+    pub fn configure(&mut self, config: KernelConfig) -> bool {
+        if self.config.as_ref() == Some(&config) {
+            return false;
+        }
+        self.ownership.tables.insert(config.table);
+        self.ownership.protocols.insert(config.protocol);
+        if let Some(before) = self.config.replace(config) {
+            let learned = self.wants.keys().map(|prefix| learned_key(&before, *prefix));
+            let gone =
+                learned.chain(before.unreachable.iter().map(|prefix| unreachable_key(&before, *prefix)));
+            let gone = gone.filter(|key| self.written.contains_key(key) && self.wanted(key).is_none());
+            let gone: Vec<_> = gone.collect();
+            self.others.extend(gone);
+        }
+        self.refused.clear();
+        true
+    }
+
+    /// Whether there was a configuration, without which nobody knows which routes are ours.
+    #[must_use]
+    pub const fn is_configured(&self) -> bool {
+        self.config.is_some()
+    }
+
+    /// Which routes are ours.
+    #[must_use]
+    pub const fn ownership(&self) -> &Ownership {
+        &self.ownership
+    }
+
+    /// Next hops of all sets.
+    pub fn members(&self) -> impl Iterator<Item = NextHop> {
+        self.sets.values().flat_map(|set| set.members.iter().copied())
+    }
+
+    /// Takes new and changed sets; [`Ledger::resolve`] has to follow.
+    pub fn change_sets(&mut self, changes: Vec<SetChange>) {
+        for SetChange { id, members } in changes {
+            let set = self.sets.entry(id).or_default();
+            set.members = members;
+            if set.members.is_empty() && set.users == 0 {
+                self.sets.remove(&id);
+            }
+        }
+    }
+
+    /// Computes the legs of each set; routes of the sets that came out otherwise are queued.
+    pub fn resolve(&mut self, resolution: impl Fn(NextHop) -> Option<Arc<[Leg]>>) {
+        let mut changed = BTreeSet::new();
+        for (id, set) in &mut self.sets {
+            let mut legs: Vec<Leg> = Vec::new();
+            for resolved in set.members.iter().filter_map(|member| resolution(*member)) {
+                legs.extend_from_slice(&resolved);
+            }
+            legs.sort_unstable();
+            legs.dedup();
+            let before = set.legs.as_deref().unwrap_or_default();
+            if before != legs {
+                set.legs = (!legs.is_empty()).then(|| legs.into());
+                if set.users > 0 {
+                    changed.insert(*id);
+                }
+            }
+        }
+        if changed.is_empty() {
+            return;
+        }
+        for (prefix, want) in &mut self.wants {
+            if !want.queued && want.set.is_some_and(|set| changed.contains(&set)) {
+                want.queued = true;
+                self.queue.push_back(*prefix);
+            }
+        }
+    }
+
+    /// Takes changes of routes.
+    pub fn change_routes(&mut self, changes: &[RouteChange]) {
+        for RouteChange { prefix, set } in changes {
+            let want = self.wants.entry(*prefix).or_insert(Want {
+                set: None,
+                queued: false,
+                unanswered: false,
+                told: 0,
+            });
+            let before = std::mem::replace(&mut want.set, *set);
+            want.unanswered = true;
+            if !std::mem::replace(&mut want.queued, true) {
+                self.queue.push_back(*prefix);
+            }
+            if before == *set {
+                continue;
+            }
+            if let Some(set) = set {
+                self.sets.entry(*set).or_default().users += 1;
+            }
+            self.release(before);
+        }
+    }
+
+    /// One route fewer names the set.
+    fn release(&mut self, set: Option<SetId>) {
+        let Some(id) = set else { return };
+        if let Some(set) = self.sets.get_mut(&id) {
+            set.users = set.users.saturating_sub(1);
+            if set.users == 0 && set.members.is_empty() {
+                self.sets.remove(&id);
+            }
+        }
+    }
+
+    /// From here on routes of ours that nobody asked for go.
+    pub fn sweep(&mut self) {
+        self.swept = true;
+        self.queue_surplus();
+    }
+
+    /// Replaces what is believed to be written by what was dumped, and queues what differs.
+    pub fn adopt(&mut self, written: HashMap<Key, Route>, view: &View) {
+        self.written = written;
+        self.doubtful = false;
+        self.queue.clear();
+        let Some(config) = &self.config else { return };
+        for family in bgp::prefix::Family::ALL {
+            self.source[family] = config.preferred_source[family].filter(|source| view.has_source(*source));
+        }
+        let config = self.config.as_ref();
+        let unreachable = config
+            .iter()
+            .flat_map(|config| config.unreachable.iter().map(|prefix| unreachable_key(config, *prefix)));
+        let unreachable: Vec<_> = unreachable.collect();
+        for key in unreachable {
+            if self.written.get(&key) != self.wanted(&key).as_ref() {
+                self.others.insert(key);
+            }
+        }
+        let mut queue = Vec::new();
+        for (prefix, want) in &self.wants {
+            let differs = self.config.as_ref().is_some_and(|config| {
+                let key = learned_key(config, *prefix);
+                self.written.get(&key) != self.wanted(&key).as_ref()
+            });
+            if want.unanswered || differs || want.set.is_none() {
+                queue.push(*prefix);
+            }
+        }
+        queue.sort_unstable();
+        for want in self.wants.values_mut() {
+            want.queued = false;
+        }
+        for prefix in &queue {
+            if let Some(want) = self.wants.get_mut(prefix) {
+                want.queued = true;
+            }
+        }
+        self.queue = queue.into();
+        self.queue_surplus();
+    }
+
+    /// Queues our routes that are not wanted, once they may go.
+    fn queue_surplus(&mut self) {
+        let Some(config) = &self.config else { return };
+        if self.swept || !config.install {
+            let surplus: Vec<_> =
+                self.written.keys().filter(|key| self.wanted(key).is_none()).copied().collect();
+            self.others.extend(surplus);
+        }
+    }
+
+    /// The route that a key should have.
+    fn wanted(&self, key: &Key) -> Option<Route> {
+        let config = self.config.as_ref().filter(|config| config.install && config.table == key.table)?;
+        let route = |target, source| Route { protocol: config.protocol, target, source };
+        if key.metric == UNREACHABLE_METRIC && config.unreachable.contains(&key.prefix) {
+            return Some(route(Target::Unreachable, None));
+        }
+        if key.metric != config.metric {
+            return None;
+        }
+        let set = self.wants.get(&key.prefix)?.set?;
+        let legs = self.sets.get(&set)?.legs.as_ref()?;
+        Some(route(Target::Via(Arc::clone(legs)), self.source[key.family()]))
+    }
+
+    /// Whether a change of a route of any owner to this destination can concern ours.
+    #[must_use]
+    pub fn concerns(&self, prefix: Prefix) -> bool {
+        self.wants.contains_key(&prefix)
+            || self.config.as_ref().is_some_and(|config| config.unreachable.contains(&prefix))
+    }
+
+    /// How many prefixes wait to be written.
+    #[must_use]
+    pub fn backlog(&self) -> usize {
+        if self.config.is_none() { 0 } else { self.queue.len() + self.others.len() }
+    }
+
+    /// Whether what is believed to be written has become doubtful, so that a dump is due.
+    #[must_use]
+    pub const fn is_doubtful(&self) -> bool {
+        self.doubtful
+    }
+
+    /// The next operations, at most `limit`, and answers to changes that ask for none.
+    pub fn batch(&mut self, limit: usize) -> (Vec<Operation>, Vec<RouteAck>) {
+        let (mut operations, mut acks) = (Vec::new(), Vec::new());
+        if self.config.is_none() {
+            return (operations, acks);
+        }
+        while operations.len() < limit
+            && let Some(key) = self.others.pop_first()
+        {
+            if let Some(action) = step(key.family(), self.written.get(&key), self.wanted(&key)) {
+                operations.push(Operation { key, action });
+            }
+        }
+        while operations.len() < limit
+            && acks.len() < limit
+            && let Some(prefix) = self.queue.pop_front()
+        {
+            let Some(config) = &self.config else { break };
+            let key = learned_key(config, prefix);
+            if let Some(want) = self.wants.get_mut(&prefix) {
+                want.queued = false;
+            }
+            match step(key.family(), self.written.get(&key), self.wanted(&key)) {
+                Some(action) => operations.push(Operation { key, action }),
+                None => acks.extend(self.answer(prefix, 0)),
+            }
+        }
+        (operations, acks)
+    }
+
+    /// Takes the kernel's word on the operations of a batch; the answers that follow from it.
+    pub fn settle(&mut self, operations: Vec<Operation>, results: &[u16]) -> Vec<RouteAck> {
+        let mut acks = Vec::new();
+        for (Operation { key, action }, errno) in operations.into_iter().zip(results) {
+            let code = i32::from(*errno);
+            let gone = matches!(code, libc::ESRCH | libc::ENOENT);
+            let errno = match action {
+                Action::Create(route) | Action::Replace(route) | Action::Join { result: route, .. }
+                    if code == 0 =>
+                {
+                    self.written.insert(key, route);
+                    self.refused.remove(&key);
+                    0
+                }
+                // A leg that is not there, or is another owner's, is none of ours.
+                Action::Part { result, .. } if code == 0 || gone => {
+                    self.written.insert(key, result);
+                    0
+                }
+                Action::Delete(_) if code == 0 || gone => {
+                    self.written.remove(&key);
+                    // Gone already, or not quite what it was believed to be.
+                    self.doubtful |= gone;
+                    0
+                }
+                Action::Replace(_) if gone => {
+                    self.written.remove(&key);
+                    0
+                }
+                // A refusal is looked into, because IPv6 can lose the old route before it finds a leg of the new one
+                // wrong; but once, or a lasting refusal would keep the driver dumping.
+                _ => {
+                    self.doubtful |= self.refused.insert(key);
+                    *errno
+                }
+            };
+            let learned = self.is_learned(&key);
+            if errno == 0 && self.written.get(&key) != self.wanted(&key).as_ref() {
+                self.enqueue(key, learned);
+            } else if learned {
+                acks.extend(self.answer(key.prefix, errno));
+            }
+        }
+        acks
+    }
+
+    /// Takes a batch back whose result was lost; a dump is due.
+    pub fn doubt(&mut self, operations: &[Operation]) {
+        self.doubtful = true;
+        for operation in operations {
+            self.enqueue(operation.key, self.is_learned(&operation.key));
+        }
+    }
+
+    /// Whether the key is that of a learned route.
+    fn is_learned(&self, key: &Key) -> bool {
+        self.config.as_ref().is_some_and(|config| learned_key(config, key.prefix) == *key)
+    }
+
+    fn enqueue(&mut self, key: Key, learned: bool) {
+        match self.wants.get_mut(&key.prefix) {
+            Some(want) if learned => {
+                if !std::mem::replace(&mut want.queued, true) {
+                    self.queue.push_back(key.prefix);
+                }
+            }
+            _ => {
+                self.others.insert(key);
+            }
+        }
+    }
+
+    /// The answer for a prefix: to its newest change, or because its state has changed since the last answer.
+    fn answer(&mut self, prefix: Prefix, errno: u16) -> Option<RouteAck> {
+        let install = self.config.as_ref().is_some_and(|config| config.install);
+        let want = self.wants.get_mut(&prefix)?;
+        let resolves = want.set.is_none_or(|set| self.sets.get(&set).is_some_and(|set| set.legs.is_some()));
+        let set = want.set;
+        let errno = match errno {
+            // Who tracks the next hop hears of it by its event; every route again would be told for nothing.
+            0 if !resolves && install && !want.unanswered => return None,
+            0 if !resolves && install => NO_NEXT_HOP,
+            errno => errno,
+        };
+        let news = want.unanswered || want.told != errno;
+        want.unanswered = false;
+        want.told = errno;
+        if set.is_none() && errno == 0 {
+            self.wants.remove(&prefix);
+        }
+        news.then_some(RouteAck { prefix, set, errno })
+    }
+}
+
+const fn learned_key(config: &KernelConfig, prefix: Prefix) -> Key {
+    Key { table: config.table, prefix, metric: config.metric }
+}
+
+const fn unreachable_key(config: &KernelConfig, prefix: Prefix) -> Key {
+    Key { table: config.table, prefix, metric: UNREACHABLE_METRIC }
+}

@@ -1,0 +1,187 @@
+//! What a dump says: the routes of others by destination, our own routes by key, links and addresses; pure.
+//!
+//! A view is replaced as a whole, never patched.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use bgp::prefix::{Family, PerFamily, Prefix};
+
+use super::command::{LocalAddress, MAIN_TABLE};
+use super::message::{Hop, InterfaceAddress, KernelRoute, Link};
+use super::route::{Key, Leg, Route, Target};
+
+/// `RTNH_F_DEAD`, `RTNH_F_ONLINK` and `RTNH_F_LINKDOWN` of linux/rtnetlink.h.
+const DEAD: u32 = 1;
+const ONLINK: u32 = 4;
+const LINKDOWN: u32 = 16;
+
+/// `RTM_F_CLONED`: a cached copy, no route.
+const CLONED: u32 = 0x200;
+
+/// Which routes are our own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ownership {
+    /// The tables that we write to, or wrote to since the start.
+    pub tables: BTreeSet<u32>,
+    /// The protocol numbers that we write, or wrote since the start.
+    pub protocols: BTreeSet<u8>,
+}
+
+impl Ownership {
+    /// Whether a route is ours.
+    #[must_use]
+    pub fn holds(&self, route: &KernelRoute) -> bool {
+        self.protocols.contains(&route.protocol) && self.tables.contains(&route.table) && route.tos == 0
+    }
+}
+
+/// A route of another owner in the main table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Other {
+    /// Its metric.
+    pub metric: u32,
+    /// `RTN_UNICAST` and so on.
+    pub kind: u8,
+    /// Where it leads.
+    pub hops: Vec<Hop>,
+}
+
+/// The kernel as it was when it was dumped.
+#[derive(Clone, Debug, Default)]
+pub struct View {
+    others: HashMap<Prefix, Vec<Other>>,
+    /// The lengths that occur in `others`, longest first.
+    lengths: PerFamily<Vec<u8>>,
+    links: BTreeMap<u32, Link>,
+    addresses: Vec<LocalAddress>,
+    local: HashSet<IpAddr>,
+}
+
+impl View {
+    /// Sorts a dump: the view, and our own routes.
+    #[must_use]
+    pub fn new(
+        links: Vec<Link>,
+        addresses: &[InterfaceAddress],
+        routes: Vec<KernelRoute>,
+        ownership: &Ownership,
+    ) -> (Self, HashMap<Key, Route>) {
+        let mut view = Self {
+            links: links.into_iter().map(|link| (link.ifindex, link)).collect(),
+            local: addresses.iter().map(|address| address.address).collect(),
+            ..Self::default()
+        };
+        view.addresses = view.usable(addresses);
+        let mut own = HashMap::new();
+        let mut interned = HashSet::new();
+        let mut lengths = PerFamily::<BTreeSet<u8>>::default();
+        for route in routes {
+            if ownership.holds(&route) {
+                let key = Key { table: route.table, prefix: route.prefix, metric: route.metric };
+                own.insert(key, own_route(&route, &mut interned));
+            } else if route.table == MAIN_TABLE && route.tos == 0 && route.flags & CLONED == 0 {
+                lengths[route.prefix.family()].insert(route.prefix.len());
+                let other = Other { metric: route.metric, kind: route.kind, hops: route.hops };
+                view.others.entry(route.prefix).or_default().push(other);
+            }
+        }
+        for routes in view.others.values_mut() {
+            routes.sort_by_key(|route| route.metric);
+        }
+        for family in Family::ALL {
+            view.lengths[family] = lengths[family].iter().rev().copied().collect();
+        }
+        (view, own)
+    }
+
+    /// The addresses that may be used, ordered.
+    fn usable(&self, addresses: &[InterfaceAddress]) -> Vec<LocalAddress> {
+        const UNFIT: u32 =
+            libc::IFA_F_TEMPORARY | libc::IFA_F_DEPRECATED | libc::IFA_F_TENTATIVE | libc::IFA_F_DADFAILED;
+        let usable =
+            addresses.iter().filter(|address| address.address.is_ipv4() || address.flags & UNFIT == 0);
+        let mut usable: Vec<_> = usable
+            .filter_map(|address| {
+                let link = self.links.get(&address.ifindex)?;
+                Some(LocalAddress {
+                    ifindex: address.ifindex,
+                    name: link.name.clone(),
+                    address: address.address,
+                    prefix_len: address.prefix_len,
+                    up: link.up,
+                })
+            })
+            .collect();
+        usable.sort();
+        usable
+    }
+
+    /// The node's addresses that may be used, ordered by interface and address.
+    #[must_use]
+    pub fn addresses(&self) -> &[LocalAddress] {
+        &self.addresses
+    }
+
+    /// Whether an address is the node's own and may be named as a source.
+    #[must_use]
+    pub fn has_source(&self, address: IpAddr) -> bool {
+        self.addresses.iter().any(|local| local.address == address)
+    }
+
+    /// Whether an address is the node's own, fit for use or not.
+    #[must_use]
+    pub fn is_local(&self, address: IpAddr) -> bool {
+        self.local.contains(&address)
+    }
+
+    /// The routes of others to the longest prefix that holds the address, best metric first.
+    #[must_use]
+    pub fn longest_match(&self, address: IpAddr) -> Option<(Prefix, &[Other])> {
+        self.lengths[Family::of(address)].iter().find_map(|len| {
+            let prefix = Prefix::new(address, *len)?;
+            Some((prefix, self.others.get(&prefix)?.as_slice()))
+        })
+    }
+
+    /// Whether packets can leave by this hop: it is alive, its link up and with a carrier.
+    #[must_use]
+    pub fn is_usable(&self, hop: &Hop) -> bool {
+        hop.flags & (DEAD | LINKDOWN) == 0 && self.links.get(&hop.ifindex).is_some_and(|link| link.up)
+    }
+}
+
+/// Whether a hop's gateway is a neighbour by decree.
+#[must_use]
+pub const fn is_onlink(hop: &Hop) -> bool {
+    hop.flags & ONLINK != 0
+}
+
+fn own_route(route: &KernelRoute, interned: &mut HashSet<Arc<[Leg]>>) -> Route {
+    let target = match route.kind {
+        libc::RTN_UNREACHABLE => Target::Unreachable,
+        libc::RTN_UNICAST if !route.hops.is_empty() && !route.object => {
+            let mut legs: Vec<_> = route
+                .hops
+                .iter()
+                .map(|hop| Leg { gateway: hop.gateway, ifindex: hop.ifindex, onlink: is_onlink(hop) })
+                .collect();
+            legs.sort_unstable();
+            legs.dedup();
+            Target::Via(intern(legs, interned))
+        }
+        _ => Target::Foreign,
+    };
+    Route { protocol: route.protocol, target, source: route.source }
+}
+
+/// Thousands of routes share a few lists of legs.
+fn intern(legs: Vec<Leg>, interned: &mut HashSet<Arc<[Leg]>>) -> Arc<[Leg]> {
+    if let Some(known) = interned.get(legs.as_slice()) {
+        return Arc::clone(known);
+    }
+    let legs: Arc<[Leg]> = legs.into();
+    interned.insert(Arc::clone(&legs));
+    legs
+}
