@@ -1,11 +1,47 @@
-//! The driver's thread.
+//! The driver's thread: it owns the sockets, the view and the ledger.
+//!
+//! ```text
+//!  ┌─> commands and notifications, as many as wait
+//!  │   a dump, if one is due
+//!  │   one batch of writes, its answers
+//!  └── wait, if there is nothing left to write
+//! ```
+//!
+//! A dump follows each change that can concern us, at once after a quiet time; a storm of changes gets at most a fifth
+//! of the thread's time for dumps. A change that concerns nothing yet is looked at before the next next hop is
+//! resolved.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
+use bgp::io::{NextHop, RouteAck, Tracking};
+use bgp::prefix::Family;
 use tokio::sync::mpsc;
 
-use super::command::{Command, KernelEvent};
+use super::command::{Command, KernelEvent, LocalAddress, MAIN_TABLE};
+use super::ledger::Ledger;
+use super::message::{self, KernelRoute};
+use super::monitor::{Change, Monitor};
+use super::netlink::{Netlink, Outcome};
+use super::nexthop::{Resolution, resolve};
+use super::request;
+use super::view::View;
+
+/// Commands a turn, so that a flood of them does not hold up writes.
+const TURN: usize = 64;
+
+/// With more own writes than this to come, route notifications are left until they are done.
+const BULK: usize = 1000;
+
+/// How long after a bulk of writes the route notifications are taken up again.
+const SETTLED: Duration = Duration::from_millis(100);
+
+/// How long after a dump that failed the next one is tried.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// The agent's end of the driver.
 #[derive(Debug)]
@@ -32,18 +68,348 @@ impl Handle {
     }
 }
 
-/// Starts the driver in the network namespace of the calling thread.
+/// Starts the driver in the network namespace of the calling thread. It ends with [`Command::Shutdown`], with the
+/// handle, or with the receiver of its events; routes stay in any case. While `events` is full the driver waits.
 ///
 /// # Errors
 /// Those of the sockets and of the thread.
 pub fn spawn(events: mpsc::Sender<KernelEvent>) -> io::Result<Handle> {
-    let (commands, mut queue) = mpsc::unbounded_channel();
+    let netlink = Netlink::open()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+    let monitor = {
+        let _entered = runtime.enter();
+        Monitor::open(netlink.port())?
+    };
+    let (commands, queue) = mpsc::unbounded_channel();
     let thread = std::thread::Builder::new().name("kernel".into()).spawn(move || {
-        while let Some(command) = queue.blocking_recv() {
-            if matches!(command, Command::Shutdown) || events.is_closed() {
-                break;
+        runtime.block_on(async {
+            let trouble = events.clone();
+            if let Err(error) = Driver::new(netlink, monitor, queue, events).run().await {
+                // Nobody is left to tell where the receiver is gone.
+                let _ = trouble.send(KernelEvent::Trouble(format!("the kernel driver ended: {error}"))).await;
             }
-        }
+        });
     })?;
     Ok(Handle { commands, thread })
+}
+
+/// How far the view can be relied upon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Age {
+    Fresh,
+    /// Something changed that concerns nothing that is known so far.
+    Dated,
+    /// A dump is due.
+    Stale,
+}
+
+#[derive(Debug, Default)]
+struct Tracked {
+    resolution: Option<Resolution>,
+    /// What was told last; `None` before the first time.
+    told: Option<Option<u32>>,
+    /// Whether an answer is owed, be it the same as before.
+    asked: bool,
+}
+
+struct Driver {
+    netlink: Netlink,
+    monitor: Monitor,
+    queue: mpsc::UnboundedReceiver<Command>,
+    events: mpsc::Sender<KernelEvent>,
+    ledger: Ledger,
+    view: View,
+    age: Age,
+    /// When the next dump may begin.
+    dump_at: Instant,
+    tracked: BTreeMap<NextHop, Tracked>,
+    /// Addresses whose route matters to a resolution.
+    watched: BTreeSet<IpAddr>,
+    addresses: Option<Arc<[LocalAddress]>>,
+    trouble: Option<String>,
+    ending: bool,
+}
+
+impl Driver {
+    fn new(
+        netlink: Netlink,
+        monitor: Monitor,
+        queue: mpsc::UnboundedReceiver<Command>,
+        events: mpsc::Sender<KernelEvent>,
+    ) -> Self {
+        Self {
+            netlink,
+            monitor,
+            queue,
+            events,
+            ledger: Ledger::default(),
+            view: View::default(),
+            age: Age::Stale,
+            dump_at: Instant::now(),
+            tracked: BTreeMap::new(),
+            watched: BTreeSet::new(),
+            addresses: None,
+            trouble: None,
+            ending: false,
+        }
+    }
+
+    async fn run(mut self) -> io::Result<()> {
+        loop {
+            let mut more = self.take_commands();
+            more |= self.take_notifications()?;
+            if self.age == Age::Stale && self.dump_at <= Instant::now() {
+                self.refresh().await;
+            }
+            if self.age == Age::Fresh {
+                self.tell_next_hops().await;
+            }
+            if self.ledger.backlog() > 0 {
+                self.write().await?;
+                more = true;
+            }
+            if self.events.is_closed() || (self.ending && !more) {
+                return Ok(());
+            }
+            if more {
+                continue;
+            }
+            let dump_at = self.dump_at.into();
+            tokio::select! {
+                command = self.queue.recv() => match command {
+                    Some(command) => self.obey(command),
+                    None => self.ending = true,
+                },
+                ready = self.monitor.ready() => ready?,
+                () = tokio::time::sleep_until(dump_at), if self.age == Age::Stale => {}
+                () = self.events.closed() => {}
+            }
+        }
+    }
+
+    /// Whether more may be waiting.
+    fn take_commands(&mut self) -> bool {
+        for _ in 0..TURN {
+            match self.queue.try_recv() {
+                Ok(command) => self.obey(command),
+                Err(mpsc::error::TryRecvError::Empty) => return false,
+                Err(mpsc::error::TryRecvError::Disconnected) => {
+                    self.ending = true;
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Configure(config) => {
+                if self.ledger.configure(config) {
+                    self.dump_now();
+                }
+            }
+            Command::Tracking(changes) => self.track(changes),
+            Command::Sets(changes) => {
+                self.ledger.change_sets(changes);
+                self.resolve_sets();
+            }
+            Command::Routes(changes) => self.ledger.change_routes(&changes),
+            Command::Sweep => self.ledger.sweep(),
+            Command::Shutdown => self.ending = true,
+        }
+    }
+
+    fn track(&mut self, changes: Vec<Tracking>) {
+        for change in changes {
+            match change {
+                Tracking::Start(next_hop) => {
+                    let tracked = self.tracked.entry(next_hop).or_default();
+                    tracked.asked = true;
+                    if self.age == Age::Fresh && self.ledger.is_configured() {
+                        tracked.resolution = resolve(&self.view, next_hop, &mut self.watched);
+                    } else {
+                        self.dump_now();
+                    }
+                }
+                Tracking::Stop(next_hop) => {
+                    self.tracked.remove(&next_hop);
+                }
+            }
+        }
+    }
+
+    fn dump_now(&mut self) {
+        self.age = Age::Stale;
+        self.dump_at = self.dump_at.min(Instant::now());
+    }
+
+    /// Whether more may be waiting.
+    fn take_notifications(&mut self) -> io::Result<bool> {
+        let Self { monitor, ledger, watched, age, .. } = self;
+        monitor.take(|change| {
+            let now = match change {
+                Change::Interface | Change::Overrun => Age::Stale,
+                Change::Route(route) => weigh(&route, ledger, watched),
+            };
+            *age = now.max(*age);
+        })
+    }
+
+    fn resolve_sets(&mut self) {
+        let Self { ledger, view, tracked, watched, .. } = self;
+        let mut others = BTreeMap::new();
+        let members: BTreeSet<_> = ledger.members().filter(|member| !tracked.contains_key(member)).collect();
+        for member in members {
+            others.insert(member, resolve(view, member, watched));
+        }
+        ledger.resolve(|member| {
+            let known = tracked.get(&member).map(|tracked| &tracked.resolution);
+            let resolution = known.or_else(|| others.get(&member))?.as_ref()?;
+            Some(Arc::clone(&resolution.legs))
+        });
+    }
+
+    /// Dumps, resolves again, and queues what differs from what is wanted.
+    async fn refresh(&mut self) {
+        let began = Instant::now();
+        match self.dump() {
+            Ok(()) => {
+                self.trouble = None;
+                let ended = Instant::now();
+                self.dump_at = ended + (ended - began) * 4;
+            }
+            Err(error) => {
+                self.dump_at = Instant::now() + RETRY;
+                self.complain(format!("the kernel's tables cannot be read: {error}")).await;
+                return;
+            }
+        }
+        self.tell_addresses().await;
+    }
+
+    fn dump(&mut self) -> io::Result<()> {
+        // What changes while the dump runs is reported, and makes the next one due.
+        self.monitor.hear_routes(true)?;
+        let links = self.netlink.dump(request::dump_links, message::link)?;
+        let mut addresses = Vec::new();
+        let mut routes = Vec::new();
+        let tables: BTreeSet<u32> =
+            self.ledger.ownership().tables.iter().copied().chain([MAIN_TABLE]).collect();
+        for family in Family::ALL {
+            let request = |sequence| request::dump_addresses(family, sequence);
+            addresses.extend(self.netlink.dump(request, message::interface_address)?);
+            for table in &tables {
+                let request = |sequence| request::dump_routes(family, *table, sequence);
+                match self.netlink.dump(request, message::route) {
+                    Ok(found) => routes.extend(found.into_iter().filter(|route| route.table == *table)),
+                    // A table that nobody has written to does not exist.
+                    Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        let (view, own) = View::new(links, &addresses, routes, self.ledger.ownership());
+        self.view = view;
+        self.age = Age::Fresh;
+        self.watched.clear();
+        for (next_hop, tracked) in &mut self.tracked {
+            tracked.resolution = resolve(&self.view, *next_hop, &mut self.watched);
+        }
+        self.resolve_sets();
+        self.ledger.adopt(own, &self.view);
+        Ok(())
+    }
+
+    async fn tell_addresses(&mut self) {
+        if self.addresses.as_deref() != Some(self.view.addresses()) {
+            let addresses: Arc<[LocalAddress]> = self.view.addresses().into();
+            self.addresses = Some(Arc::clone(&addresses));
+            self.tell(KernelEvent::Addresses(addresses)).await;
+        }
+    }
+
+    /// Tells what came out otherwise, and what was asked for. Without a configuration nobody knows which routes are
+    /// our own, and must not resolve anything.
+    async fn tell_next_hops(&mut self) {
+        if !self.ledger.is_configured() {
+            return;
+        }
+        let mut news = Vec::new();
+        for (next_hop, tracked) in &mut self.tracked {
+            let metric = tracked.resolution.as_ref().map(|resolution| resolution.metric);
+            if tracked.told != Some(metric) || tracked.asked {
+                tracked.told = Some(metric);
+                tracked.asked = false;
+                news.push(KernelEvent::NextHop { next_hop: *next_hop, metric });
+            }
+        }
+        for event in news {
+            self.tell(event).await;
+        }
+    }
+
+    /// Writes one batch.
+    async fn write(&mut self) -> io::Result<()> {
+        if self.ledger.backlog() > BULK {
+            self.monitor.hear_routes(false)?;
+        }
+        let (operations, mut acks) = self.ledger.batch(self.netlink.limit());
+        if !operations.is_empty() {
+            match self.netlink.write(&operations) {
+                Outcome::Known(results) => acks.extend(self.ledger.settle(operations, &results)),
+                Outcome::Unknown(error) => {
+                    self.ledger.doubt(&operations);
+                    self.complain(format!("routes may not have been written: {error}")).await;
+                    self.dump_now();
+                    self.refresh().await;
+                }
+            }
+        }
+        if self.ledger.is_doubtful() {
+            self.age = Age::Stale;
+        }
+        if !self.monitor.hears_routes() && self.ledger.backlog() == 0 && self.age != Age::Stale {
+            self.age = Age::Stale;
+            self.dump_at = self.dump_at.max(Instant::now() + SETTLED);
+        }
+        self.acknowledge(acks).await;
+        Ok(())
+    }
+
+    async fn acknowledge(&self, acks: Vec<RouteAck>) {
+        if !acks.is_empty() {
+            self.tell(KernelEvent::Acks(acks)).await;
+        }
+    }
+
+    /// Tells of a trouble once, until it is over.
+    async fn complain(&mut self, text: String) {
+        if self.trouble.as_ref() != Some(&text) {
+            tracing::warn!(event = "kernel-trouble", reason = %text);
+            self.trouble = Some(text.clone());
+            self.tell(KernelEvent::Trouble(text)).await;
+        }
+    }
+
+    async fn tell(&self, event: KernelEvent) {
+        // A receiver that is gone ends the driver at its next turn.
+        let _ = self.events.send(event).await;
+    }
+}
+
+/// What the change of a route that is not of our making means for the view.
+fn weigh(route: &KernelRoute, ledger: &Ledger, watched: &BTreeSet<IpAddr>) -> Age {
+    let ownership = ledger.ownership();
+    let main = route.table == MAIN_TABLE;
+    if !main && !ownership.tables.contains(&route.table) {
+        return Age::Fresh;
+    }
+    if ownership.holds(route) || ledger.concerns(route.prefix) {
+        return Age::Stale;
+    }
+    if main && watched.iter().any(|address| route.prefix.covers(*address)) {
+        return Age::Stale;
+    }
+    if main { Age::Dated } else { Age::Fresh }
 }

@@ -26,12 +26,15 @@ pub mod command;
 pub mod driver;
 pub mod ledger;
 pub mod message;
+pub mod monitor;
+pub mod netlink;
 pub mod nexthop;
 pub mod plan;
 pub mod request;
 pub mod route;
 pub mod view;
 
+mod buffer;
 
 pub use command::{Command, KernelConfig, KernelEvent, LocalAddress};
 pub use driver::{Handle, spawn};

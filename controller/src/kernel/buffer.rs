@@ -1,0 +1,34 @@
+//! The receive buffer of a netlink socket.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+
+use socket2::SockRef;
+
+/// Makes the receive buffer hold `bytes`, beyond the machine's limit where the process may do that (it takes
+/// `NET_ADMIN`), else up to it.
+///
+/// # Errors
+/// Those of the kernel.
+pub(super) fn enlarge(socket: &impl AsFd, bytes: usize) -> io::Result<()> {
+    if force(socket, bytes).is_ok() {
+        return Ok(());
+    }
+    SockRef::from(socket).set_recv_buffer_size(bytes)
+}
+
+#[allow(unsafe_code)]
+fn force(socket: &impl AsFd, bytes: usize) -> io::Result<()> {
+    let bytes = libc::c_int::try_from(bytes).map_err(io::Error::other)?;
+    // SAFETY: the descriptor is borrowed for the call, and the value is an int whose address and size are given.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_fd().as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_RCVBUFFORCE,
+            (&raw const bytes).cast(),
+            size_of::<libc::c_int>() as libc::socklen_t,
+        )
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
