@@ -14,7 +14,7 @@ use crate::prefix::Prefix;
 use crate::reason::Reason;
 
 /// Something that happened outside.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub enum Event<'a> {
     /// A connection that [`Transport::Connect`] asked for is up.
     Connected {

@@ -12,6 +12,10 @@ use crate::view::Refusal;
 use crate::wire::attribute::{NextHops, PathAttributes};
 use crate::wire::community::Community;
 
+/// Octets that attributes may take, beside a header, an MP_REACH_NLRI with both
+/// next hops and a prefix, in a message of 4 096 octets.
+const ATTRIBUTE_ROOM: usize = 4_096 - 128;
+
 /// LOCAL_PREF of a path that brings none (RFC 4271 §9.1.1 leaves the number open).
 pub const DEFAULT_LOCAL_PREFERENCE: u32 = 100;
 
@@ -159,14 +163,30 @@ fn invalid_next_hop(next_hop: NextHops, protected: &Protected) -> String {
     format!("{address} {why}")
 }
 
-/// How the speaker came by a path, as far as export asks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Learned {
-    /// It originates the path itself.
+/// No fewer octets than the attributes take on the wire, to a peer of either
+/// AS width (RFC 6793 §4.2.2: AS4_PATH goes beside AS_PATH).
+fn most_octets(attributes: &PathAttributes) -> usize {
+    let segment = |asns: usize| 2 * 2 + asns * (2 + 4);
+    let path: usize = attributes.as_path.segments.iter().map(|s| segment(s.asns.len() + 1)).sum();
+    let unknown: usize = attributes.unknown.iter().map(|unknown| 4 + unknown.value.len()).sum();
+    path + unknown
+        + 4 * attributes.communities.len()
+        + 8 * attributes.extended_communities.len()
+        + 12 * attributes.large_communities.len()
+        + 4 * attributes.cluster_list.len()
+        // Headers of all known attributes, and the values of those of fixed length.
+        + 128
+}
+
+/// Where a path comes from, as far as rules ask; in the order of preference
+/// (RFC 4271 §9.1.2.2 d).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SourceKind {
+    /// This speaker originates it.
     Local,
-    /// From an external peer.
+    /// A peer of another AS.
     External,
-    /// From an internal peer.
+    /// A peer of the own AS.
     Internal,
 }
 
@@ -188,24 +208,27 @@ pub struct Export {
 impl Export {
     /// Why the path is not sent; `None` if it is.
     #[must_use]
-    pub fn refuses(&self, family: Family, learned: Learned, attributes: &PathAttributes) -> Option<Reason> {
-        if learned != Learned::Local && !self.transit {
+    pub fn refuses(&self, family: Family, kind: SourceKind, attributes: &PathAttributes) -> Option<Reason> {
+        if kind != SourceKind::Local && !self.transit {
             return Some(Reason::NotTransit);
         }
         // RFC 4271 §9.2: what an internal peer sent is not sent to another one.
-        if learned == Learned::Internal && !self.external {
+        if kind == SourceKind::Internal && !self.external {
             return Some(Reason::IbgpSplitHorizon);
         }
         let carries = |community| attributes.communities.contains(&community);
-        if learned != Learned::Local && carries(Community::NO_ADVERTISE) {
+        if kind != SourceKind::Local && carries(Community::NO_ADVERTISE) {
             return Some(Reason::NoAdvertise);
         }
         // RFC 1997: outside of confederations the two say the same.
         let kept_inside = carries(Community::NO_EXPORT) || carries(Community::NO_EXPORT_SUBCONFED);
-        if learned != Learned::Local && self.external && kept_inside {
+        if kind != SourceKind::Local && self.external && kept_inside {
             return Some(Reason::NoExport);
         }
-        self.choose_next_hop(family, learned, attributes).is_none().then_some(Reason::NoNextHop)
+        if self.choose_next_hop(family, kind, attributes).is_none() {
+            return Some(Reason::NoNextHop);
+        }
+        (most_octets(attributes) > ATTRIBUTE_ROOM).then_some(Reason::TooLong)
     }
 
     /// The attributes as they are sent (RFC 4271 §5.1); `Err` as [`Export::refuses`] says.
@@ -215,21 +238,21 @@ impl Export {
     pub fn apply(
         &self,
         family: Family,
-        learned: Learned,
+        kind: SourceKind,
         attributes: &PathAttributes,
     ) -> Result<PathAttributes, Reason> {
-        if let Some(reason) = self.refuses(family, learned, attributes) {
+        if let Some(reason) = self.refuses(family, kind, attributes) {
             return Err(reason);
         }
         let mut sent = attributes.clone();
-        sent.next_hop = self.choose_next_hop(family, learned, attributes).ok_or(Reason::NoNextHop)?;
+        sent.next_hop = self.choose_next_hop(family, kind, attributes).ok_or(Reason::NoNextHop)?;
         if self.external {
             // RFC 4271 §5.1.2 b.
             sent.as_path = sent.as_path.prepended(self.asn, 1);
             // RFC 4271 §5.1.5: LOCAL_PREF stays inside the AS.
             sent.local_preference = None;
             // RFC 4271 §5.1.4: a MED that was received is not sent to other ASes.
-            if learned != Learned::Local {
+            if kind != SourceKind::Local {
                 sent.med = None;
             }
             // RFC 4456 §8: both are non-transitive.
@@ -245,7 +268,7 @@ impl Export {
     fn choose_next_hop(
         &self,
         family: Family,
-        learned: Learned,
+        kind: SourceKind,
         attributes: &PathAttributes,
     ) -> Option<NextHops> {
         let own = match family {
@@ -257,7 +280,7 @@ impl Export {
             NextHopMode::Own => false,
             NextHopMode::Unchanged => true,
         };
-        if learned == Learned::Local || !keep {
+        if kind == SourceKind::Local || !keep {
             return own;
         }
         match attributes.next_hop {
@@ -269,7 +292,7 @@ impl Export {
 
     /// A refusal with its particulars.
     #[must_use]
-    pub fn refusal(&self, reason: Reason, family: Family) -> Refusal {
+    pub fn refusal(reason: Reason, family: Family) -> Refusal {
         let detail = match reason {
             Reason::NoNextHop => format!("no own {family} address to name as next hop"),
             _ => reason.says().to_owned(),

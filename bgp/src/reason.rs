@@ -106,6 +106,8 @@ reasons! {
     NoAdvertise = "no-advertise", "the path carries NO_ADVERTISE";
     /// No own address of the family to name as next hop.
     NoNextHop = "no-next-hop", "this node has no address of the family for the peer";
+    /// The attributes leave no room for a prefix in a message (RFC 4271 §9.2).
+    TooLong = "attributes-too-long", "the attributes leave no room for a prefix in a message";
     /// The kernel has not confirmed the route yet.
     AwaitingKernel = "awaiting-kernel", "the kernel has not confirmed the route yet";
     /// The kernel rejected the route.

@@ -41,6 +41,8 @@ pub struct PeerView {
     pub counts: PerFamily<Counts>,
     /// How often the session was Established.
     pub established_count: u64,
+    /// How many malformed attributes did not end the session (RFC 7606), and the last in words.
+    pub malformed: (u64, Option<String>),
     /// UPDATE messages received and sent.
     pub updates: (u64, u64),
 }

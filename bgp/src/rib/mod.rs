@@ -6,6 +6,7 @@
 //!  next_hop  sets          what resolves; ECMP sets
 //!  state                   what both families share, and the books
 //!  adj_in  decision  loc   what was announced -> what is best -> kernel, advertisement
+//!  adj_out                 what was sent to whom, over `Rib`
 //!  walk                    changes that concern many prefixes, bounded a turn
 //! ```
 //!
@@ -24,6 +25,7 @@
 //! - An [`AttrId`] that nothing retains is good until the next drain.
 //! - No order of output comes from a hash: the same calls give the same effects.
 
+pub mod adj_out;
 pub mod attributes;
 pub mod decision;
 pub mod next_hop;
@@ -348,6 +350,16 @@ impl Rib {
         let from = if cursor >> 32 == 0 { Position::default() } else { from };
         let (slot, next) = self.ipv6.next(from)?;
         Some((EntryId::new(Family::Ipv6, slot), RouteCursor(1 << 32 | u64::from(next.raw()))))
+    }
+
+    /// [`Rib::next_entry`] within one family.
+    #[must_use]
+    pub fn next_in(&self, family: Family, cursor: Option<RouteCursor>) -> Option<(EntryId, RouteCursor)> {
+        let start = match family {
+            Family::Ipv4 => None,
+            Family::Ipv6 => Some(RouteCursor(1 << 32)),
+        };
+        self.next_entry(cursor.or(start)).filter(|(id, _)| id.family() == family)
     }
 
     /// How many prefixes and paths of a family the table holds.

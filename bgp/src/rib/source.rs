@@ -8,6 +8,7 @@
 use std::net::IpAddr;
 
 use crate::id::{Asn, PeerId, RouterId};
+pub use crate::policy::SourceKind;
 use crate::prefix::{Family, PerFamily};
 use crate::reason::Reason;
 
@@ -21,17 +22,6 @@ impl SourceId {
     pub const fn index(self) -> usize {
         self.0 as usize
     }
-}
-
-/// The kind of a source.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum SourceKind {
-    /// This speaker originates the paths.
-    Local,
-    /// A peer of another AS.
-    External,
-    /// A peer of the own AS.
-    Internal,
 }
 
 /// A source of paths.

@@ -1,68 +1,344 @@
 //! The speaker: owns the sessions and the tables; events in, effects out.
+//!
+//! ```text
+//!  handle:  Event -> session -> intake -> rib        (what happened)
+//!  work:    rib -> decision -> adj_out -> Effects    (what follows from it)
+//! ```
+//!
+//! One instance belongs to one loop; no call blocks, and `work` does a bounded
+//! slice. Equal seeds, configurations, events and times give equal effects.
+
+mod explain;
+mod intake;
+mod peer;
+mod query;
+mod reconcile;
+mod timers;
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+
+use bytes::Bytes;
+use hashbrown::HashMap;
 
 use crate::config::SpeakerConfig;
-use crate::io::{Effects, Event};
-use crate::prefix::Prefix;
+use crate::id::{ConnId, PeerId};
+use crate::io::{Effects, Event, Note, Transport};
+use crate::policy::Import;
+use crate::prefix::Family;
+use crate::rib::adj_out::AdjOut;
+use crate::rib::{EntryId, Rib, RibConfig, Source, SourceId, SourceKind};
+use crate::session::{Action, Negotiated, Session};
+use crate::speaker::intake::Intake;
+use crate::speaker::peer::Peer;
+use crate::speaker::timers::Timers;
 use crate::time::Instant;
-use crate::view::{Explanation, PeerView, RouteCursor, RouteFilter, RoutePage, RouteView};
+use crate::wire::frame;
+use crate::wire::notification::{Cease, Notification};
+
+/// Entries that one call of [`Speaker::work`] looks at, in each of its stages:
+/// some milliseconds, so that KEEPALIVEs are never late.
+const ENTRIES_PER_TURN: usize = 8_192;
+
+/// Bytes that may wait for a peer to read before UPDATEs for it are held back:
+/// enough to keep a fast reader busy, little enough to coalesce for a slow one.
+const UNWRITTEN_HIGH: usize = 1 << 20;
 
 /// A BGP speaker.
 #[derive(Debug)]
 pub struct Speaker {
     config: SpeakerConfig,
-    started_at: Instant,
+    seed: u64,
+    rib: Rib,
+    adj_out: AdjOut,
+    /// The source of own originations.
+    local: Option<SourceId>,
+    peers: BTreeMap<PeerId, Peer>,
+    by_address: BTreeMap<IpAddr, PeerId>,
+    next_peer: u32,
+    /// Never iterated: no order of output comes from it.
+    conns: HashMap<ConnId, Conn, foldhash::fast::FixedState>,
+    timers: Timers,
+    /// Emptied by every call that fills them; kept for their room.
+    actions: Vec<Action>,
+    scratch: Vec<u8>,
+    changed: Vec<EntryId>,
+}
+
+/// An open connection and whose it is.
+#[derive(Debug)]
+struct Conn {
+    peer: PeerId,
+    unwritten: usize,
 }
 
 impl Speaker {
-    /// A speaker with its first configuration; `seed` feeds hashes and jitter.
+    /// A speaker without peers that originates nothing; the first
+    /// [`Speaker::reconcile`] starts both. `seed` feeds hashes and jitter.
     #[must_use]
-    pub fn new(config: SpeakerConfig, _seed: u64, now: Instant) -> Self {
-        Self { config, started_at: now }
-    }
-
-    /// Starts the sessions and originates the prefixes of the first
-    /// configuration, or applies the difference to the one before. Call it once
-    /// after [`Speaker::new`] with the same configuration.
-    pub fn reconcile(&mut self, config: SpeakerConfig, _effects: &mut Effects, _now: Instant) {
-        self.config = config;
+    pub fn new(config: &SpeakerConfig, seed: u64) -> Self {
+        let mut rib = Rib::new(rib_config(config, seed));
+        let local = rib.add_source(Source {
+            kind: SourceKind::Local,
+            peer: None,
+            address: None,
+            router_id: config.router_id,
+            asn: config.asn,
+            via_default: false,
+        });
+        Self {
+            config: SpeakerConfig { peers: Vec::new(), origins: Vec::new(), ..config.clone() },
+            seed,
+            rib,
+            adj_out: AdjOut::default(),
+            local,
+            peers: BTreeMap::new(),
+            by_address: BTreeMap::new(),
+            next_peer: 0,
+            conns: HashMap::with_hasher(foldhash::fast::FixedState::with_seed(seed)),
+            timers: Timers::default(),
+            actions: Vec::new(),
+            scratch: Vec::new(),
+            changed: Vec::new(),
+        }
     }
 
     /// Takes one event in.
-    pub fn handle(&mut self, _event: Event<'_>, _effects: &mut Effects, _now: Instant) {}
+    pub fn handle(&mut self, event: Event<'_>, effects: &mut Effects, now: Instant) {
+        match event {
+            Event::Connected { conn, local } => {
+                self.on_conn(conn, effects, now, |session, out| session.connected(conn, local, out, now));
+            }
+            Event::ConnectFailed { conn, error } => {
+                self.on_conn(conn, effects, now, |session, out| {
+                    session.connect_failed(conn, error, out, now);
+                });
+                self.conns.remove(&conn);
+            }
+            Event::Accepted { conn, local, remote } => self.accept(conn, local, remote, effects, now),
+            Event::Bytes { conn, bytes } => self.receive(conn, bytes, effects, now),
+            Event::Written { conn, bytes } => {
+                if let Some(conn) = self.conns.get_mut(&conn) {
+                    conn.unwritten = conn.unwritten.saturating_sub(bytes);
+                }
+            }
+            Event::Closed { conn, error } => {
+                self.on_conn(conn, effects, now, |session, out| session.closed(conn, error, out, now));
+                self.conns.remove(&conn);
+            }
+            Event::NextHop { next_hop, metric } => self.rib.set_next_hop(next_hop, metric),
+            Event::Acks(acks) => self.rib.acknowledge(acks),
+            Event::Timer => {
+                while let Some(peer) = self.timers.take_due(now) {
+                    self.on_peer(peer, effects, now, |session, out| session.expire(out, now));
+                }
+            }
+        }
+    }
 
     /// Does a bounded slice of pending work: decisions, cursors, UPDATEs to
     /// send. Call it once a turn, after the turn's events; returns whether more is pending.
-    pub fn work(&mut self, _effects: &mut Effects, _now: Instant) -> bool {
-        false
+    pub fn work(&mut self, effects: &mut Effects, now: Instant) -> bool {
+        let Self { config, rib, adj_out, peers, conns, changed, .. } = self;
+        let mut judge = |source: &Source, prefix, attributes: &_| {
+            let peer = peers.get(&source.peer?)?;
+            Import { speaker: config, peer: &peer.config }.judge(prefix, attributes)
+        };
+        let mut more = rib.work(ENTRIES_PER_TURN, &mut judge);
+        rib.changed(changed);
+        for entry in changed.drain(..) {
+            adj_out.touch(rib, entry);
+        }
+        let conn_of = |peer: PeerId| Some(peers.get(&peer)?.session.established()?.0);
+        let ready = |peer| {
+            let conn = conn_of(peer).and_then(|conn| conns.get(&conn));
+            conn.is_some_and(|conn| conn.unwritten < UNWRITTEN_HIGH)
+        };
+        let mut writes: Vec<(PeerId, Bytes)> = Vec::new();
+        more |= adj_out.flush(rib, ENTRIES_PER_TURN, ready, |peer, bytes| writes.push((peer, bytes)));
+        for (peer, bytes) in writes {
+            self.send(peer, bytes, effects, now);
+        }
+        self.rib.drain(effects);
+        more
     }
 
     /// When [`Event::Timer`] is next due.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        Some(self.started_at)
+        self.timers.next()
     }
 
-    /// All peers, ordered by address.
-    #[must_use]
-    pub fn peers(&self) -> Vec<PeerView> {
-        Vec::new()
+    /// Ends all sessions with a NOTIFICATION Cease/Administrative Shutdown
+    /// (RFC 4486); routes in the kernel are left as they are.
+    pub fn shutdown(&mut self, effects: &mut Effects, now: Instant) {
+        let peers: Vec<PeerId> = self.peers.keys().copied().collect();
+        for peer in peers {
+            self.stop_peer(peer, crate::reason::Reason::Shutdown, effects, now);
+        }
     }
 
-    /// A page of at most `limit` routes from `cursor` on.
-    #[must_use]
-    pub fn routes(&self, _filter: RouteFilter, _cursor: Option<RouteCursor>, _limit: usize) -> RoutePage {
-        RoutePage::default()
+    /// A connection from outside: the peer's session decides, and a stranger is
+    /// told so (RFC 4486 §4, Connection Rejected).
+    fn accept(
+        &mut self,
+        conn: ConnId,
+        local: SocketAddr,
+        remote: SocketAddr,
+        effects: &mut Effects,
+        now: Instant,
+    ) {
+        let Some(&peer) = self.by_address.get(&remote.ip().to_canonical()) else {
+            let mut bytes = Vec::new();
+            Notification::cease(Cease::ConnectionRejected).encode(&mut bytes);
+            let write = Transport::Write { conn, bytes: bytes.into() };
+            effects.transport.extend([write, Transport::Close { conn }]);
+            return;
+        };
+        self.conns.insert(conn, Conn { peer, unwritten: 0 });
+        self.on_peer(peer, effects, now, |session, out| session.accepted(conn, local, out, now));
     }
 
-    /// One prefix exactly.
-    #[must_use]
-    pub fn route(&self, _prefix: Prefix) -> Option<RouteView> {
-        None
+    /// Bytes for a session; UPDATEs go straight into the table.
+    fn receive(&mut self, conn: ConnId, mut bytes: &[u8], effects: &mut Effects, now: Instant) {
+        // A session takes all bytes at once, but for those behind the message that
+        // makes it Established: what that asks for comes first.
+        while !bytes.is_empty() {
+            let Some(id) = self.conns.get(&conn).map(|conn| conn.peer) else { return };
+            let Some(peer) = self.peers.get_mut(&id) else { return };
+            let mut actions = core::mem::take(&mut self.actions);
+            let mut intake = Intake {
+                rib: &mut self.rib,
+                speaker: &self.config,
+                peer: &peer.config,
+                source: peer.source,
+                scratch: &mut self.scratch,
+                refresh: Vec::new(),
+                problems: Vec::new(),
+            };
+            peer.session.receive(conn, &mut bytes, &mut intake, &mut actions, now);
+            let Intake { refresh, problems, .. } = intake;
+            peer.note_problems(problems);
+            self.carry_out(id, actions, effects, now);
+            for family in refresh {
+                self.adj_out.refresh(&mut self.rib, id, family);
+            }
+        }
     }
 
-    /// The whole story of one prefix.
-    #[must_use]
-    pub fn explain(&self, prefix: Prefix) -> Explanation {
-        Explanation { prefix, route: None, next_hops: Vec::new(), sent: Vec::new() }
+    /// Calls a session by one of its connections.
+    fn on_conn(
+        &mut self,
+        conn: ConnId,
+        effects: &mut Effects,
+        now: Instant,
+        call: impl FnOnce(&mut Session, &mut Vec<Action>),
+    ) {
+        if let Some(peer) = self.conns.get(&conn).map(|conn| conn.peer) {
+            self.on_peer(peer, effects, now, call);
+        }
     }
+
+    /// Calls a session and carries out what it asks for.
+    fn on_peer(
+        &mut self,
+        peer: PeerId,
+        effects: &mut Effects,
+        now: Instant,
+        call: impl FnOnce(&mut Session, &mut Vec<Action>),
+    ) {
+        let mut actions = core::mem::take(&mut self.actions);
+        if let Some(peer) = self.peers.get_mut(&peer) {
+            call(&mut peer.session, &mut actions);
+        }
+        self.carry_out(peer, actions, effects, now);
+    }
+
+    /// Turns a session's actions into effects and changes of the tables.
+    fn carry_out(&mut self, id: PeerId, mut actions: Vec<Action>, effects: &mut Effects, now: Instant) {
+        for action in actions.drain(..) {
+            match action {
+                Action::Connect { conn, remote, source } => {
+                    self.conns.insert(conn, Conn { peer: id, unwritten: 0 });
+                    effects.transport.push(Transport::Connect { conn, remote, source });
+                }
+                Action::Write { conn, bytes } => {
+                    self.write(conn, bytes.into(), effects);
+                }
+                Action::Close { conn } => {
+                    self.conns.remove(&conn);
+                    effects.transport.push(Transport::Close { conn });
+                }
+                Action::Established(negotiated) => self.peer_up(id, &negotiated),
+                Action::Down(_) => self.peer_down(id),
+                Action::Moved { from, to, cause } => self.note(id, from, to, cause, effects),
+            }
+        }
+        self.actions = actions;
+        let deadline = self.peers.get(&id).and_then(|peer| peer.session.deadline());
+        self.timers.set(id, deadline, now);
+    }
+
+    fn note(
+        &self,
+        id: PeerId,
+        from: crate::io::State,
+        to: crate::io::State,
+        cause: Option<crate::io::Downfall>,
+        effects: &mut Effects,
+    ) {
+        let Some(peer) = self.peers.get(&id) else { return };
+        effects.notes.push(Note {
+            peer: id,
+            name: peer.config.name.clone(),
+            address: peer.config.address,
+            asn: peer.asn(),
+            from,
+            to,
+            cause,
+        });
+    }
+
+    fn peer_up(&mut self, id: PeerId, negotiated: &Negotiated) {
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let rib = &mut self.rib;
+        if peer.source.is_none() {
+            peer.source = rib.add_source(Peer::as_source(id, &peer.config, negotiated));
+        }
+        let Some(receiver) = peer.receiver(&self.config) else { return };
+        for family in Family::ALL {
+            if negotiated.codec.families[family] {
+                self.adj_out.join(receiver, family);
+            }
+        }
+    }
+
+    fn peer_down(&mut self, id: PeerId) {
+        self.adj_out.leave(&mut self.rib, id);
+        if let Some(source) = self.peers.get_mut(&id).and_then(|peer| peer.source.take()) {
+            self.rib.remove_source(source);
+        }
+    }
+
+    /// Hands UPDATEs to the peer's connection.
+    fn send(&mut self, id: PeerId, bytes: Bytes, effects: &mut Effects, now: Instant) {
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let Some((conn, _)) = peer.session.established() else { return };
+        peer.session.sent(frame::count(&bytes), now);
+        self.timers.set(id, peer.session.deadline(), now);
+        self.write(conn, bytes, effects);
+    }
+
+    fn write(&mut self, conn: ConnId, bytes: Bytes, effects: &mut Effects) {
+        if let Some(conn) = self.conns.get_mut(&conn) {
+            conn.unwritten += bytes.len();
+        }
+        effects.transport.push(Transport::Write { conn, bytes });
+    }
+}
+
+/// The tables' part of the configuration.
+fn rib_config(config: &SpeakerConfig, seed: u64) -> RibConfig {
+    let SpeakerConfig { max_paths, relax_as_path, install, .. } = *config;
+    RibConfig { seed, max_paths, relax_as_path, install }
 }

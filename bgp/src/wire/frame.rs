@@ -195,6 +195,19 @@ pub(super) fn put_u16(out: &mut [u8], at: usize, value: u16) {
     }
 }
 
+/// How many whole messages lie in the bytes, as their lengths tell.
+#[must_use]
+pub fn count(mut bytes: &[u8]) -> u64 {
+    let mut messages = 0;
+    while let Some(len) = bytes.get(16..18) {
+        let len = usize::from(u16::from_be_bytes([len[0], len[1]])).max(HEADER_LEN);
+        let Some(rest) = bytes.get(len..) else { break };
+        bytes = rest;
+        messages += 1;
+    }
+    messages
+}
+
 /// Appends a KEEPALIVE (RFC 4271 §4.4).
 pub fn encode_keepalive(out: &mut Vec<u8>) {
     let start = begin(out, Kind::Keepalive);

@@ -1,5 +1,6 @@
-//! it
+//! The speaker as its users meet it: octets, sessions, tables, and whole networks.
 
 mod rib;
 mod session;
+mod sim;
 mod wire;

@@ -144,11 +144,7 @@ impl<D: Drivers> Agent<D> {
         self.stopping = true;
         let now = self.drivers.now();
         let Some(speaker) = &mut self.speaker else { return };
-        let Some(mut config) = self.configuration.speaker().cloned() else { return };
-        for peer in &mut config.peers {
-            peer.disabled = true;
-        }
-        speaker.reconcile(config, &mut self.effects, now);
+        speaker.shutdown(&mut self.effects, now);
         self.dispatch();
     }
 
@@ -240,9 +236,7 @@ impl<D: Drivers> Agent<D> {
         }
         self.convergence.configured(now);
         self.drivers.kernel(Command::Configure(desired.kernel));
-        let speaker = self
-            .speaker
-            .get_or_insert_with(|| Speaker::new(desired.speaker.clone(), self.identity.seed, now));
+        let speaker = self.speaker.get_or_insert_with(|| Speaker::new(&desired.speaker, self.identity.seed));
         speaker.reconcile(desired.speaker, &mut self.effects, now);
         self.dispatch();
     }

@@ -23,10 +23,8 @@ pub use self::address::AddressId;
 use self::address::Addresses;
 use self::raw::RawCache;
 use crate::id::{Asn, RouterId};
+use crate::policy::DEFAULT_LOCAL_PREFERENCE;
 use crate::wire::attribute::{Origin, PathAttributes};
-
-/// LOCAL_PREF where a path carries none.
-pub const DEFAULT_LOCAL_PREFERENCE: u32 = 100;
 
 /// The number of an attribute set; used again after the set was swept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

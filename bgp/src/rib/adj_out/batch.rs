@@ -1,0 +1,115 @@
+//! Many changes into few UPDATEs: changes of one flush are gathered, ordered by
+//! attribute set, encoded once for the group, and handed to the members. The
+//! bytes are cut into segments by the source of the path, so that the peer that
+//! sent a path is spared its own announcement by leaving a segment out.
+
+use core::ops::Range;
+
+use bytes::Bytes;
+
+use crate::policy::Export;
+use crate::prefix::{Family, Prefix};
+use crate::rib::Rib;
+use crate::rib::adj_out::slot::Sent;
+use crate::rib::source::SourceId;
+use crate::wire::codec::Codec;
+use crate::wire::{encode, pack};
+
+/// The changes of one flush.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Changes {
+    announced: Vec<(Sent, Prefix)>,
+    /// By the source of what is withdrawn: that peer was never sent it.
+    withdrawn: Vec<(SourceId, Prefix)>,
+    /// Withdrawn from one member alone, because the new path is its own.
+    taken_back: Vec<(SourceId, Prefix)>,
+}
+
+/// The messages of one flush.
+#[derive(Debug, Default)]
+pub(super) struct Messages {
+    shared: Bytes,
+    segments: Vec<(SourceId, Range<usize>)>,
+    single: Vec<(SourceId, Vec<u8>)>,
+}
+
+impl Changes {
+    /// Whether there is nothing to send.
+    pub(super) fn is_empty(&self) -> bool {
+        self.announced.is_empty() && self.withdrawn.is_empty() && self.taken_back.is_empty()
+    }
+
+    /// The prefix is announced in place of `before`.
+    pub(super) fn announce(&mut self, prefix: Prefix, sent: Sent, before: Option<Sent>) {
+        if before.is_some_and(|before| before.source != sent.source) {
+            self.taken_back.push((sent.source, prefix));
+        }
+        self.announced.push((sent, prefix));
+    }
+
+    /// The prefix is withdrawn.
+    pub(super) fn withdraw(&mut self, prefix: Prefix, before: Sent) {
+        self.withdrawn.push((before.source, prefix));
+    }
+
+    /// The changes as messages: withdrawals first, so that a prefix that went
+    /// and came back within one flush is there in the end.
+    pub(super) fn encode(&mut self, rib: &Rib, family: Family, export: &Export, codec: &Codec) -> Messages {
+        let mut out = Vec::new();
+        let mut segments = Vec::new();
+        self.withdrawn.sort_unstable();
+        for run in self.withdrawn.chunk_by(|a, b| a.0 == b.0) {
+            let start = out.len();
+            pack::withdraw(family, run.iter().map(|&(_, prefix)| prefix), &mut out);
+            segments.push((run[0].0, start..out.len()));
+        }
+        self.announced.sort_unstable();
+        let mut attribute_bytes = Vec::new();
+        for run in self.announced.chunk_by(|a, b| a.0 == b.0) {
+            let Sent { attributes, source } = run[0].0;
+            let stored = rib.attributes().get(attributes);
+            let kind = rib.sources().get(source).map(|source| source.kind);
+            let sent = kind.and_then(|kind| export.apply(family, kind, stored).ok());
+            let start = out.len();
+            let prefixes = run.iter().map(|&(_, prefix)| prefix);
+            let packed = sent.map(|sent| {
+                attribute_bytes.clear();
+                encode::attributes(&sent, codec, family, &mut attribute_bytes);
+                pack::announce(&attribute_bytes, sent.next_hop, family, prefixes.clone(), &mut out)
+            });
+            // A slot holds what export let through; should the two ever differ,
+            // an old announcement must not outlive the change.
+            if !matches!(packed, Some(Ok(_))) {
+                pack::withdraw(family, prefixes, &mut out);
+            }
+            segments.push((source, start..out.len()));
+        }
+        self.taken_back.sort_unstable();
+        let mut single = Vec::new();
+        for run in self.taken_back.chunk_by(|a, b| a.0 == b.0) {
+            let mut bytes = Vec::new();
+            pack::withdraw(family, run.iter().map(|&(_, prefix)| prefix), &mut bytes);
+            single.push((run[0].0, bytes));
+        }
+        self.announced.clear();
+        self.withdrawn.clear();
+        self.taken_back.clear();
+        Messages { shared: out.into(), segments, single }
+    }
+}
+
+impl Messages {
+    /// What the member whose own paths come from `source` is sent.
+    pub(super) fn of(&self, source: SourceId) -> Bytes {
+        let own_segment = self.segments.iter().any(|(from, _)| *from == source);
+        let own_single = self.single.iter().find(|(to, _)| *to == source);
+        if !own_segment && own_single.is_none() {
+            return self.shared.clone();
+        }
+        let mut bytes = own_single.map_or_else(Vec::new, |(_, bytes)| bytes.clone());
+        for (_, range) in self.segments.iter().filter(|(from, _)| *from != source) {
+            bytes.extend_from_slice(&self.shared[range.clone()]);
+        }
+        bytes.into()
+    }
+}

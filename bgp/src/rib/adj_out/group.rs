@@ -1,0 +1,217 @@
+//! An update group: peers that are sent the same (RFC 4271 §9.2), with one slot
+//! a prefix for all of them.
+//!
+//! A member that joins, or that reads more slowly than the others, has a group
+//! of its own until it has caught up; two groups of one key that have nothing
+//! left to send hold equal slots, and become one.
+
+use crate::id::PeerId;
+use crate::policy::Export;
+use crate::prefix::{Family, Prefix};
+use crate::rib::adj_out::batch::{Changes, Messages};
+use crate::rib::adj_out::slot::{Sent, Slots};
+use crate::rib::{Advertise, EntryId, EntryView, Rib, SourceId};
+use crate::view::{KernelView, RouteCursor};
+use crate::wire::codec::Codec;
+
+/// What members of one group share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Key {
+    /// The family.
+    pub(super) family: Family,
+    /// What is sent, and how it is changed on the way.
+    pub(super) export: Export,
+    /// How it is written.
+    pub(super) codec: Codec,
+}
+
+/// A peer in the group.
+#[derive(Clone, Debug)]
+pub(super) struct Member {
+    /// The peer.
+    pub(super) peer: PeerId,
+    /// Its own paths, which it is not sent.
+    pub(super) source: SourceId,
+    /// Whether its End-of-RIB is still to be sent (RFC 4724 §2).
+    pub(super) greeting: bool,
+}
+
+/// A place in a walk over the table; `None` is its start.
+type Walk = Option<RouteCursor>;
+
+/// One update group of one family.
+#[derive(Debug)]
+pub(super) struct Group {
+    pub(super) key: Key,
+    pub(super) members: Vec<Member>,
+    slots: Slots,
+    queue: Vec<EntryId>,
+    /// Where the walk over the whole table stands: for a member that joined, or for new export rules.
+    walk: Option<Walk>,
+    /// Whether the walk sends what the slot holds already, for attributes that changed on the way out.
+    resend: bool,
+    changes: Changes,
+}
+
+impl Group {
+    /// A group that has sent nothing.
+    pub(super) fn new(key: Key, member: Member) -> Self {
+        Self {
+            key,
+            members: vec![member],
+            slots: Slots::default(),
+            queue: Vec::new(),
+            walk: Some(None),
+            resend: false,
+            changes: Changes::default(),
+        }
+    }
+
+    /// Where the peer stands among the members.
+    pub(super) fn position(&self, peer: PeerId) -> Option<usize> {
+        self.members.iter().position(|member| member.peer == peer)
+    }
+
+    /// A group of one that goes on from what this one has sent.
+    pub(super) fn split(&self, rib: &mut Rib, index: usize) -> Self {
+        for sent in self.slots.all() {
+            rib.attributes_mut().retain(sent.attributes);
+        }
+        Self {
+            key: self.key,
+            members: vec![self.members[index].clone()],
+            slots: self.slots.clone(),
+            queue: self.queue.clone(),
+            walk: self.walk,
+            resend: self.resend,
+            changes: self.changes.clone(),
+        }
+    }
+
+    /// Walks the whole table once more under another key.
+    pub(super) fn rekey(&mut self, key: Key) {
+        self.key = key;
+        self.walk = Some(None);
+        self.resend = true;
+    }
+
+    /// Gives the slots' uses of attribute sets back.
+    pub(super) fn release(self, rib: &mut Rib) {
+        for sent in self.slots.all() {
+            rib.attributes_mut().release(sent.attributes);
+        }
+    }
+
+    /// Whether nothing was sent yet, so that another member can join from the start.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.walk == Some(None) && self.slots.filled() == 0 && self.changes.is_empty()
+    }
+
+    /// Whether there is nothing left to send or to wait for.
+    pub(super) fn is_settled(&self) -> bool {
+        self.is_idle() && self.slots.held() == 0 && self.members.iter().all(|member| !member.greeting)
+    }
+
+    /// Whether there is nothing to send at this moment.
+    pub(super) fn is_idle(&self) -> bool {
+        self.queue.is_empty() && self.walk.is_none() && self.changes.is_empty()
+    }
+
+    /// Whether members wait for an End-of-RIB that is due.
+    pub(super) fn is_greeting_due(&self) -> bool {
+        self.is_idle() && self.slots.held() == 0 && self.members.iter().any(|member| member.greeting)
+    }
+
+    /// How many prefixes the member is sent.
+    pub(super) fn count(&self, source: SourceId) -> usize {
+        self.slots.filled() - self.slots.filled_by(source)
+    }
+
+    /// What was last sent of the entry to the member whose paths come from `source`.
+    pub(super) fn sent(&self, entry: EntryId, source: SourceId) -> Option<Sent> {
+        self.slots.sent(entry).filter(|sent| sent.source != source)
+    }
+
+    /// Takes note of an entry whose advertisement may have changed. A prefix
+    /// that goes is noted with its name at once: its entry may be given to another.
+    pub(super) fn touch(&mut self, rib: &mut Rib, id: EntryId) {
+        let Some(entry) = rib.entry(id) else { return };
+        let (prefix, advertise) = (entry.prefix, entry.advertise);
+        self.slots.hold(id, awaits_kernel(&entry));
+        match advertise {
+            Advertise::Nothing => self.put(rib, id, prefix, None),
+            Advertise::Hold => {}
+            Advertise::Path { .. } => {
+                if self.slots.queue(id) {
+                    self.queue.push(id);
+                }
+            }
+        }
+    }
+
+    /// Gathers and encodes at most `budget` entries' changes.
+    pub(super) fn flush(&mut self, rib: &mut Rib, budget: usize) -> Messages {
+        let due = self.queue.len().min(budget);
+        let queued: Vec<EntryId> = self.queue.drain(..due).collect();
+        for id in queued {
+            self.slots.unqueue(id);
+            self.visit(rib, id, false);
+        }
+        for _ in due..budget {
+            let Some(walk) = self.walk else { break };
+            match rib.next_in(self.key.family, walk) {
+                Some((id, next)) => {
+                    self.walk = Some(Some(next));
+                    self.visit(rib, id, self.resend);
+                }
+                None => {
+                    self.walk = None;
+                    self.resend = false;
+                }
+            }
+        }
+        self.changes.encode(rib, self.key.family, &self.key.export, &self.key.codec)
+    }
+
+    /// Compares what the entry's path asks for with what was sent.
+    fn visit(&mut self, rib: &mut Rib, id: EntryId, resend: bool) {
+        let Some(entry) = rib.entry(id) else { return };
+        let prefix = entry.prefix;
+        self.slots.hold(id, awaits_kernel(&entry));
+        let sent = self.slots.sent(id);
+        let wanted = match entry.advertise {
+            Advertise::Hold => sent,
+            Advertise::Nothing => None,
+            Advertise::Path { attrs, source } => Some(Sent { attributes: attrs, source }),
+        };
+        let wanted = wanted.filter(|sent| {
+            let attributes = rib.attributes().get(sent.attributes);
+            let kind = rib.sources().get(sent.source).map(|source| source.kind);
+            kind.is_some_and(|kind| self.key.export.refuses(self.key.family, kind, attributes).is_none())
+        });
+        if resend || wanted != sent {
+            self.put(rib, id, prefix, wanted);
+        }
+    }
+
+    /// Changes the slot, and notes what the members are to be told.
+    fn put(&mut self, rib: &mut Rib, id: EntryId, prefix: Prefix, wanted: Option<Sent>) {
+        if let Some(sent) = wanted {
+            rib.attributes_mut().retain(sent.attributes);
+        }
+        let before = self.slots.replace(id, wanted);
+        match (wanted, before) {
+            (Some(sent), _) => self.changes.announce(prefix, sent, before),
+            (None, Some(before)) => self.changes.withdraw(prefix, before),
+            (None, None) => {}
+        }
+        if let Some(before) = before {
+            rib.attributes_mut().release(before.attributes);
+        }
+    }
+}
+
+/// Whether what may be advertised of the entry is about to be known.
+fn awaits_kernel(entry: &EntryView<'_>) -> bool {
+    entry.advertise == Advertise::Hold || entry.kernel == KernelView::Pending
+}

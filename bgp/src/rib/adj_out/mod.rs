@@ -1,0 +1,203 @@
+//! Adj-RIB-Out: what was sent to whom, and what is still to be sent. Owns the
+//! update groups; never writes, but hands whole messages to its caller.
+//!
+//! ```text
+//!  Rib::changed -> touch -> group.queue ─┐
+//!  a member joins ------> group.walk  ───┴─> flush -> batch -> (peer, bytes)
+//! ```
+
+mod batch;
+mod group;
+mod slot;
+
+use bytes::Bytes;
+
+use crate::id::PeerId;
+use crate::policy::Export;
+use crate::prefix::Family;
+use crate::rib::adj_out::group::{Group, Key, Member};
+use crate::rib::{AttrId, EntryId, Rib, SourceId};
+use crate::wire::codec::Codec;
+use crate::wire::pack;
+
+/// A peer as the one that is sent to.
+#[derive(Clone, Copy, Debug)]
+pub struct Receiver {
+    /// The peer.
+    pub peer: PeerId,
+    /// The source of its own paths.
+    pub source: SourceId,
+    /// How it is written to.
+    pub codec: Codec,
+    /// What it is sent.
+    pub export: Export,
+}
+
+/// All update groups.
+#[derive(Debug, Default)]
+pub struct AdjOut {
+    groups: Vec<Group>,
+}
+
+impl AdjOut {
+    /// A session came up: the peer is sent all of the family, then End-of-RIB.
+    pub fn join(&mut self, receiver: Receiver, family: Family) {
+        let Receiver { peer, source, codec, export } = receiver;
+        let member = Member { peer, source, greeting: true };
+        let key = Key { family, export, codec };
+        match self.groups.iter_mut().find(|group| group.key == key && group.is_fresh()) {
+            Some(group) => group.members.push(member),
+            None => self.groups.push(Group::new(key, member)),
+        }
+    }
+
+    /// A session ended: the peer is sent nothing more.
+    pub fn leave(&mut self, rib: &mut Rib, peer: PeerId) {
+        for group in &mut self.groups {
+            group.members.retain(|member| member.peer != peer);
+        }
+        self.drop_empty(rib);
+    }
+
+    /// The peer's export rules changed: what the new rules change is sent again.
+    pub fn change_export(&mut self, rib: &mut Rib, peer: PeerId, export: Export) {
+        for family in Family::ALL {
+            let outdated = |group: &Group| {
+                group.key.family == family && group.key.export != export && group.position(peer).is_some()
+            };
+            if let Some(index) = self.groups.iter().position(outdated) {
+                let key = Key { export, ..self.groups[index].key };
+                self.send_again(rib, index, peer, key);
+            }
+        }
+    }
+
+    /// Gives the peer a group of its own, which walks the whole table again.
+    fn send_again(&mut self, rib: &mut Rib, index: usize, peer: PeerId, key: Key) {
+        let Some(at) = self.groups[index].position(peer) else { return };
+        let mut own = self.groups[index].split(rib, at);
+        own.rekey(key);
+        self.groups[index].members.remove(at);
+        self.groups.push(own);
+        self.drop_empty(rib);
+    }
+
+    /// The peer asks for all of the family again (RFC 2918).
+    pub fn refresh(&mut self, rib: &mut Rib, peer: PeerId, family: Family) {
+        let of_peer = |group: &Group| group.key.family == family && group.position(peer).is_some();
+        if let Some(index) = self.groups.iter().position(of_peer) {
+            let key = self.groups[index].key;
+            self.send_again(rib, index, peer, key);
+        }
+    }
+
+    /// An entry whose advertisement may have changed.
+    pub fn touch(&mut self, rib: &mut Rib, entry: EntryId) {
+        for group in self.groups.iter_mut().filter(|group| group.key.family == entry.family()) {
+            group.touch(rib, entry);
+        }
+    }
+
+    /// Sends what is pending, at most `budget` entries a group, to members that
+    /// `ready` names; returns whether more could be sent at once.
+    ///
+    /// A member that is not ready while others of its group are, leaves the
+    /// group, so that it holds nobody up.
+    pub fn flush(
+        &mut self,
+        rib: &mut Rib,
+        budget: usize,
+        ready: impl Fn(PeerId) -> bool,
+        mut send: impl FnMut(PeerId, Bytes),
+    ) -> bool {
+        self.part_slow(rib, &ready);
+        let mut more = false;
+        for group in &mut self.groups {
+            if !group.members.iter().all(|member| ready(member.peer)) {
+                continue;
+            }
+            if !group.is_idle() {
+                let messages = group.flush(rib, budget);
+                for member in &group.members {
+                    let bytes = messages.of(member.source);
+                    if !bytes.is_empty() {
+                        send(member.peer, bytes);
+                    }
+                }
+                more |= !group.is_idle();
+            }
+            if group.is_greeting_due() {
+                let mut end = Vec::new();
+                pack::end_of_rib(group.key.family, &mut end);
+                let end = Bytes::from(end);
+                for member in group.members.iter_mut().filter(|member| member.greeting) {
+                    member.greeting = false;
+                    send(member.peer, end.clone());
+                }
+            }
+        }
+        self.merge_settled(rib);
+        more
+    }
+
+    /// How many prefixes of the family the peer is sent.
+    #[must_use]
+    pub fn count(&self, peer: PeerId, family: Family) -> usize {
+        self.group_of(peer, family).map_or(0, |(group, member)| group.count(member.source))
+    }
+
+    /// What was last sent of the entry to the peer: attributes of the table,
+    /// before export, and the source of the path.
+    #[must_use]
+    pub fn sent(&self, peer: PeerId, entry: EntryId) -> Option<(AttrId, SourceId)> {
+        let (group, member) = self.group_of(peer, entry.family())?;
+        group.sent(entry, member.source).map(|sent| (sent.attributes, sent.source))
+    }
+
+    fn group_of(&self, peer: PeerId, family: Family) -> Option<(&Group, &Member)> {
+        let mut groups = self.groups.iter().filter(|group| group.key.family == family);
+        groups.find_map(|group| {
+            group.members.iter().find(|member| member.peer == peer).map(|member| (group, member))
+        })
+    }
+
+    /// Gives members that are not ready a group of their own, where others are.
+    fn part_slow(&mut self, rib: &mut Rib, ready: &impl Fn(PeerId) -> bool) {
+        let count = self.groups.len();
+        for index in 0..count {
+            let group = &self.groups[index];
+            if group.is_idle() || !group.members.iter().any(|member| ready(member.peer)) {
+                continue;
+            }
+            while let Some(at) = self.groups[index].members.iter().position(|member| !ready(member.peer)) {
+                let own = self.groups[index].split(rib, at);
+                self.groups[index].members.remove(at);
+                self.groups.push(own);
+            }
+        }
+    }
+
+    /// Makes one group of groups that have one key and nothing left to send.
+    fn merge_settled(&mut self, rib: &mut Rib) {
+        let mut index = 0;
+        while index < self.groups.len() {
+            let group = &self.groups[index];
+            let twin = |other: &Group| other.key == group.key && other.is_settled();
+            let earlier = if group.is_settled() { self.groups[..index].iter().position(twin) } else { None };
+            match earlier {
+                Some(earlier) => {
+                    let mut merged = self.groups.remove(index);
+                    self.groups[earlier].members.append(&mut merged.members);
+                    merged.release(rib);
+                }
+                None => index += 1,
+            }
+        }
+    }
+
+    fn drop_empty(&mut self, rib: &mut Rib) {
+        for group in self.groups.extract_if(.., |group| group.members.is_empty()) {
+            group.release(rib);
+        }
+    }
+}

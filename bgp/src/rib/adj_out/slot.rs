@@ -1,0 +1,127 @@
+//! What an update group last sent, one slot an entry of the table.
+
+use crate::rib::{AttrId, EntryId, SourceId};
+
+/// The last announcement of one prefix. Each member of the group but the one
+/// that is its source was sent it, so that no bitmap of members is needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Sent {
+    /// The attribute set of the table, before export; the slot holds a use of it.
+    pub(super) attributes: AttrId,
+    /// Where the path came from.
+    pub(super) source: SourceId,
+}
+
+/// One slot: eight bytes.
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    attributes: Option<AttrId>,
+    source: SourceId,
+    flags: u16,
+}
+
+impl Slot {
+    const EMPTY: Self = Self { attributes: None, source: SourceId(0), flags: 0 };
+
+    fn sent(self) -> Option<Sent> {
+        Some(Sent { attributes: self.attributes?, source: self.source })
+    }
+}
+
+/// Slots of one piece: growing by pieces never holds two copies of all.
+const PIECE: usize = 1 << 12;
+
+/// The entry waits in the group's queue.
+const QUEUED: u16 = 1;
+/// The entry's path waits for the kernel.
+const HELD: u16 = 2;
+
+/// The slots of one group, parallel to the table's entries.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Slots {
+    pieces: Vec<Box<[Slot]>>,
+    filled: usize,
+    /// How many of them come from each source, by its number.
+    by_source: Vec<usize>,
+    held: usize,
+}
+
+impl Slots {
+    /// What was last sent of the entry.
+    pub(super) fn sent(&self, entry: EntryId) -> Option<Sent> {
+        self.pieces.get(entry.index() / PIECE)?[entry.index() % PIECE].sent()
+    }
+
+    /// How many prefixes are announced.
+    pub(super) fn filled(&self) -> usize {
+        self.filled
+    }
+
+    /// How many of the announced prefixes come from the source.
+    pub(super) fn filled_by(&self, source: SourceId) -> usize {
+        self.by_source.get(source.index()).copied().unwrap_or(0)
+    }
+
+    /// How many prefixes wait for the kernel.
+    pub(super) fn held(&self) -> usize {
+        self.held
+    }
+
+    /// Puts what is sent from here on into the slot; returns what was there.
+    pub(super) fn replace(&mut self, entry: EntryId, sent: Option<Sent>) -> Option<Sent> {
+        let before = self.sent(entry);
+        if before.is_none() && sent.is_none() {
+            return None;
+        }
+        let slot = self.slot(entry);
+        slot.attributes = sent.map(|sent| sent.attributes);
+        slot.source = sent.map_or(Slot::EMPTY.source, |sent| sent.source);
+        if let Some(sent) = sent {
+            let source = sent.source.index();
+            if self.by_source.len() <= source {
+                self.by_source.resize(source + 1, 0);
+            }
+            self.by_source[source] += 1;
+            self.filled += 1;
+        }
+        if let Some(before) = before {
+            self.by_source[before.source.index()] -= 1;
+            self.filled -= 1;
+        }
+        before
+    }
+
+    /// Marks the entry as queued; false if it was already.
+    pub(super) fn queue(&mut self, entry: EntryId) -> bool {
+        let slot = self.slot(entry);
+        let fresh = slot.flags & QUEUED == 0;
+        slot.flags |= QUEUED;
+        fresh
+    }
+
+    /// Takes the entry's mark away.
+    pub(super) fn unqueue(&mut self, entry: EntryId) {
+        self.slot(entry).flags &= !QUEUED;
+    }
+
+    /// Notes whether the entry's path waits for the kernel.
+    pub(super) fn hold(&mut self, entry: EntryId, held: bool) {
+        let slot = self.slot(entry);
+        let before = slot.flags & HELD != 0;
+        slot.flags = if held { slot.flags | HELD } else { slot.flags & !HELD };
+        self.held = self.held + usize::from(held) - usize::from(before);
+    }
+
+    /// All that is sent, in the table's order.
+    pub(super) fn all(&self) -> impl Iterator<Item = Sent> + '_ {
+        self.pieces.iter().flatten().filter_map(|slot| slot.sent())
+    }
+
+    fn slot(&mut self, entry: EntryId) -> &mut Slot {
+        let (piece, at) = (entry.index() / PIECE, entry.index() % PIECE);
+        while self.pieces.len() <= piece {
+            self.pieces.push(vec![Slot::EMPTY; PIECE].into());
+        }
+        &mut self.pieces[piece][at]
+    }
+}

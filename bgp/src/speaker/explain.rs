@@ -1,0 +1,81 @@
+//! The whole story of a prefix, from who sent it to whom it is sent. Reasons
+//! come from the stored verdicts and from the functions that judged before.
+
+use crate::policy::Export;
+use crate::prefix::{Family, Prefix};
+use crate::reason::Reason;
+use crate::rib::{Advertise, EntryView, SourceKind};
+use crate::speaker::Speaker;
+use crate::speaker::peer::Peer;
+use crate::view::{Explanation, KernelView, Refusal, SentView};
+use crate::wire::attribute::PathAttributes;
+
+impl Speaker {
+    /// The whole story of one prefix.
+    #[must_use]
+    pub fn explain(&self, prefix: Prefix) -> Explanation {
+        let entry = self.rib.find(prefix).and_then(|id| self.rib.entry(id));
+        let entry = entry.filter(|entry| !entry.paths.is_empty());
+        let mut next_hops = Vec::new();
+        for path in entry.iter().flat_map(|entry| entry.paths).filter(|path| path.is_accepted()) {
+            next_hops.extend(self.rib.resolution(*path));
+        }
+        next_hops.sort_unstable();
+        next_hops.dedup();
+        let peers = self.by_address.values().filter_map(|id| self.peers.get(id));
+        Explanation {
+            prefix,
+            route: entry.as_ref().map(|entry| self.view(entry)),
+            next_hops,
+            sent: peers.map(|peer| self.sent_view(prefix.family(), entry.as_ref(), peer)).collect(),
+        }
+    }
+
+    fn sent_view(&self, family: Family, entry: Option<&EntryView<'_>>, peer: &Peer) -> SentView {
+        SentView {
+            id: peer.id,
+            name: peer.config.name.clone(),
+            address: peer.config.address,
+            sent: self.sent_or_why(family, entry, peer),
+        }
+    }
+
+    /// What was sent to the peer; else the first reason on the way why nothing was.
+    fn sent_or_why(
+        &self,
+        family: Family,
+        entry: Option<&EntryView<'_>>,
+        peer: &Peer,
+    ) -> Result<PathAttributes, Refusal> {
+        let refusal = |reason: Reason| Refusal { reason, detail: reason.says().to_owned() };
+        let receiver = peer.receiver(&self.config).ok_or_else(|| refusal(Reason::SessionDown))?;
+        if !receiver.codec.families[family] {
+            return Err(refusal(Reason::FamilyNotNegotiated));
+        }
+        let entry = entry.ok_or_else(|| refusal(Reason::NothingSelected))?;
+        let export = receiver.export;
+        if let Some((attributes, source)) = self.adj_out.sent(peer.id, entry.id)
+            && let Some(kind) = self.rib.sources().get(source).map(|source| source.kind)
+            && let Ok(sent) = export.apply(family, kind, self.rib.attributes().get(attributes))
+        {
+            return Ok(sent);
+        }
+        let Some(best) = entry.paths.first().filter(|path| path.is_best()) else {
+            return Err(refusal(Reason::NothingSelected));
+        };
+        if best.source() == receiver.source {
+            return Err(refusal(Reason::LearnedFromPeer));
+        }
+        let kind = self.rib.sources().get(best.source()).map_or(SourceKind::Local, |source| source.kind);
+        let attributes = self.rib.attributes().get(best.attrs());
+        if let Some(reason) = export.refuses(family, kind, attributes) {
+            return Err(Export::refusal(reason, family));
+        }
+        Err(refusal(match (entry.advertise, entry.kernel) {
+            (Advertise::Nothing, KernelView::Failed(_)) => Reason::KernelRejected,
+            (Advertise::Hold, _) | (_, KernelView::Pending) => Reason::AwaitingKernel,
+            (Advertise::Nothing, _) => Reason::NothingSelected,
+            (Advertise::Path { .. }, _) => Reason::Pending,
+        }))
+    }
+}

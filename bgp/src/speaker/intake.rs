@@ -1,0 +1,118 @@
+//! From an UPDATE's body into the table: one walk, one verdict a prefix. An
+//! attribute set that was met before is not decoded again.
+
+use crate::config::{PeerConfig, SpeakerConfig};
+use crate::policy::Import;
+use crate::prefix::Family;
+use crate::rib::{AttrId, Rib, SourceId};
+use crate::session::{Negotiated, Sink};
+use crate::wire::attribute::NextHops;
+use crate::wire::decode;
+use crate::wire::grade::Problem;
+use crate::wire::nlri::Nlri;
+use crate::wire::notification::{Cease, Notification};
+use crate::wire::update::{Announced, Update};
+
+/// Where the messages of one peer's session go.
+#[derive(Debug)]
+pub(super) struct Intake<'a> {
+    pub(super) rib: &'a mut Rib,
+    pub(super) speaker: &'a SpeakerConfig,
+    pub(super) peer: &'a PeerConfig,
+    /// The handle of its paths; `None` where all are in use.
+    pub(super) source: Option<SourceId>,
+    /// Room for attribute bytes that do not lie in one piece.
+    pub(super) scratch: &'a mut Vec<u8>,
+    /// Families that the peer asked for again (RFC 2918).
+    pub(super) refresh: Vec<Family>,
+    /// Malformed attributes that did not end the session (RFC 7606).
+    pub(super) problems: Vec<Problem>,
+}
+
+impl Sink for Intake<'_> {
+    fn update(&mut self, negotiated: &Negotiated, body: &[u8]) -> Result<(), Notification> {
+        let update = Update::parse(body, &negotiated.codec)?;
+        // Without a handle there is no place for its paths (RFC 4486 §4, Out of Resources).
+        let source = self.source.ok_or_else(|| Notification::cease(Cease::OutOfResources))?;
+        for prefix in update.withdrawn().flat_map(Nlri::iter) {
+            self.rib.withdraw(source, prefix);
+        }
+        for announced in update.announced() {
+            self.announce(source, negotiated, &update, announced)?;
+        }
+        Ok(())
+    }
+
+    fn refresh(&mut self, _negotiated: &Negotiated, family: Family) {
+        self.refresh.push(family);
+    }
+}
+
+impl Intake<'_> {
+    /// Takes in the prefixes that share one next hop.
+    fn announce(
+        &mut self,
+        source: SourceId,
+        negotiated: &Negotiated,
+        update: &Update<'_>,
+        announced: Announced<'_>,
+    ) -> Result<(), Notification> {
+        let Some(attributes) = self.intern(negotiated, update, announced.next_hop)? else {
+            // RFC 7606 §2: the routes of the message are treated as withdrawn.
+            for prefix in announced.nlri.iter() {
+                self.rib.withdraw(source, prefix);
+            }
+            return Ok(());
+        };
+        let import = Import { speaker: self.speaker, peer: self.peer };
+        let family = announced.nlri.family();
+        let shared = import.judge_attributes(family, self.rib.attributes().get(attributes));
+        for prefix in announced.nlri.iter() {
+            let refusal = shared.or_else(|| import.judge_prefix(prefix));
+            self.rib.announce(source, prefix, attributes, refusal, self.peer.receive_limit);
+        }
+        Ok(())
+    }
+
+    /// The attribute set of the prefixes; `None` to treat them as withdrawn.
+    fn intern(
+        &mut self,
+        negotiated: &Negotiated,
+        update: &Update<'_>,
+        next_hop: Option<NextHops>,
+    ) -> Result<Option<AttrId>, Notification> {
+        let codec = &negotiated.codec;
+        let raw = update.key(self.scratch);
+        // Attribute bytes alone do not hold the next hop of MP_REACH_NLRI. Its length
+        // is part of the flavour, so that no two sets share a key.
+        let octets = next_hop.map_or_else(Vec::new, next_hop_octets);
+        let flavour = u32::from(codec.flavour()) | (octets.len() as u32) << 8;
+        let joined = if octets.is_empty() { Vec::new() } else { [raw, &octets].concat() };
+        let key = if octets.is_empty() { raw } else { &joined };
+        if let Some(known) = self.rib.attributes().lookup_raw(flavour, key) {
+            return Ok(Some(known));
+        }
+        let graded = decode::attributes(raw, next_hop, codec)?;
+        let flawless = graded.problems.is_empty();
+        self.problems.extend(graded.problems);
+        let Some(attributes) = graded.attributes else { return Ok(None) };
+        let store = self.rib.attributes_mut();
+        let id = store.intern(attributes);
+        // A flawed set is decoded each time, so that each time it is reported.
+        if flawless {
+            store.remember_raw(flavour, key, id);
+        }
+        Ok(Some(id))
+    }
+}
+
+/// The octets of a next hop, as MP_REACH_NLRI holds them.
+fn next_hop_octets(next_hop: NextHops) -> Vec<u8> {
+    match next_hop {
+        NextHops::V4(address) => address.octets().to_vec(),
+        NextHops::V6 { global, link_local } => {
+            let link_local = link_local.map(|address| address.octets());
+            [&global.octets()[..], link_local.as_ref().map_or(&[][..], |octets| &octets[..])].concat()
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! One configured peer as the speaker keeps it: its configuration, its session,
+//! and what the tables know it by.
+
+use crate::config::{PeerAs, PeerConfig, SpeakerConfig};
+use crate::id::{Asn, PeerId};
+use crate::policy::{Export, SourceKind};
+use crate::prefix::{Family, PerFamily};
+use crate::rib::adj_out::{AdjOut, Receiver};
+use crate::rib::{Rib, Source, SourceId};
+use crate::session::{Negotiated, Session, SessionConfig};
+use crate::time::Instant;
+use crate::view::{Counts, PeerView};
+use crate::wire::grade::Problem;
+
+/// A configured peer.
+#[derive(Debug)]
+pub(super) struct Peer {
+    pub(super) id: PeerId,
+    pub(super) config: PeerConfig,
+    pub(super) session: Session,
+    /// The source of its paths, while the session is Established.
+    pub(super) source: Option<SourceId>,
+    /// How many malformed attributes did not end the session, and the last of them.
+    problems: (u64, Option<Problem>),
+}
+
+impl Peer {
+    /// A peer whose session is not started.
+    pub(super) fn new(
+        id: PeerId,
+        speaker: &SpeakerConfig,
+        config: PeerConfig,
+        jitter_seed: u64,
+        now: Instant,
+    ) -> Self {
+        let session = Session::new(id, SessionConfig::of(speaker, &config), jitter_seed, now);
+        Self { id, config, session, source: None, problems: (0, None) }
+    }
+
+    /// Keeps count of malformed attributes, and the last one.
+    pub(super) fn note_problems(&mut self, problems: Vec<Problem>) {
+        self.problems.0 += problems.len() as u64;
+        self.problems.1 = problems.into_iter().next_back().or(self.problems.1.take());
+    }
+
+    /// The peer's AS: from its OPEN, else the configured one where that is a number.
+    pub(super) fn asn(&self) -> Option<Asn> {
+        match (self.session.established(), self.config.asn) {
+            (Some((_, negotiated)), _) => Some(negotiated.peer_asn),
+            (None, PeerAs::Exactly(asn)) => Some(asn),
+            (None, _) => None,
+        }
+    }
+
+    /// What the peer is sent, as far as configuration and negotiation tell.
+    pub(super) fn export(&self, speaker: &SpeakerConfig, negotiated: &Negotiated) -> Export {
+        Export {
+            asn: speaker.asn,
+            external: negotiated.external,
+            transit: speaker.transit,
+            next_hop: self.config.next_hop,
+            own_next_hop: self.config.own_next_hop,
+        }
+    }
+
+    /// The peer as the one that is sent to; `None` unless Established.
+    pub(super) fn receiver(&self, speaker: &SpeakerConfig) -> Option<Receiver> {
+        let (_, negotiated) = self.session.established()?;
+        Some(Receiver {
+            peer: self.id,
+            source: self.source?,
+            codec: negotiated.codec,
+            export: self.export(speaker, negotiated),
+        })
+    }
+
+    /// The peer as the source of paths.
+    pub(super) fn as_source(id: PeerId, config: &PeerConfig, negotiated: &Negotiated) -> Source {
+        Source {
+            kind: if negotiated.external { SourceKind::External } else { SourceKind::Internal },
+            peer: Some(id),
+            address: Some(config.address),
+            router_id: negotiated.peer_router_id,
+            asn: negotiated.peer_asn,
+            via_default: config.via_default,
+        }
+    }
+
+    /// The peer as it is shown.
+    pub(super) fn view(&self, rib: &Rib, adj_out: &AdjOut) -> PeerView {
+        let session = &self.session;
+        let negotiated = session.established().map(|(_, negotiated)| negotiated);
+        let counters = session.counters();
+        PeerView {
+            id: self.id,
+            name: self.config.name.clone(),
+            address: self.config.address,
+            asn: self.asn(),
+            router_id: negotiated.map(|n| n.peer_router_id),
+            local: session.local(),
+            state: session.state(),
+            since: session.since(),
+            down: session.down(),
+            retry_at: session.retry_at(),
+            hold: negotiated.map(|n| n.hold),
+            families: negotiated.map_or_else(PerFamily::default, |n| n.codec.families),
+            counts: PerFamily {
+                ipv4: self.counts(rib, adj_out, Family::Ipv4),
+                ipv6: self.counts(rib, adj_out, Family::Ipv6),
+            },
+            established_count: counters.established,
+            malformed: (self.problems.0, self.problems.1.as_ref().map(Problem::to_string)),
+            updates: (counters.updates_received, counters.updates_sent),
+        }
+    }
+
+    fn counts(&self, rib: &Rib, adj_out: &AdjOut, family: Family) -> Counts {
+        let Some(received) = self.source.and_then(|source| rib.counts(source, family)) else {
+            return Counts::default();
+        };
+        Counts {
+            received: received.received(),
+            accepted: received.accepted,
+            rejected: received.rejected.clone(),
+            sent: adj_out.count(self.id, family) as u64,
+        }
+    }
+}

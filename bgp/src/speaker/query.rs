@@ -1,0 +1,112 @@
+//! Answers to questions about peers and routes, out of the stored state.
+
+use crate::id::PeerId;
+use crate::policy::Import;
+use crate::prefix::Prefix;
+use crate::reason::Reason;
+use crate::rib::decision::Comparison;
+use crate::rib::{EntryView, Path};
+use crate::speaker::Speaker;
+use crate::view::{
+    KernelView, PathSource, PathView, PeerView, RouteCursor, RouteFilter, RoutePage, RouteView,
+};
+
+/// Entries that one call of [`Speaker::routes`] looks at, however few match: the
+/// page is shorter then, and names where to go on.
+const ENTRIES_PER_PAGE: usize = 65_536;
+
+impl Speaker {
+    /// All peers, ordered by address.
+    #[must_use]
+    pub fn peers(&self) -> Vec<PeerView> {
+        let peers = self.by_address.values().filter_map(|id| self.peers.get(id));
+        peers.map(|peer| peer.view(&self.rib, &self.adj_out)).collect()
+    }
+
+    /// A page of at most `limit` routes from `cursor` on. A page may be shorter,
+    /// even empty, without being the last.
+    #[must_use]
+    pub fn routes(&self, filter: RouteFilter, cursor: Option<RouteCursor>, limit: usize) -> RoutePage {
+        let mut page = RoutePage { routes: Vec::new(), next: cursor };
+        for _ in 0..ENTRIES_PER_PAGE {
+            if page.routes.len() >= limit {
+                return page;
+            }
+            let Some((id, next)) = self.rib.next_entry(page.next) else {
+                page.next = None;
+                return page;
+            };
+            page.next = Some(next);
+            if let Some(entry) = self.rib.entry(id).filter(|entry| self.matches(filter, entry)) {
+                let mut route = self.view(&entry);
+                if filter == RouteFilter::Rejected {
+                    route.paths.retain(|path| !path.accepted);
+                }
+                page.routes.push(route);
+            }
+        }
+        page
+    }
+
+    /// One prefix exactly.
+    #[must_use]
+    pub fn route(&self, prefix: Prefix) -> Option<RouteView> {
+        let entry = self.rib.entry(self.rib.find(prefix)?)?;
+        (!entry.paths.is_empty()).then(|| self.view(&entry))
+    }
+
+    fn matches(&self, filter: RouteFilter, entry: &EntryView<'_>) -> bool {
+        let of = |peer: PeerId, path: &Path| {
+            self.rib.sources().get(path.source()).is_some_and(|source| source.peer == Some(peer))
+        };
+        match filter {
+            RouteFilter::All => !entry.paths.is_empty(),
+            RouteFilter::Received(peer) => entry.paths.iter().any(|path| of(peer, path)),
+            RouteFilter::Rejected => entry.paths.iter().any(|path| !path.is_accepted()),
+            RouteFilter::Sent(peer) => self.adj_out.sent(peer, entry.id).is_some(),
+            RouteFilter::Installed => entry.kernel == KernelView::Installed,
+        }
+    }
+
+    /// A prefix as it is shown.
+    pub(super) fn view(&self, entry: &EntryView<'_>) -> RouteView {
+        let ranked = self.rib.ranked(entry.id);
+        RouteView {
+            prefix: entry.prefix,
+            paths: ranked
+                .iter()
+                .filter_map(|(path, compared)| self.path_view(entry, *path, compared))
+                .collect(),
+            kernel: entry.kernel,
+            next_hops: self.rib.next_hops(entry.id),
+        }
+    }
+
+    fn path_view(&self, entry: &EntryView<'_>, path: Path, compared: &Comparison) -> Option<PathView> {
+        let attributes = self.rib.attributes().get(path.attrs()).clone();
+        let source = self.rib.sources().get(path.source())?;
+        let peer = source.peer.and_then(|id| self.peers.get(&id));
+        let path_source = match (source.peer, peer) {
+            (Some(id), Some(peer)) => {
+                PathSource::Peer { id, name: peer.config.name.clone(), address: peer.config.address }
+            }
+            // Its session ended, and the path is about to go.
+            (Some(_), None) => return None,
+            (None, _) => PathSource::Local,
+        };
+        // Until a decision that is due has run, the stored verdict is the one in force.
+        let verdict = if entry.is_due && path.is_accepted() { path.verdict() } else { compared.verdict };
+        let detail = match (path.refusal(), peer) {
+            (Some(reason), Some(peer)) => {
+                let import = Import { speaker: &self.config, peer: &peer.config };
+                import.detail(reason, entry.prefix, &attributes)
+            }
+            _ if verdict == Reason::NextHopUnreachable => {
+                format!("next hop {} unreachable", attributes.next_hop.address())
+            }
+            _ if verdict == compared.verdict => compared.to_string(),
+            _ => verdict.says().to_owned(),
+        };
+        Some(PathView { source: path_source, attributes, verdict, accepted: path.is_accepted(), detail })
+    }
+}

@@ -1,0 +1,126 @@
+//! From one desired configuration to the next: only what differs is touched,
+//! and a session is reset only where the protocol demands it.
+
+use crate::config::{Origination, PeerConfig, SpeakerConfig};
+use crate::id::PeerId;
+use crate::io::{Downfall, Effects};
+use crate::policy::DEFAULT_LOCAL_PREFERENCE;
+use crate::prefix::Prefix;
+use crate::reason::Reason;
+use crate::session::SessionConfig;
+use crate::speaker::peer::Peer;
+use crate::speaker::{Speaker, rib_config};
+use crate::time::Instant;
+use crate::wire::attribute::{NextHops, PathAttributes};
+use crate::wire::notification::{Cease, Notification};
+
+impl Speaker {
+    /// Makes the speaker what `config` says.
+    pub fn reconcile(&mut self, config: SpeakerConfig, effects: &mut Effects, now: Instant) {
+        let before = core::mem::replace(&mut self.config, config);
+        self.rib.reconfigure(rib_config(&self.config, self.seed));
+        self.reconcile_origins(&before.origins);
+        let peer_rules_changed = self.reconcile_peers(effects, now);
+        let own_rules_changed = before.asn != self.config.asn
+            || before.router_id != self.config.router_id
+            || before.transit != self.config.transit
+            || before.protected != self.config.protected;
+        if own_rules_changed || peer_rules_changed {
+            self.rib.judge_again(None);
+        }
+        self.reconcile_exports();
+    }
+
+    /// Ends the peer's session in order.
+    pub(super) fn stop_peer(&mut self, peer: PeerId, reason: Reason, effects: &mut Effects, now: Instant) {
+        let farewell = match reason {
+            Reason::ConfigurationChanged => Notification::cease(Cease::PeerDeconfigured),
+            _ => Notification::administrative_shutdown(""),
+        };
+        let cause = Downfall { reason, text: reason.says().to_owned() };
+        self.on_peer(peer, effects, now, |session, out| session.stop(&farewell, &cause, out, now));
+    }
+
+    fn reconcile_origins(&mut self, before: &[Origination]) {
+        let Some(local) = self.local else { return };
+        for origin in before {
+            if !self.config.origins.iter().any(|next| next.prefix == origin.prefix) {
+                self.rib.withdraw(local, origin.prefix);
+            }
+        }
+        for origin in &self.config.origins {
+            if !before.contains(origin) {
+                let attributes = self.rib.attributes_mut().intern(originated(origin));
+                self.rib.announce(local, origin.prefix, attributes, None, u32::MAX);
+            }
+        }
+    }
+
+    /// Returns whether the import rules of a peer that stays have changed.
+    fn reconcile_peers(&mut self, effects: &mut Effects, now: Instant) -> bool {
+        let wanted = self.config.peers.clone();
+        let kept = |peer: &Peer| wanted.iter().any(|next| next.address == peer.config.address);
+        let gone: Vec<PeerId> = self.peers.values().filter(|peer| !kept(peer)).map(|peer| peer.id).collect();
+        for id in gone {
+            self.stop_peer(id, Reason::ConfigurationChanged, effects, now);
+            self.timers.set(id, None, now);
+            self.conns.retain(|_, conn| conn.peer != id);
+            if let Some(peer) = self.peers.remove(&id) {
+                self.by_address.remove(&peer.config.address);
+            }
+        }
+        let mut rules_changed = false;
+        for next in wanted {
+            match self.by_address.get(&next.address).copied() {
+                Some(id) => rules_changed |= self.change_peer(id, next, effects, now),
+                None => self.add_peer(next, effects, now),
+            }
+        }
+        rules_changed
+    }
+
+    fn add_peer(&mut self, config: PeerConfig, effects: &mut Effects, now: Instant) {
+        let id = PeerId(self.next_peer);
+        self.next_peer += 1;
+        self.by_address.insert(config.address, id);
+        // A multiplier that spreads neighbouring numbers over all bits (2^64 / golden ratio).
+        let jitter_seed = self.seed ^ u64::from(id.0 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.peers.insert(id, Peer::new(id, &self.config, config, jitter_seed, now));
+        self.on_peer(id, effects, now, |session, out| session.start(out, now));
+    }
+
+    fn change_peer(&mut self, id: PeerId, next: PeerConfig, effects: &mut Effects, now: Instant) -> bool {
+        let session_config = SessionConfig::of(&self.config, &next);
+        let Some(peer) = self.peers.get_mut(&id) else { return false };
+        let before = core::mem::replace(&mut peer.config, next);
+        let rules = |config: &PeerConfig| (config.accept.clone(), config.accept_default);
+        let rules_changed = rules(&before) != rules(&peer.config);
+        self.on_peer(id, effects, now, |session, out| session.reconfigure(session_config, out, now));
+        rules_changed
+    }
+
+    /// Export rules follow from both configurations; equal ones change nothing.
+    fn reconcile_exports(&mut self) {
+        for peer in self.peers.values() {
+            if let Some(receiver) = peer.receiver(&self.config) {
+                self.adj_out.change_export(&mut self.rib, peer.id, receiver.export);
+            }
+        }
+    }
+}
+
+/// The path of an own origination. Its next hop is a place holder of the
+/// family, since export always names an own address (RFC 4271 §5.1.3).
+fn originated(origin: &Origination) -> PathAttributes {
+    let next_hop = match origin.prefix {
+        Prefix::V4(_) => NextHops::V4(std::net::Ipv4Addr::UNSPECIFIED),
+        Prefix::V6(_) => NextHops::V6 { global: std::net::Ipv6Addr::UNSPECIFIED, link_local: None },
+    };
+    PathAttributes {
+        med: origin.med,
+        local_preference: Some(origin.local_preference.unwrap_or(DEFAULT_LOCAL_PREFERENCE)),
+        communities: origin.communities.clone().into(),
+        large_communities: origin.large_communities.clone().into(),
+        ..PathAttributes::originated(next_hop)
+    }
+}
