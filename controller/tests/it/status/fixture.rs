@@ -66,6 +66,7 @@ pub(crate) fn established(id: u32, name: &str, peer: &str, asn: u32, counts: Per
         families: PerFamily { ipv4: true, ipv6: counts.ipv6 != Counts::default() },
         counts,
         established_count: 1,
+        malformed: (0, None),
         updates: (12, 4),
     }
 }
@@ -80,6 +81,7 @@ pub(crate) fn down(name: &str, peer: &str, state: State, reason: Reason, text: &
         hold: None,
         families: PerFamily::default(),
         established_count: 0,
+        malformed: (0, None),
         updates: (0, 0),
         ..established(9, name, peer, 65_000, PerFamily::default())
     }
