@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail, ensure};
@@ -152,6 +152,13 @@ impl Lab {
         };
         let init = state.init.with_context(|| format!("node {node} was never started"))?;
         node::command(init, &state.env, program, args).with_context(|| format!("node {node}"))
+    }
+
+    /// A path inside a node as it is reached from outside.
+    #[must_use]
+    pub fn outside(&self, node: &str, path: &str) -> Option<PathBuf> {
+        let init = self.state.nodes.get(node)?.init?;
+        Some(PathBuf::from(format!("/proc/{}/root{path}", init.pid)))
     }
 
     /// Whether the node's program runs; `None` where it has none.

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, bail, ensure};
 use serde_json::Value;
 
 use crate::lab::Lab;
@@ -92,7 +92,9 @@ fn prove(
     progress: &Progress,
 ) -> anyhow::Result<()> {
     progress.say("waiting for every session and every route");
-    let converged = interrupt::until("the fabric to converge", CONVERGENCE, || converged(lab, prefixes));
+    let converged = interrupt::until("the fabric to converge", CONVERGENCE, || {
+        converged(lab, prefixes).map_err(|error| format!("{error:#}"))
+    });
     converged.map_err(|error| with_logs(lab, error))?;
 
     let hosts: Vec<_> = prefixes.iter().filter(|(_, prefixes)| !prefixes.is_empty()).collect();
@@ -118,24 +120,40 @@ fn prove(
     show(lab, &pods)
 }
 
-/// What is still missing: a session, or a route in a kernel.
-fn converged(lab: &Lab, prefixes: &BTreeMap<String, Vec<String>>) -> Result<(), String> {
-    for node in lab.state().nodes.keys() {
-        if lab.runs(node) == Some(false) {
-            return Err(format!("the agent of {node} has ended"));
-        }
-        let text = lab.run(node, &["underlay", "peers", "-o", "json", "--socket", SOCKET]);
-        let answer: Value =
-            text.and_then(|text| Ok(serde_json::from_str(&text)?)).map_err(|e| format!("{e:#}"))?;
-        let peers = answer["peers"].as_array().map_or(&[][..], Vec::as_slice);
+/// `underlay` with these words, asking every agent of the lab at once over its socket.
+fn ask_all(lab: &Lab, words: &[&str]) -> anyhow::Result<String> {
+    let mut command = Command::new(crate::program("underlay"));
+    command.args(words);
+    for socket in lab.state().nodes.keys().filter_map(|node| lab.outside(node, SOCKET)) {
+        command.arg("--socket").arg(socket);
+    }
+    let output = interrupt::output(&mut command)?;
+    let message = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "underlay {}: {}", words.join(" "), message.trim());
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// What is still missing: an agent, a session, or a route in a kernel.
+fn converged(lab: &Lab, prefixes: &BTreeMap<String, Vec<String>>) -> anyhow::Result<()> {
+    let ended = lab.state().nodes.keys().find(|node| lab.runs(node) == Some(false));
+    if let Some(node) = ended {
+        bail!("the agent of {node} has ended");
+    }
+    let agents: Vec<Value> = serde_json::from_str(&ask_all(lab, &["peers", "-o", "json"])?)?;
+    ensure!(agents.len() == lab.state().nodes.len(), "{} agents answer", agents.len());
+    for agent in &agents {
+        let peers = agent["peers"].as_array().map_or(&[][..], Vec::as_slice);
+        ensure!(!peers.is_empty(), "{} has no peers", agent["node"]);
         let down = peers.iter().find(|peer| peer["state"] != "Established");
-        if peers.is_empty() || down.is_some() {
-            return Err(format!("{node} has a session down: {}", down.unwrap_or(&answer)));
+        if let Some(peer) = down {
+            bail!("{}: {} is {} {}", agent["node"], peer["name"], peer["state"], peer["down"]);
         }
-        let routes = routes(lab, node).map_err(|error| format!("{error:#}"))?;
+    }
+    for node in lab.state().nodes.keys() {
+        let routes = routes(lab, node)?;
         let others = prefixes.iter().filter(|(other, _)| *other != node).flat_map(|(_, prefixes)| prefixes);
         if let Some(missing) = others.into_iter().find(|prefix| !routes.contains(prefix)) {
-            return Err(format!("{node} has no route to {missing}"));
+            bail!("{node} has no route to {missing}");
         }
     }
     Ok(())
@@ -164,17 +182,7 @@ fn with_logs(lab: &Lab, error: anyhow::Error) -> anyhow::Error {
 
 /// The fabric in underlay's own words.
 fn show(lab: &Lab, pods: &[Pod]) -> anyhow::Result<()> {
-    let mut head = None;
-    for node in lab.state().nodes.keys() {
-        let table = lab.run(node, &["underlay", "peers", "--socket", SOCKET])?;
-        let (first, rows) =
-            table.split_once('\n').with_context(|| format!("{node}: underlay peers: {table}"))?;
-        if head.is_none() {
-            super::print(&format!("\n$ underlay peers        (on each node)\n{first}\n"))?;
-            head = Some(());
-        }
-        super::print(rows)?;
-    }
+    super::print(&format!("\n$ underlay peers\n{}", ask_all(lab, &["peers"])?))?;
     let (first, last) = (pods.first().context("there are pods")?, pods.last().context("there are pods")?);
     let address = last.addresses.first().context("a pod has an address")?;
     let prefix = lab.run(&first.node, &["ip", "-j", "route", "get", "fibmatch", address])?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use labs::lab::Lab;
 use labs::path::Paths;
-use labs::pod::Pod;
+use labs::pod::{self, Pod};
 use labs::topology::Topology;
 use labs::wait;
 use nix::sys::signal::{Signal, kill};
@@ -207,5 +207,28 @@ fn only_routes_of_underlay_may_carry_a_pair() {
         assert!(error.contains("No route to host"), "no such pod: {error}");
         drop(lab);
         left().unwrap();
+    });
+}
+
+#[test]
+fn pods_of_one_node_reach_each_other() {
+    labs::require!("root", "ping");
+    labs::sandbox!(|_| {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/chain/chain.clab.yml");
+        let lab = Lab::up(&file, &Topology::read(&file).unwrap()).unwrap();
+        let plugin = labs::program("underlay-cni");
+        let subnets = ["10.244.1.0/24", "fd00:10:244:1::/64"].map(String::from);
+        let pods = ["one", "two"].map(|name| Pod::add(&lab, &plugin, "a", name, &subnets).unwrap());
+        assert_eq!(pod::pairs(&pods).count(), 4);
+        assert_eq!(pod::ping_all(&lab, &pods).unwrap(), 4);
+        let mut paths = Paths::new(&lab).unwrap();
+        for (from, to, address) in pod::pairs(&pods) {
+            assert_eq!(paths.follow(&from.node, to, address).unwrap(), ["a".to_owned()].into());
+        }
+        let again = Pod::add(&lab, &plugin, "a", "one", &subnets).unwrap_err();
+        assert!(format!("{again:#}").contains("ip netns add one"), "{again:#}");
+        let nobody = Pod { addresses: vec!["10.244.1.99".into()], name: "nobody".into(), ..pods[0].clone() };
+        let error = pod::ping_all(&lab, &[pods[0].clone(), nobody]).unwrap_err();
+        assert!(format!("{error:#}").contains("one -> nobody 10.244.1.99"), "{error:#}");
     });
 }
