@@ -136,34 +136,9 @@ fn accept_previous(network: &Network) -> Result<PrevResult> {
 
 /// Opens the container's namespace; the socket in it proves that it can be entered.
 fn enter(target: &Target) -> Result<(Namespace, Netlink, bool)> {
-    let netns = open_netns(target)?;
+    let netns = Namespace::of(target)?;
     let (socket, ipv6_off) = netns.run(|| (kernel::open(), ipv6_is_off()))?;
     Ok((netns, socket?, ipv6_off?))
-}
-
-/// The container's namespace, which must not be ours.
-///
-/// # Errors
-/// Code 4 if there is none in the environment, 8 if it is unusable.
-pub(crate) fn open_netns(target: &Target) -> Result<Namespace> {
-    let path = target
-        .netns_path()
-        .ok_or_else(|| Error::new(Code::Environment, "environment variable CNI_NETNS: missing or empty"))?;
-    let netns = Namespace::open(&path)?;
-    refuse_own(target, &netns)?;
-    Ok(netns)
-}
-
-/// An interface in our own namespace would be one of the node.
-///
-/// # Errors
-/// Code 8 if it is ours.
-pub(crate) fn refuse_own(target: &Target, netns: &Namespace) -> Result<()> {
-    if !target.own_netns_allowed && netns.is_own()? {
-        return Err(Error::new(Code::Namespace, "CNI_NETNS is the plugin's own network namespace")
-            .with_details("set CNI_NETNS_OVERRIDE=1 if that is meant"));
-    }
-    Ok(())
 }
 
 fn ipv6_is_off() -> Result<bool> {

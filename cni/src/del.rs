@@ -3,7 +3,6 @@
 //! The host end's name follows from the attachment, and everything that ADD made in the
 //! kernel hangs on that link. So neither the namespace nor the reservation is needed.
 
-use crate::add::refuse_own;
 use crate::command::Target;
 use crate::conf::Document;
 use crate::error::Result;
@@ -17,12 +16,12 @@ use crate::store::{Store, boot_id};
 /// Code 5 if the link cannot be deleted or the address not freed, 8 if the namespace is our own.
 pub fn del(target: &Target, document: &Document) -> Result<()> {
     if let Some(Ok(netns)) = target.netns_path().map(|path| Namespace::open(&path)) {
-        refuse_own(target, &netns)?;
+        netns.refuse_own(target)?;
     }
     kernel::delete_link(&mut kernel::open()?, &target.attachment.link_name())?;
     let mut store = Store::open(&document.state_dir, &document.name, &boot_id()?)?;
     if store.ledger_mut().release(&target.attachment) {
-        store.save()?;
+        store.save_release()?;
     }
     Ok(())
 }

@@ -39,7 +39,7 @@ pub fn gc(document: &Document, valid: &[Attachment]) -> Result<()> {
         .ledger_mut()
         .retain(|reservation| keep.contains(&reservation.link) || stuck.contains(&reservation.link));
     if !freed.is_empty() {
-        store.save().unwrap_or_else(|error| failures.push(error.to_string()));
+        store.save_release().unwrap_or_else(|error| failures.push(error.to_string()));
     }
     if failures.is_empty() {
         return Ok(());

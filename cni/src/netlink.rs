@@ -17,6 +17,9 @@ use crate::attribute::{attributes, text, u16_at, u32_at};
 /// The kernel sends at most 32 KiB in one datagram of a dump; the rest is margin.
 const BUFFER: usize = 64 * 1024;
 
+/// How often a dump is tried while routes come and go, as they do when a peer comes up.
+const DUMPS: usize = 4;
+
 /// Length of `struct nlmsghdr`.
 const HEADER: usize = 16;
 
@@ -169,24 +172,29 @@ impl Netlink {
         }
     }
 
-    /// All objects that a question is about, repeated if they changed meanwhile.
+    /// All objects that a question is about, asked again if they changed meanwhile; where they
+    /// never stand still, those that were seen in the end.
     ///
     /// # Errors
     /// The kernel's refusal, or the socket's error.
     pub fn dump(&mut self, message: &RouteNetlinkMessage) -> Result<Vec<Reply>, Failure> {
-        loop {
+        let mut seen = Vec::new();
+        for _ in 0..DUMPS {
             let mut bytes = Vec::new();
             let request = Request { message: message.clone(), flags: 0 };
             self.append(&mut bytes, &request, NLM_F_DUMP);
             self.send(&bytes)?;
-            if let Some(replies) = self.dumped()? {
-                return Ok(replies);
+            let consistent;
+            (seen, consistent) = self.dumped()?;
+            if consistent {
+                break;
             }
         }
+        Ok(seen)
     }
 
-    /// The replies of the dump just asked for; none if it is inconsistent.
-    fn dumped(&mut self) -> Result<Option<Vec<Reply>>, Failure> {
+    /// The replies of the dump just asked for, and whether nothing changed meanwhile.
+    fn dumped(&mut self) -> Result<(Vec<Reply>, bool), Failure> {
         let (mut replies, mut consistent) = (Vec::new(), true);
         loop {
             self.receive()?;
@@ -197,7 +205,7 @@ impl Netlink {
                 }
                 consistent &= frame.flags & NLM_F_DUMP_INTR == 0;
                 match frame.kind {
-                    NLMSG_DONE => return Ok(consistent.then_some(replies)),
+                    NLMSG_DONE => return Ok((replies, consistent)),
                     NLMSG_ERROR => {
                         if let Some((errno, reason)) = refusal(&frame)? {
                             return Err(Failure::Refused { request: 0, errno, reason });

@@ -75,19 +75,34 @@ impl Store {
         &mut self.ledger
     }
 
-    /// Makes the ledger as it is here the one that the next process reads.
+    /// Makes the ledger as it is here the one that the next process reads, and that the disk has.
     ///
     /// # Errors
     /// [`Code::Io`](crate::error::Code::Io); the file is then the one before.
     pub fn save(&self) -> Result<()> {
+        self.replace(true)
+    }
+
+    /// Like [`Store::save`] after reservations were freed, without waiting for the disk: one that
+    /// comes back is found dead when its address is needed, and none outlives a boot.
+    ///
+    /// # Errors
+    /// [`Code::Io`](crate::error::Code::Io); the file is then the one before.
+    pub fn save_release(&self) -> Result<()> {
+        self.replace(false)
+    }
+
+    fn replace(&self, sync: bool) -> Result<()> {
         let path = self.dir.join(LEDGER_NEW);
         let write = || {
             let mut file =
                 OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
             file.write_all(&self.ledger.encode())?;
-            // Without it a power failure may leave an empty file under the final name. The
-            // folder itself needs none: after such a failure every reservation is void.
-            file.sync_data()?;
+            if sync {
+                // Without it a power failure may leave an empty file under the final name. The
+                // folder itself needs none: after such a failure every reservation is void.
+                file.sync_data()?;
+            }
             fs::rename(&path, self.dir.join(LEDGER))
         };
         write().map_err(|e| Error::io(format_args!("write {}", path.display()), &e))

@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use crate::node::Node;
+use cni::attachment::Attachment;
+
+use crate::node::{Node, Pod};
 
 #[test]
 fn twice() {
@@ -73,6 +75,31 @@ fn without_state() {
         assert_eq!(node.links().len(), 1, "the other pod's link stays");
         node.del(&b);
         node.is_empty();
+    });
+}
+
+#[test]
+fn what_a_killed_add_left() {
+    labs::require!("root");
+    labs::sandbox!(|sandbox| {
+        let node = Node::new(sandbox);
+        let pod = node.pod(sandbox, "c1");
+        let name = Attachment::new("c1", "eth0").expect("valid").link_name();
+        // Killed between reservation and link, and between link and everything else.
+        let half = |pod: &Pod| {
+            node.add(pod);
+            node.netns.ip(&format!("link del {name}"));
+        };
+        half(&pod);
+        node.add(&pod);
+        node.del(&pod);
+        node.is_empty();
+        half(&pod);
+        node.netns.ip(&format!("link add {name} type veth peer name eth0 netns c1"));
+        node.call("ADD", Some(&pod), &node.conf, &[]).fails(100, "eth0");
+        node.del(&pod);
+        node.is_empty();
+        node.add(&pod);
     });
 }
 
