@@ -15,6 +15,6 @@ pub struct AgentArgs {
     #[arg(long, env = "UNDERLAY_MANIFESTS", value_name = "DIR")]
     pub manifests: PathBuf,
     /// Where to serve StatusService
-    #[arg(long, env = "UNDERLAY_SOCKET", value_name = "PATH", default_value = super::SOCKET)]
+    #[arg(long, env = "UNDERLAY_SOCKET", value_name = "PATH", default_value = super::options::SOCKET)]
     pub socket: PathBuf,
 }

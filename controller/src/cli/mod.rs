@@ -27,13 +27,11 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 pub use agent::AgentArgs;
+pub use options::SOCKET;
 
 use failure::{Exit, Failure};
 use outcome::Outcome;
 use render::Format;
-
-/// Where an agent serves StatusService unless told otherwise.
-pub const SOCKET: &str = "/run/underlay/status.sock";
 
 /// A BGP-routed underlay for Kubernetes: the node's agent, and what it shows.
 #[derive(Debug, Parser)]
@@ -45,6 +43,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Run this node's agent
+    Agent(AgentArgs),
     /// The node: its configuration, peers, routes and conditions
     Status(status::StatusArgs),
     /// The BGP peers: state, counts, and why one is down
@@ -69,17 +69,27 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn run(verb: Verb) -> Exit {
-    let outcome = async {
-        match verb {
-            Verb::Status(args) => status::run(args).await,
-            Verb::Peers(args) => peers::run(args).await,
-            Verb::Routes(args) => routes::run(args).await,
-            Verb::Explain(args) => explain::run(args).await,
-            Verb::Version(args) => version::run(args).await,
-        }
-    };
+    match verb {
+        Verb::Agent(args) => daemon(args),
+        Verb::Status(args) => asking(status::run(args)),
+        Verb::Peers(args) => asking(peers::run(args)),
+        Verb::Routes(args) => asking(routes::run(args)),
+        Verb::Explain(args) => asking(explain::run(args)),
+        Verb::Version(args) => asking(version::run(args)),
+    }
+}
+
+fn daemon(args: AgentArgs) -> Exit {
+    match crate::agent::run(args) {
+        Ok(()) => Exit::Done,
+        Err(error) => failed(&Failure::new(Exit::Failed, format!("{error:#}")), Format::Table).write(),
+    }
+}
+
+/// Runs a verb that asks agents; one thread is enough for that.
+fn asking(verb: impl Future<Output = Outcome>) -> Exit {
     match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime.block_on(outcome),
+        Ok(runtime) => runtime.block_on(verb),
         Err(error) => failed(&Failure::new(Exit::Failed, error.to_string()), Format::Table),
     }
     .write()

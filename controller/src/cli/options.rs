@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::SOCKET;
 use super::render::Format;
+
+/// Where an agent serves StatusService unless told otherwise.
+pub const SOCKET: &str = "/run/underlay/status.sock";
 
 /// Where to ask, and how to print.
 #[derive(Args, Clone, Debug)]

@@ -4,8 +4,8 @@ use api::v1;
 use bgp::reason::Reason;
 use bgp::view::{Explanation, KernelView, PathSource, PathView, RouteView, SentView};
 
-use super::next_hop;
 use super::route::{attributes, errno_text, route, selected};
+use super::scalar::next_hop;
 
 /// The story of one prefix as the node called `node` tells it.
 #[must_use]

@@ -3,7 +3,7 @@
 use api::v1;
 use bgp::prefix::Family;
 
-use super::{count32, family, timestamp};
+use super::scalar::{count32, family, timestamp};
 use crate::status::clock::Moment;
 use crate::status::snapshot::{Condition, Snapshot};
 

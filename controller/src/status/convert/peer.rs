@@ -5,7 +5,7 @@ use bgp::io::State;
 use bgp::prefix::Family;
 use bgp::view::PeerView;
 
-use super::{family, timestamp};
+use super::scalar::{family, timestamp};
 use crate::status::clock::Moment;
 
 /// One peer.

@@ -8,7 +8,7 @@ use bgp::view::{KernelView, PathSource, PathView, RouteFilter, RoutePage, RouteV
 use bgp::wire::as_path::{Segment, SegmentKind};
 use bgp::wire::attribute::{NextHops, Origin, PathAttributes, UnknownAttribute};
 
-use super::{family, next_hop};
+use super::scalar::{family, next_hop};
 
 /// The routes of a page, each with the paths that the filter asks for.
 #[must_use]
