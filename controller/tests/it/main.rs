@@ -1,5 +1,8 @@
 //! Tests of the controller from outside of it.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod architecture;
 mod cli;
 mod kernel;
 mod status;
