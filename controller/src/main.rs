@@ -2,6 +2,10 @@
 
 use std::process::ExitCode;
 
+/// A table of a million routes is made of small pieces that come and go.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     controller::cli::main(std::env::args_os())
 }

@@ -6,9 +6,12 @@ use std::sync::Arc;
 use bgp::config::SpeakerConfig;
 use bgp::time::Instant;
 
-use super::Addresses;
 use crate::cluster::{Objects, Problem, SourceEvent};
 use crate::desired::{self, Desired};
+use crate::kernel::LocalAddress;
+
+/// Addresses of this node, shared with the kernel driver's events.
+type Addresses = Arc<[LocalAddress]>;
 
 /// The configuration and its problems.
 #[derive(Debug, Default)]

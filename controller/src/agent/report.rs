@@ -7,8 +7,8 @@ use bgp::speaker::Speaker;
 use bgp::time::{Duration, Instant};
 use bgp::view::PeerView;
 
-use super::Identity;
 use super::configuration::Configuration;
+use super::identity::Identity;
 use crate::status::snapshot::{Condition, ConditionKind, Identity as Shown, Snapshot, SourceStatus};
 
 /// How long all sessions must be up before routes that they did not bring go:

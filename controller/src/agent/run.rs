@@ -2,6 +2,7 @@
 //! calling thread for itself; drivers run on others.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -10,8 +11,9 @@ use bgp::time::Instant;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Agent, Identity, log};
-use crate::cli::AgentArgs;
+use super::identity::Identity;
+use super::log;
+use super::turn::Agent;
 use crate::cluster::{SourceEvent, watch};
 use crate::effect::Drivers;
 use crate::event::Event;
@@ -35,21 +37,33 @@ const QUESTIONS: usize = 16;
 /// How long the end may take beyond the connections' own lingering.
 const LAST_WORDS: Duration = Duration::from_secs(3);
 
+/// What the agent is started with.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The name of this node, as in its Node object.
+    pub node: String,
+    /// The directory of manifests.
+    pub manifests: PathBuf,
+    /// Where to serve StatusService.
+    pub socket: PathBuf,
+}
+
 /// Runs the agent until SIGTERM or SIGINT.
 ///
 /// # Errors
 /// Sockets that cannot be had, and a driver that ended by itself.
-pub fn run(args: AgentArgs) -> anyhow::Result<()> {
+pub fn run(settings: impl Into<Settings>) -> anyhow::Result<()> {
+    let settings = settings.into();
     log::start();
     // Two workers: the connections' bytes are copied on one while the other answers questions.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let result = runtime.block_on(serve(args));
+    let result = runtime.block_on(serve(settings));
     runtime.shutdown_timeout(Duration::from_secs(1));
     result
 }
 
-async fn serve(args: AgentArgs) -> anyhow::Result<()> {
-    let AgentArgs { node, manifests, socket } = args;
+async fn serve(settings: Settings) -> anyhow::Result<()> {
+    let Settings { node, manifests, socket } = settings;
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let identity = Identity {
         node,

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::agent::Settings;
+
 /// The arguments of the daemon.
 #[derive(Args, Clone, Debug)]
 pub struct AgentArgs {
@@ -17,4 +19,10 @@ pub struct AgentArgs {
     /// Where to serve StatusService
     #[arg(long, env = "UNDERLAY_SOCKET", value_name = "PATH", default_value = super::options::SOCKET)]
     pub socket: PathBuf,
+}
+
+impl From<AgentArgs> for Settings {
+    fn from(args: AgentArgs) -> Self {
+        Self { node: args.node, manifests: args.manifests, socket: args.socket }
+    }
 }

@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use bgp::config::{OwnNextHop, PeerConfig, Protected};
 use bgp::prefix::{Family, Prefix};
 
-use super::Site;
+use super::site::Site;
 use crate::kernel::LocalAddress;
 
 /// The own address on the subnet that a peer is on; the longest subnet wins.

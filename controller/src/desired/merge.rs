@@ -14,7 +14,7 @@ use bgp::time::Duration;
 use bgp::wire::community::{Community, LargeCommunity};
 use ipnet::IpNet;
 
-use super::Site;
+use super::site::Site;
 use crate::cluster::object::{NodeFacts, Objects, Place, Problem};
 use crate::kernel::command::{MAIN_TABLE, METRIC, PROTOCOL};
 
@@ -290,7 +290,7 @@ fn origination(advertised: &api::crd::fabric::AdvertisedPrefix) -> Option<Origin
     let mut origin = Origination {
         local_preference: advertised.local_preference,
         med: advertised.med,
-        ..super::plain(prefix(advertised.prefix))
+        ..plain(prefix(advertised.prefix))
     };
     for text in &advertised.communities {
         let parts: Vec<Option<u32>> = text.split(':').map(|part| part.parse().ok()).collect();
@@ -331,5 +331,16 @@ pub(super) fn timers(peer: Option<&TimerSpec>, fabric: &TimerSpec) -> Timers {
         hold,
         keepalive: pick(|timers| timers.keepalive).map_or(third, |keepalive| keepalive.min(third)),
         connect_retry: pick(|timers| timers.connect_retry).unwrap_or(Duration::from_secs(5)),
+    }
+}
+
+/// An origination without attributes of its own.
+pub(super) fn plain(prefix: Prefix) -> Origination {
+    Origination {
+        prefix,
+        communities: Vec::new(),
+        large_communities: Vec::new(),
+        local_preference: None,
+        med: None,
     }
 }

@@ -5,6 +5,7 @@
 //! other both are named, and nothing is computed: the caller keeps what it had.
 //!
 //! ```text
+//!  site       this node among the objects
 //!  merge      Fabrics that select one node -> one set of values
 //!  address    which own address faces a peer, and what must be protected
 //!  peers      FabricPeers and the mesh -> peers
@@ -13,16 +14,18 @@
 mod address;
 mod merge;
 mod peers;
+mod site;
 
 use std::collections::BTreeMap;
 
 use bgp::config::{Origination, SpeakerConfig};
 use bgp::prefix::{Family, PerFamily, Prefix};
 
-use crate::cluster::object::{NodeFacts, Objects, Problem, Sourced};
+use crate::cluster::object::{Objects, Problem, Sourced};
 use crate::kernel::{KernelConfig, LocalAddress};
 
-use merge::Merged;
+use merge::{Merged, plain};
+use site::Site;
 
 /// What one node is to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,15 +36,6 @@ pub struct Desired {
     pub kernel: KernelConfig,
     /// What was left out, and why; the rest stands without it.
     pub warnings: Vec<Problem>,
-}
-
-/// This node among the objects.
-#[derive(Clone, Copy, Debug)]
-struct Site<'a> {
-    objects: &'a Objects,
-    name: &'a str,
-    facts: &'a NodeFacts,
-    addresses: &'a [LocalAddress],
 }
 
 /// Computes what the node `name` is to be.
@@ -103,14 +97,4 @@ fn origins(site: &Site<'_>, merged: &Merged, warnings: &mut Vec<Problem>) -> Vec
         origins.insert(origin.prefix, origin.clone());
     }
     origins.into_values().collect()
-}
-
-fn plain(prefix: Prefix) -> Origination {
-    Origination {
-        prefix,
-        communities: Vec::new(),
-        large_communities: Vec::new(),
-        local_preference: None,
-        med: None,
-    }
 }

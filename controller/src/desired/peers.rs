@@ -13,9 +13,9 @@ use bgp::config::{NextHopMode, PeerAs, PeerConfig};
 use bgp::id::Asn;
 use bgp::prefix::{Family, PerFamily};
 
-use super::Site;
 use super::address;
 use super::merge::{self, Merged};
+use super::site::Site;
 use crate::cluster::object::{NodeFacts, Place, Problem};
 
 /// The port of BGP (RFC 4271 §8).

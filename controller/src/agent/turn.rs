@@ -1,0 +1,276 @@
+//! The loop's state and its turn.
+//!
+//! A turn takes what waited when it began, at most [`Agent::BATCH`] events and
+//! about [`Agent::SLICE`] of time; a connection has one chunk in there at most,
+//! so that a peer that floods costs the others one chunk of waiting. There is
+//! no lock: nothing but the loop touches this state.
+
+use bgp::io::{Effects, Event as SpeakerEvent, Transport};
+use bgp::speaker::Speaker;
+use bgp::time::{Duration, Instant};
+use bgp::view::{Explanation, RoutePage};
+
+use crate::effect::Drivers;
+use crate::event::Event;
+use crate::kernel::{Command, KernelEvent};
+use crate::status::query::{self, Query};
+use crate::status::snapshot::Snapshot;
+use crate::transport::TransportEvent;
+
+use super::configuration::Configuration;
+use super::identity::Identity;
+use super::log;
+use super::report::{self, Convergence};
+
+/// The agent loop's state.
+pub struct Agent<D> {
+    identity: Identity,
+    drivers: D,
+    configuration: Configuration,
+    /// There from the first good configuration on.
+    speaker: Option<Speaker>,
+    effects: Effects,
+    convergence: Convergence,
+    more: bool,
+    stopping: bool,
+}
+
+impl<D: Drivers> Agent<D> {
+    /// The most events of one turn.
+    pub const BATCH: usize = 256;
+
+    /// After this time a turn takes no further event: KEEPALIVEs of the next
+    /// turn are late by this and one piece of work at most.
+    pub const SLICE: Duration = Duration::from_millis(5);
+
+    /// An agent without configuration.
+    pub fn new(identity: Identity, drivers: D) -> Self {
+        let mut agent = Self {
+            identity,
+            drivers,
+            configuration: Configuration::default(),
+            speaker: None,
+            effects: Effects::default(),
+            convergence: Convergence::default(),
+            more: false,
+            stopping: false,
+        };
+        agent.drivers.status_changed();
+        agent
+    }
+
+    /// What the loop drives.
+    pub fn drivers(&mut self) -> &mut D {
+        &mut self.drivers
+    }
+
+    /// Ends the loop's life, and gives back what it drove.
+    pub fn into_drivers(self) -> D {
+        self.drivers
+    }
+
+    /// When a turn is due though no event comes; in the past when work waits.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        if self.more {
+            return Some(Instant::default());
+        }
+        let timers = self.speaker.as_ref().and_then(Speaker::deadline);
+        let due = [timers, self.drivers.status_due(), self.convergence.look_due()];
+        due.into_iter().flatten().min()
+    }
+
+    /// One turn. `next` gives what waits, and `None` when nothing does; it is
+    /// asked for no more than what waited when the turn began.
+    pub fn turn(&mut self, next: &mut dyn FnMut() -> Option<Event>) {
+        let began_at = self.drivers.now();
+        self.timers(began_at);
+        for _ in 0..Self::BATCH {
+            let now = self.drivers.now();
+            if now.since(began_at) >= Self::SLICE {
+                break;
+            }
+            let Some(event) = next() else { break };
+            self.take(event, now);
+        }
+        let now = self.drivers.now();
+        self.more = match &mut self.speaker {
+            Some(speaker) => speaker.work(&mut self.effects, now),
+            None => false,
+        };
+        self.dispatch();
+        self.settle(now);
+        let Self { drivers, speaker, configuration, identity, convergence, more, .. } = self;
+        let mut build =
+            || report::snapshot(identity, speaker.as_ref(), configuration, convergence, *more, now);
+        drivers.publish(&mut build, now);
+    }
+
+    /// The status of an agent that has not begun.
+    #[must_use]
+    pub fn first_snapshot(identity: &Identity) -> Snapshot {
+        let (configuration, mut convergence) = (Configuration::default(), Convergence::default());
+        report::snapshot(identity, None, &configuration, &mut convergence, false, Instant::default())
+    }
+
+    /// Ends every session with a NOTIFICATION (Cease, RFC 4486), and leaves the
+    /// kernel's routes as they are: what follows from the loss of the sessions
+    /// is not passed on.
+    pub fn stop(&mut self) {
+        self.stopping = true;
+        let now = self.drivers.now();
+        let Some(speaker) = &mut self.speaker else { return };
+        speaker.shutdown(&mut self.effects, now);
+        self.dispatch();
+    }
+
+    /// Timers that are due go before everything else.
+    fn timers(&mut self, now: Instant) {
+        let Some(speaker) = &mut self.speaker else { return };
+        if speaker.deadline().is_some_and(|due| due <= now) {
+            speaker.handle(SpeakerEvent::Timer, &mut self.effects, now);
+            self.dispatch();
+        }
+    }
+
+    fn take(&mut self, event: Event, now: Instant) {
+        match event {
+            Event::Source(event) => {
+                self.configuration.source(event);
+                self.configure(now);
+            }
+            Event::Kernel(event) => self.kernel(event, now),
+            Event::Transport(event) => self.transport(event, now),
+            Event::Query(question) => match &self.speaker {
+                Some(speaker) => query::answer(speaker, question),
+                None => answer_without_speaker(question),
+            },
+        }
+    }
+
+    fn kernel(&mut self, event: KernelEvent, now: Instant) {
+        match event {
+            KernelEvent::NextHop { next_hop, metric } => {
+                self.tell(SpeakerEvent::NextHop { next_hop, metric }, now);
+            }
+            KernelEvent::Acks(acks) => {
+                self.tell(SpeakerEvent::Acks(&acks), now);
+                self.drivers.status_changed();
+            }
+            KernelEvent::Addresses(addresses) => {
+                self.configuration.addresses(addresses);
+                self.configure(now);
+            }
+            KernelEvent::Trouble(text) => tracing::warn!(event = "kernel-trouble", reason = text),
+        }
+    }
+
+    fn transport(&mut self, event: TransportEvent, now: Instant) {
+        match event {
+            TransportEvent::Connected { conn, local } => {
+                self.tell(SpeakerEvent::Connected { conn, local }, now);
+            }
+            TransportEvent::ConnectFailed { conn, error } => {
+                self.tell(SpeakerEvent::ConnectFailed { conn, error: &error }, now);
+                self.drivers.status_changed();
+            }
+            TransportEvent::Accepted { conn, local, remote } => {
+                if self.speaker.is_none() || self.stopping {
+                    self.drivers.transport(Transport::Close { conn });
+                    return;
+                }
+                self.tell(SpeakerEvent::Accepted { conn, local, remote }, now);
+            }
+            TransportEvent::Bytes { conn, chunk } => {
+                self.tell(SpeakerEvent::Bytes { conn, bytes: &chunk }, now);
+                self.drivers.status_changed();
+            }
+            TransportEvent::Written { conn, tally } => {
+                self.tell(SpeakerEvent::Written { conn, bytes: tally.take() }, now);
+            }
+            TransportEvent::Closed { conn, error } => {
+                self.tell(SpeakerEvent::Closed { conn, error: error.as_deref() }, now);
+                self.drivers.status_changed();
+            }
+            TransportEvent::Trouble(text) => tracing::warn!(event = "transport-trouble", reason = text),
+        }
+    }
+
+    fn tell(&mut self, event: SpeakerEvent<'_>, now: Instant) {
+        if let Some(speaker) = &mut self.speaker {
+            speaker.handle(event, &mut self.effects, now);
+        }
+    }
+
+    /// Computes what this node is to be, and applies the difference. Where that
+    /// cannot be told, the last good configuration stays.
+    fn configure(&mut self, now: Instant) {
+        self.drivers.status_changed();
+        let Some(desired) = self.configuration.compute(&self.identity.node, now) else { return };
+        if self.stopping {
+            return;
+        }
+        self.convergence.configured(now);
+        self.drivers.kernel(Command::Configure(desired.kernel));
+        let speaker = self.speaker.get_or_insert_with(|| Speaker::new(&desired.speaker, self.identity.seed));
+        speaker.reconcile(desired.speaker, &mut self.effects, now);
+        self.dispatch();
+    }
+
+    /// Hands the effects to the drivers, in the order that [`Effects`] promises.
+    fn dispatch(&mut self) {
+        if self.effects.is_empty() {
+            return;
+        }
+        let effects = std::mem::take(&mut self.effects);
+        for effect in effects.transport {
+            self.drivers.transport(effect);
+        }
+        if !self.stopping {
+            if !effects.tracking.is_empty() {
+                self.drivers.kernel(Command::Tracking(effects.tracking));
+            }
+            if !effects.sets.is_empty() {
+                self.drivers.kernel(Command::Sets(effects.sets));
+            }
+            if !effects.routes.is_empty() {
+                self.drivers.kernel(Command::Routes(effects.routes));
+            }
+        }
+        for note in &effects.notes {
+            log::note(note);
+        }
+        if !effects.notes.is_empty() {
+            self.drivers.status_changed();
+        }
+    }
+
+    /// Lets go of the routes of an earlier run once their time has come.
+    fn settle(&mut self, now: Instant) {
+        let due = self.convergence.look_due().is_some_and(|due| due <= now);
+        let Some(speaker) = self.speaker.as_ref().filter(|_| due && !self.stopping) else { return };
+        if self.convergence.settles(&speaker.peers(), self.more, now) {
+            self.drivers.kernel(Command::Sweep);
+            self.drivers.status_changed();
+            tracing::info!(event = "settled");
+        }
+    }
+}
+
+/// There are no routes before there is a configuration.
+fn answer_without_speaker(question: Query) {
+    // An asker that went away needs no answer.
+    match question {
+        Query::Routes { reply, .. } => drop(reply.send(RoutePage::default())),
+        Query::Route { reply, .. } => drop(reply.send(None)),
+        Query::Explain { prefix, reply } => {
+            drop(reply.send(Explanation { prefix, route: None, next_hops: Vec::new(), sent: Vec::new() }));
+        }
+    }
+}
+
+impl<D> std::fmt::Debug for Agent<D> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Agent").field("node", &self.identity.node).finish_non_exhaustive()
+    }
+}
