@@ -246,9 +246,8 @@ impl Rib {
     pub fn changed(&mut self, ids: &mut Vec<EntryId>) {
         for id in self.state.changed.drain(..) {
             in_table!(self, id.family(), |mut table| {
-                let entry = table.entry_mut(id.slot());
-                entry.clear_flag(Flags::CHANGED);
-                if entry.is_vacant() {
+                table.entry_mut(id.slot()).clear_flag(Flags::CHANGED);
+                if table.entry(id.slot()).is_vacant() {
                     self.state.retiring.push(id);
                 }
             });

@@ -168,10 +168,9 @@ impl State {
         }
     }
 
-    /// Lists an entry to be freed at the next drain, if nobody has to hear of it first.
+    /// Lists an entry to be freed at the next drain, if it is vacant then too.
     pub(super) fn retire<K: Key>(&mut self, table: &Table<K>, slot: u32) {
-        let entry = table.entry(slot);
-        if entry.is_vacant() && !entry.has(Flags::CHANGED) {
+        if table.entry(slot).is_vacant() {
             self.retiring.push(EntryId::new(K::FAMILY, slot));
         }
     }

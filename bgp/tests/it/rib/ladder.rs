@@ -166,34 +166,23 @@ fn candidates() -> impl Strategy<Value = Vec<Candidate>> {
     let metric = prop_oneof![1 => Just(None), 8 => (0..2u32).prop_map(Some)];
     let one =
         (kind, metric, 100..102u32, 1..3u32, 0..2u8, 0..3u32, 0..3u32, (0..3u32, 0..2u32, 0..3u8, 0..4u32));
-    prop::collection::vec(one, 1..7).prop_map(|paths| {
-        let build = |(tie, path): (usize, _)| {
-            let (kind, metric, local_preference, hops, origin, asn, med, rest): (
-                SourceKind,
-                Option<u32>,
-                u32,
-                u32,
-                u8,
-                u32,
-                u32,
-                (u32, u32, u8, u32),
-            ) = path;
-            Candidate {
-                metric: if kind == SourceKind::Local { Some(0) } else { metric },
-                kind,
-                local_preference,
-                hops,
-                origin: if origin == 0 { Origin::Igp } else { Origin::Egp },
-                neighbor: (asn > 0).then_some(Asn(asn)),
-                med,
-                router_id: RouterId(rest.0),
-                cluster_len: rest.1,
-                address: (kind != SourceKind::Local).then_some(address(rest.2)),
-                tie: tie as u16,
-                next_hop: rest.3,
-            }
-        };
-        paths.into_iter().enumerate().map(build).collect()
+    let one = one.prop_map(|(kind, metric, local_preference, hops, origin, asn, med, rest)| Candidate {
+        metric: if kind == SourceKind::Local { Some(0) } else { metric },
+        kind,
+        local_preference,
+        hops,
+        origin: if origin == 0 { Origin::Igp } else { Origin::Egp },
+        neighbor: (asn > 0).then_some(Asn(asn)),
+        med,
+        router_id: RouterId(rest.0),
+        cluster_len: rest.1,
+        address: (kind != SourceKind::Local).then_some(address(rest.2)),
+        tie: 0,
+        next_hop: rest.3,
+    });
+    prop::collection::vec(one, 1..7).prop_map(|mut paths| {
+        paths.iter_mut().zip(0..).for_each(|(path, tie)| path.tie = tie);
+        paths
     })
 }
 
@@ -218,6 +207,11 @@ fn path_of(candidate: &Candidate) -> (Source, PathAttributes, Option<u32>) {
         via_default: false,
     };
     (source, attributes, candidate.metric)
+}
+
+/// A candidate as its attributes can carry it: without a neighbouring AS the path is empty.
+fn as_stored(path: &Candidate) -> Candidate {
+    Candidate { hops: if path.neighbor.is_none() { 0 } else { path.hops }, ..*path }
 }
 
 proptest! {
@@ -256,6 +250,41 @@ proptest! {
         {
             before.push(verdict);
             prop_assert_eq!(before, decide(&paths, multipath));
+        }
+    }
+
+    /// One path after the other goes; what is left is as the ladder says.
+    #[test]
+    fn a_withdrawal_leaves_what_the_ladder_leaves(
+        paths in candidates(),
+        max_paths in 1..5u8,
+        order in Just((0..6usize).collect::<Vec<_>>()).prop_shuffle(),
+    ) {
+        let multipath = Multipath { max_paths, relax_as_path: true };
+        let mut bench = Bench::new(RibConfig { max_paths, install: false, ..CONFIG });
+        let sources: Vec<_> = paths.iter().map(|path| bench.add(path_of(path).0)).collect();
+        for (path, &source) in paths.iter().zip(&sources) {
+            let (_, attributes, metric) = path_of(path);
+            let next_hop = NextHop { address: attributes.next_hop.address(), via_default: false };
+            bench.announce(source, PREFIX, attributes);
+            bench.rib.set_next_hop(next_hop, metric);
+        }
+        bench.turn();
+        let mut left: Vec<(SourceId, Candidate)> = sources.into_iter().zip(paths).collect();
+        for at in order {
+            if left.len() < 2 {
+                break;
+            }
+            let (gone, _) = left.remove(at % left.len());
+            bench.rib.withdraw(gone, prefix(PREFIX));
+            bench.turn();
+            // In the base each path has a next hop, and a local one any metric.
+            let candidates: Vec<Candidate> = left
+                .iter()
+                .map(|(source, path)| Candidate { next_hop: source.index() as u32, tie: source.index() as u16, ..as_stored(path) })
+                .collect();
+            let expected = left.iter().map(|(source, _)| *source).zip(by_the_book(&candidates, multipath));
+            prop_assert_eq!(bench.verdicts(PREFIX), expected.collect::<Vec<_>>());
         }
     }
 
