@@ -90,6 +90,11 @@ impl Session {
                 self.end(side.other(), Ending::collision(), out, now);
                 false
             }
+            // Only a session without hold time comes here: see `Session::accepted`.
+            Some(State::Established) if side == Side::Inbound => {
+                self.end(side.other(), Ending::renewed(), out, now);
+                false
+            }
             Some(State::OpenConfirm | State::Established) => {
                 return self.end(side, Ending::collision(), out, now);
             }
@@ -118,6 +123,17 @@ impl Session {
         self.beat(side, out, now);
         if heard {
             self.establish(side, out, now);
+        }
+    }
+
+    /// Keeps connections that are about to be ended from being confirmed by the
+    /// end of the other one.
+    pub(super) fn unsettle(&mut self, sides: [bool; 2]) {
+        for (side, _) in Side::ALL.into_iter().zip(sides).filter(|(_, chosen)| *chosen) {
+            if let Some(connection) = self.slot_mut(side) {
+                connection.settling = None;
+                connection.timers.clear(Timer::Settle);
+            }
         }
     }
 
@@ -153,13 +169,14 @@ impl Session {
         connection.part(ending.farewell.as_ref(), out);
         // A peer that knows no capabilities gets one OPEN without (RFC 5492 §3).
         self.plain_open = ending.capabilities_refused && !self.plain_open;
-        if connection.state == State::Established {
+        let established = connection.state == State::Established;
+        if established {
             self.since = now;
             out.push(Action::Down(ending.cause.clone()));
         } else if ending.failure && connection.state >= State::OpenSent {
             self.retry.failures = self.retry.failures.saturating_add(1);
         }
-        if ending.failure || self.slot(side.other()).is_none() {
+        if established || ending.failure || self.slot(side.other()).is_none() {
             self.blame(ending.cause);
         }
         self.release(side.other(), out, now);

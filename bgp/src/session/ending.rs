@@ -90,6 +90,13 @@ impl Ending {
         Self::ordered(farewell, plain(Reason::Collision))
     }
 
+    /// The peer began anew on another connection.
+    pub(super) fn renewed() -> Self {
+        let text = "the peer opened another connection".to_owned();
+        let cause = Downfall { reason: Reason::Collision, text };
+        Self::ordered(Notification::cease(Cease::ConnectionCollision), cause)
+    }
+
     /// The configuration changed in a way that needs a new session (RFC 4486 §4).
     pub(super) fn reconfigured() -> Self {
         let farewell = Notification::cease(Cease::OtherConfigurationChange);

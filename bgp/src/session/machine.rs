@@ -17,6 +17,10 @@ use crate::reason::Reason;
 use crate::time::{Duration, Instant};
 use crate::wire::notification::{Cease, Notification};
 
+/// After this time a connection cannot have crossed with the Established one:
+/// TCP's first retransmissions are over.
+const COLLISION_SPAN: Duration = Duration::from_secs(10);
+
 /// How often things happened since the session was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
@@ -93,6 +97,7 @@ impl Session {
         self.running = false;
         self.retry = Retry::default();
         self.blame(cause.clone());
+        self.unsettle([true, true]);
         for side in Side::ALL {
             let ending = Ending::ordered(farewell.clone(), cause.clone());
             self.feed(side, Input::Stop(ending), out, now);
@@ -114,10 +119,11 @@ impl Session {
         if previous == self.config || !self.running {
             return;
         }
-        for side in Side::ALL {
-            if self.slot(side).as_ref().is_some_and(|connection| self.outlived(connection, &previous)) {
-                self.end(side, Ending::reconfigured(), out, now);
-            }
+        let outlived =
+            Side::ALL.map(|side| self.slot(side).as_ref().is_some_and(|c| self.outlived(c, &previous)));
+        self.unsettle(outlived);
+        for (side, _) in Side::ALL.into_iter().zip(outlived).filter(|(_, outlived)| *outlived) {
+            self.end(side, Ending::reconfigured(), out, now);
         }
         self.give_up_connect(out);
         if self.config.passive {
@@ -162,11 +168,13 @@ impl Session {
     /// stopped it is answered by Cease 6/5, while it is Established by Cease 6/7
     /// (RFC 4486 §3, RFC 4271 §6.8). A connection that the peer opened before,
     /// and that is not Established, gives way: it may be half-open, and the peer
-    /// has no use for two.
+    /// has no use for two. An Established one without hold time, whose end nothing
+    /// else would tell, gives way to a new one's OPEN (RFC 4271 §8.1.1,
+    /// CollisionDetectEstablishedState).
     pub fn accepted(&mut self, conn: ConnId, local: SocketAddr, out: &mut Vec<Action>, now: Instant) {
         let refusal = match self.state() {
             State::Idle => Some(Cease::ConnectionRejected),
-            State::Established => Some(Cease::ConnectionCollision),
+            State::Established if !self.may_be_half_open(now) => Some(Cease::ConnectionCollision),
             _ => None,
         };
         if let Some(refusal) = refusal {
@@ -176,11 +184,21 @@ impl Session {
             out.push(Action::Close { conn });
             return;
         }
+        if self.inbound.as_ref().is_some_and(|connection| connection.state == State::Established) {
+            // The other slot is free: nothing is kept beside an Established connection.
+            core::mem::swap(&mut self.inbound, &mut self.outbound);
+        }
         if let Some(replaced) = self.inbound.replace(Connection::inbound(conn, local)) {
             replaced.part(Ending::collision().farewell.as_ref(), out);
         }
         self.feed(Side::Inbound, Input::Up, out, now);
         self.arm_retry(now);
+    }
+
+    /// Whether the Established connection may be dead without any timer to tell,
+    /// and is old enough for a new connection not to be a collision with it.
+    fn may_be_half_open(&self, now: Instant) -> bool {
+        self.hold() == Some(Duration::ZERO) && now.since(self.since) >= COLLISION_SPAN
     }
 
     /// The connection ended; `error` has the operating system's words, or `None`

@@ -14,7 +14,8 @@
 //!  timer      deadlines, jitter, back-off    config     what a session is asked to be
 //! ```
 //!
-//! Invariants: at most one connection is Established, and none beside it; after
+//! Invariants: at most one connection is Established, and none beside it, the
+//! peer's next one excepted where no hold time would ever end the first; after
 //! any end of any connection a started session takes an inbound one, and, unless
 //! passive, has an attempt to connect under way or armed, or a connection in
 //! OpenConfirm or Established that its hold timer ends; a NOTIFICATION is never
