@@ -1,8 +1,11 @@
 //! The session machine from outside: bytes, instants and actions.
 
+mod chaos;
 mod collision;
 mod exchange;
 mod negotiation;
+mod pair;
 mod retry;
 mod rig;
 mod table;
+mod world;
