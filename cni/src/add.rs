@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use api::netconf::LEARNED_ROUTE_PROTOCOL;
 use serde_json::Value;
 
-use crate::attachment::{LINK_PREFIX, Mac};
+use crate::attachment::{Mac, is_link_name};
 use crate::command::{Args, Target};
 use crate::conf::{Document, Network};
 use crate::error::{Code, Error, Result};
@@ -58,9 +58,11 @@ pub fn add(target: &Target, args: &Args, document: &Document, network: &Network)
     if kernel::link(&mut host, &attachment.link_name())?.is_some() {
         return Err(exists(target));
     }
-    let mut refused = BTreeSet::new();
     let pod_mac = asked.mac.unwrap_or_else(|| attachment.pod_mac());
-    for attempt in 1.. {
+    let mut refused = BTreeSet::new();
+    let mut attempt = 0;
+    loop {
+        attempt += 1;
         let addresses = choose(&mut store, &mut host, network, &asked.ips, &refused)?;
         let wanted = Wanted {
             attachment,
@@ -71,30 +73,43 @@ pub fn add(target: &Target, args: &Args, document: &Document, network: &Network)
             ipv6_disabled: &off,
         };
         let plan = Plan::new(&wanted);
-        store.ledger_mut().reserve(Reservation {
-            container: attachment.container().into(),
-            interface: attachment.interface().into(),
-            link: attachment.link_name(),
-            mac: Some(pod_mac.to_string()),
-            addresses: addresses.clone(),
-            pod: args.pod.clone(),
-        });
-        store.save()?;
         let mut ends =
             Ends::new(&mut host, &mut pod, &netns, &attachment.link_name(), attachment.interface());
-        let Err(mut error) = execute(&plan, &mut ends) else {
-            return Ok(render(&plan, target, document, network, &previous, &addresses));
-        };
-        store.ledger_mut().release(attachment);
-        if let Err(second) = store.save() {
-            error.details = format!("{}; not released: {second}", error.details);
-        }
-        refused.extend(addresses);
-        if error.code != Code::AddressInUse || !asked.ips.is_empty() || attempt == ATTEMPTS {
-            return Err(error);
+        match attach(&mut store, &mut ends, &plan, &wanted, args.pod.as_deref()) {
+            Ok(()) => return Ok(render(&plan, target, document, network, &previous, &addresses)),
+            // The kernel has the last word on which address is free.
+            Err(error) if error.code == Code::AddressInUse && asked.ips.is_empty() && attempt < ATTEMPTS => {
+                refused.extend(addresses);
+            }
+            Err(error) => return Err(error),
         }
     }
-    Err(Error::new(Code::TryAgain, "no address could be used"))
+}
+
+/// Reserves, then carries the plan out; what failed is not reserved.
+fn attach(
+    store: &mut Store,
+    ends: &mut Ends<'_>,
+    plan: &Plan,
+    wanted: &Wanted<'_>,
+    pod: Option<&str>,
+) -> Result<()> {
+    store.ledger_mut().reserve(Reservation {
+        container: wanted.attachment.container().into(),
+        interface: wanted.attachment.interface().into(),
+        link: plan.pair.host.clone(),
+        mac: Some(plan.pair.pod_mac.to_string()),
+        addresses: wanted.addresses.to_vec(),
+        pod: pod.map(str::to_owned),
+    });
+    store.save()?;
+    execute(plan, ends).map_err(|mut error| {
+        store.ledger_mut().release(wanted.attachment);
+        if let Err(second) = store.save_release() {
+            error.details = format!("{}; not released: {second}", error.details);
+        }
+        error
+    })
 }
 
 /// What the runtime asks for beyond an attachment.
@@ -229,7 +244,7 @@ fn drop_dead(store: &mut Store, host: &mut Netlink) -> Result<()> {
 
 fn uplink_mtu(host: &mut Netlink) -> Result<Option<u32>> {
     let carries = |route: &Route| route.length == 0 || route.protocol == LEARNED_ROUTE_PROTOCOL;
-    let uplink = |link: &Link| !link.loopback && !link.name.starts_with(LINK_PREFIX);
+    let uplink = |link: &Link| !link.loopback && !is_link_name(&link.name);
     kernel::smallest_mtu(host, carries, uplink)
 }
 

@@ -7,7 +7,10 @@
 use std::fmt;
 
 /// Prefix of every host-side link of ours.
-pub const LINK_PREFIX: &str = "ul";
+const LINK_PREFIX: &str = "ul";
+
+/// Digits of the digest in the name of a host-side link; with the prefix, all that Linux allows.
+const LINK_DIGITS: usize = 13;
 
 /// Longest alias that the kernel takes (IFALIASZ is 256 with the final NUL).
 const ALIAS_MAX: usize = 255;
@@ -43,7 +46,7 @@ impl Attachment {
 
     /// Name of the host end: the prefix and 52 bits of the digest, 15 bytes in all.
     pub fn link_name(&self) -> String {
-        format!("{LINK_PREFIX}{:013x}", self.digest(0) >> 76)
+        format!("{LINK_PREFIX}{:0LINK_DIGITS$x}", self.digest(0) >> 76)
     }
 
     /// MAC address of the host end.
@@ -86,6 +89,13 @@ impl Attachment {
         }
         hash
     }
+}
+
+/// Whether `name` has the form of our host-side links.
+pub fn is_link_name(name: &str) -> bool {
+    name.strip_prefix(LINK_PREFIX).is_some_and(|digits| {
+        digits.len() == LINK_DIGITS && digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+    })
 }
 
 /// The part of an alias that names the network.
@@ -202,7 +212,10 @@ mod tests {
             }
         }
         assert_eq!(names.len(), 40_000);
-        assert!(names.iter().all(|name| name.len() == 15));
+        assert!(names.iter().all(|name| name.len() == 15 && is_link_name(name)));
+        for other in ["ul0", "ulan0", "uplink0123456789", "ul0123456789abX", "eth0"] {
+            assert!(!is_link_name(other), "{other}");
+        }
     }
 
     #[test]

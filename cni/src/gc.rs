@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::attachment::{Attachment, LINK_PREFIX, alias_is_of};
+use crate::attachment::{Attachment, alias_is_of, is_link_name};
 use crate::conf::Document;
 use crate::error::{Code, Error, Result};
 use crate::kernel;
@@ -21,7 +21,7 @@ pub fn gc(document: &Document, valid: &[Attachment]) -> Result<()> {
     let mut store = Store::open(&document.state_dir, &document.name, &boot_id()?)?;
     let present = kernel::links(&mut netlink)?;
     let ours = present.iter().filter(|link| {
-        link.kind == "veth" && link.name.starts_with(LINK_PREFIX) && alias_is_of(&link.alias, &document.name)
+        link.kind == "veth" && is_link_name(&link.name) && alias_is_of(&link.alias, &document.name)
     });
     let reserved = store.ledger().reservations().iter().map(|reservation| reservation.link.clone());
     let orphans: BTreeSet<String> =

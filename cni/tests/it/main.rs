@@ -1,6 +1,6 @@
 //! The plugin as a runtime sees it: the real binary, its environment, stdin and stdout.
 
-mod build;
+mod dependency;
 mod kernel;
 mod node;
 mod protocol;
