@@ -2,6 +2,7 @@
 //! sessions or tables; every function is pure.
 //!
 //! ```text
+//!  header       what every message begins with
 //!  frame        bytes in any pieces -> whole messages     open, update, notification, refresh
 //!  update       one UPDATE's body -> prefixes + raw attributes, each located even beside a bad one
 //!  decode       raw attributes -> PathAttributes, graded as RFC 7606 asks
@@ -21,6 +22,7 @@ pub mod decode;
 pub mod encode;
 pub mod frame;
 pub mod grade;
+pub mod header;
 pub mod nlri;
 pub mod notification;
 pub mod open;

@@ -6,11 +6,11 @@
 use core::fmt;
 
 use super::cursor::Cursor;
-use super::frame::{self, Kind};
+use super::header::{self, Kind};
 use super::word;
 
 /// The longest data field that fits into a message.
-const MAX_DATA: usize = frame::MAX_LEN - frame::HEADER_LEN - 2;
+const MAX_DATA: usize = header::MAX_LEN - header::HEADER_LEN - 2;
 /// The longest shutdown text in octets (RFC 9003 §2).
 const MAX_TEXT: usize = 255;
 /// The code of Cease.
@@ -261,10 +261,10 @@ impl Notification {
 
     /// Appends the message.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        let start = frame::begin(out, Kind::Notification);
+        let start = header::begin(out, Kind::Notification);
         out.extend_from_slice(&[self.code, self.subcode]);
         out.extend_from_slice(self.data.get(..MAX_DATA).unwrap_or(&self.data));
-        frame::finish(out, start);
+        header::finish(out, start);
     }
 
     /// Reads the body of a message.
@@ -276,7 +276,7 @@ impl Notification {
         let mut cursor = Cursor::new(body);
         match (cursor.u8(), cursor.u8()) {
             (Some(code), Some(subcode)) => Ok(Self { code, subcode, data: cursor.rest().to_vec() }),
-            _ => Err(Self::bad_message_length(frame::length_of(body))),
+            _ => Err(Self::bad_message_length(header::length_of(body))),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::capability::{self, Capability};
 use super::cursor::Cursor;
-use super::frame::{self, Kind};
+use super::header::{self, Kind};
 use super::notification::Notification;
 use crate::id::{Asn, RouterId};
 use crate::prefix::{Family, PerFamily};
@@ -52,7 +52,7 @@ impl Open {
     /// Appends the message: the capabilities in one parameter, with lengths of
     /// two octets where one octet does not hold them (RFC 9072).
     pub fn encode(&self, out: &mut Vec<u8>) {
-        let start = frame::begin(out, Kind::Open);
+        let start = header::begin(out, Kind::Open);
         let asn = u16::try_from(self.asn.0).unwrap_or(Asn::TRANS.0 as u16);
         out.push(VERSION);
         out.extend_from_slice(&asn.to_be_bytes());
@@ -74,7 +74,7 @@ impl Open {
             }
         }
         out.extend_from_slice(&parameter);
-        frame::finish(out, start);
+        header::finish(out, start);
     }
 
     /// Reads and checks the body of a message.
@@ -84,7 +84,7 @@ impl Open {
     /// the BGP Identifier differs from ours is for the session to say.
     pub fn decode(body: &[u8]) -> Result<Self, Notification> {
         let mut cursor = Cursor::new(body);
-        let short = || Notification::bad_message_length(frame::length_of(body));
+        let short = || Notification::bad_message_length(header::length_of(body));
         if cursor.u8().ok_or_else(short)? != VERSION {
             return Err(Notification::unsupported_version());
         }

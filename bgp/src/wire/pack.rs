@@ -3,7 +3,7 @@
 
 use super::attribute::NextHops;
 use super::code;
-use super::frame::{self, HEADER_LEN, Kind, MAX_LEN};
+use super::header::{self, HEADER_LEN, Kind, MAX_LEN};
 use super::nlri;
 use crate::prefix::{Family, Prefix};
 
@@ -53,7 +53,7 @@ pub fn announce(
     let mut prefixes = prefixes.into_iter().peekable();
     let mut messages = 0;
     while prefixes.peek().is_some() {
-        let start = frame::begin(out, Kind::Update);
+        let start = header::begin(out, Kind::Update);
         match family {
             Family::Ipv4 => {
                 out.extend_from_slice(&[0, 0]);
@@ -74,7 +74,7 @@ pub fn announce(
                 finish_attributes(out, start);
             }
         }
-        frame::finish(out, start);
+        header::finish(out, start);
         messages += 1;
     }
     Ok(messages)
@@ -86,14 +86,14 @@ pub fn withdraw(family: Family, prefixes: impl IntoIterator<Item = Prefix>, out:
     let mut prefixes = prefixes.into_iter().peekable();
     let mut messages = 0;
     while prefixes.peek().is_some() {
-        let start = frame::begin(out, Kind::Update);
+        let start = header::begin(out, Kind::Update);
         match family {
             Family::Ipv4 => {
                 out.extend_from_slice(&[0; 2]);
                 let field = out.len();
                 fill(&mut prefixes, family, MAX_LEN - HEADER_LEN - 4, out);
                 let len = u16::try_from(out.len() - field).unwrap_or(u16::MAX);
-                frame::put_u16(out, field - 2, len);
+                header::put_u16(out, field - 2, len);
                 out.extend_from_slice(&[0; 2]);
             }
             Family::Ipv6 => {
@@ -104,7 +104,7 @@ pub fn withdraw(family: Family, prefixes: impl IntoIterator<Item = Prefix>, out:
                 finish_attributes(out, start);
             }
         }
-        frame::finish(out, start);
+        header::finish(out, start);
         messages += 1;
     }
     messages
@@ -112,14 +112,14 @@ pub fn withdraw(family: Family, prefixes: impl IntoIterator<Item = Prefix>, out:
 
 /// Appends the family's End-of-RIB (RFC 4724 §2).
 pub fn end_of_rib(family: Family, out: &mut Vec<u8>) {
-    let start = frame::begin(out, Kind::Update);
+    let start = header::begin(out, Kind::Update);
     out.extend_from_slice(&[0; 4]);
     if family != Family::Ipv4 {
         let [high, low] = family.afi().to_be_bytes();
         out.extend_from_slice(&[code::OPTIONAL, code::MP_UNREACH_NLRI, 3, high, low, 1]);
         finish_attributes(out, start);
     }
-    frame::finish(out, start);
+    header::finish(out, start);
 }
 
 /// Moves prefixes into the field while the next one fits.
@@ -147,11 +147,11 @@ fn multiprotocol(code: u8, family: Family, out: &mut Vec<u8>) -> usize {
 /// Fills in the length of the MP attribute that begins at `start`.
 fn finish_attribute(out: &mut [u8], start: usize) {
     let len = u16::try_from(out.len() - start - 4).unwrap_or(u16::MAX);
-    frame::put_u16(out, start + 2, len);
+    header::put_u16(out, start + 2, len);
 }
 
 /// Fills in the Total Path Attribute Length of a message without other fields.
 fn finish_attributes(out: &mut [u8], start: usize) {
     let len = u16::try_from(out.len() - start - HEADER_LEN - 4).unwrap_or(u16::MAX);
-    frame::put_u16(out, start + HEADER_LEN + 2, len);
+    header::put_u16(out, start + HEADER_LEN + 2, len);
 }

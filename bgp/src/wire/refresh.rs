@@ -1,6 +1,6 @@
 //! ROUTE-REFRESH (RFC 2918 §3, RFC 7313 §3).
 
-use super::frame::{self, Kind};
+use super::header::{self, Kind};
 use super::notification::Notification;
 use crate::prefix::Family;
 
@@ -43,7 +43,7 @@ impl Refresh {
 
     /// Appends the message.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        let start = frame::begin(out, Kind::RouteRefresh);
+        let start = header::begin(out, Kind::RouteRefresh);
         let subtype = match self.subtype {
             Subtype::Request => 0,
             Subtype::Begin => 1,
@@ -52,7 +52,7 @@ impl Refresh {
         };
         let [high, low] = self.afi.to_be_bytes();
         out.extend_from_slice(&[high, low, subtype, self.safi]);
-        frame::finish(out, start);
+        header::finish(out, start);
     }
 
     /// Reads the body of a message. What follows the four octets of a request
@@ -67,7 +67,7 @@ impl Refresh {
             Some(1) => Subtype::Begin,
             Some(2) => Subtype::End,
             Some(other) => Subtype::Unknown(other),
-            None => return Err(Notification::bad_message_length(frame::length_of(body))),
+            None => return Err(Notification::bad_message_length(header::length_of(body))),
         };
         match (body, subtype) {
             (&[high, low, _, safi], _)
@@ -76,12 +76,12 @@ impl Refresh {
             }
             (_, Subtype::Begin | Subtype::End) => {
                 let mut message = Vec::new();
-                let start = frame::begin(&mut message, Kind::RouteRefresh);
+                let start = header::begin(&mut message, Kind::RouteRefresh);
                 message.extend_from_slice(body);
-                frame::finish(&mut message, start);
+                header::finish(&mut message, start);
                 Err(Notification::bad_refresh_length(&message))
             }
-            _ => Err(Notification::bad_message_length(frame::length_of(body))),
+            _ => Err(Notification::bad_message_length(header::length_of(body))),
         }
     }
 }

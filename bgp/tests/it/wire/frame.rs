@@ -1,6 +1,6 @@
 //! The framer: whole messages, pieces, and the errors of RFC 4271 §6.1.
 
-use bgp::wire::frame::{Framer, Kind, MAX_LEN, encode_keepalive};
+use bgp::wire::frame::{Framer, Kind, MAX_LEN, count, encode_keepalive};
 use bgp::wire::notification::Notification;
 
 use super::{hex, message};
@@ -60,6 +60,14 @@ fn any_cut_gives_the_same_messages() {
     }
     let octets: Vec<&[u8]> = stream.chunks(1).collect();
     assert_eq!(run(&octets), whole);
+}
+
+#[test]
+fn whole_messages_are_counted() {
+    let stream = [message(4, &[]), message(2, &[0; 4]), message(4, &[])].concat();
+    assert_eq!((count(&[]), count(&stream), count(&stream[..stream.len() - 1])), (0, 3, 2));
+    // A length that no message has counts as one header, so that the walk ends.
+    assert_eq!(count(&[0; 40]), 2);
 }
 
 #[test]
