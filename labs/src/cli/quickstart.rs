@@ -194,22 +194,20 @@ fn show(lab: &Lab, pods: &[Pod]) -> anyhow::Result<()> {
 
 fn farewell(lab: &Lab, keeps: bool) {
     let name = &lab.state().name;
-    let up = if keeps {
-        ""
-    } else {
-        "  cargo lab quickstart --keep                       # leave the fabric up\n"
-    };
+    if !keeps {
+        eprintln!("cargo lab quickstart --keep (or cargo lab up {name}) leaves the fabric up; then");
+    }
     eprintln!(
-        "Look around:
-{up}  cargo lab status {name}
+        "look around:
+  cargo lab status {name}
   cargo lab exec {name} n11 underlay peers
   cargo lab exec {name} n11 underlay routes
   cargo lab exec {name} n11 ip route
-Break something:
+break something:
   cargo lab exec {name} spine ip link set eth2 down   # the racks lose each other
   cargo lab exec {name} n11 underlay explain 10.244.4.0/24
   cargo lab exec {name} spine ip link set eth2 up
-Clean up:
+clean up:
   cargo lab down {name}"
     );
 }

@@ -232,3 +232,52 @@ fn pods_of_one_node_reach_each_other() {
         assert!(format!("{error:#}").contains("one -> nobody 10.244.1.99"), "{error:#}");
     });
 }
+
+#[test]
+fn two_racks_of_pods_reach_each_other_over_bgp() {
+    labs::require!("root", "ping");
+    labs::sandbox!(|_| {
+        assert!(labs::program("underlay").is_file());
+        let plugin = labs::program("underlay-cni");
+        let output = run(&["quickstart", "--keep", "--plugin", plugin.to_str().unwrap()]);
+        let (said, shown) =
+            (String::from_utf8(output.stderr).unwrap(), String::from_utf8(output.stdout).unwrap());
+        assert!(output.status.success(), "{said}");
+        assert!(said.contains("112 of 112 pings answered"), "{said}");
+        assert!(
+            said.contains("112 of 112 ways use underlay's routes alone, the longest over 5 nodes"),
+            "{said}"
+        );
+        // Two peers a node, three a ToR, two at the spine.
+        assert_eq!(shown.lines().filter(|line| line.contains(" Established ")).count(), 16, "{shown}");
+        assert_eq!(shown.lines().filter(|line| line.contains("rejected: as-loop")).count(), 4, "{shown}");
+        assert!(shown.contains("10.244.4.0/24 on n11 is installed"), "{shown}");
+
+        let peer_prefix = |node: &str, prefix: &str| {
+            let routes = ok(&["exec", "two-racks", node, "ip", "route", "show", prefix, "proto", "171"]);
+            if routes.is_empty() { Err(format!("{node} has no route to {prefix}")) } else { Ok(routes) }
+        };
+        let beyond = "10.244.3.0/24";
+        ok(&["exec", "two-racks", "spine", "ip", "link", "set", "eth2", "down"]);
+        wait::until("rack 1 to lose rack 2", LIMIT, || peer_prefix("n11", beyond).is_err());
+        peer_prefix("n11", "10.244.2.0/24").unwrap();
+        ok(&["exec", "two-racks", "spine", "ip", "link", "set", "eth2", "up"]);
+        wait::until("rack 1 to find rack 2", LIMIT, || peer_prefix("n11", beyond));
+        ok(&[
+            "exec",
+            "two-racks",
+            "n11",
+            "ip",
+            "netns",
+            "exec",
+            "n11-pod1",
+            "ping",
+            "-c1",
+            "-w5",
+            "10.244.3.2",
+        ]);
+
+        ok(&["down", "two-racks"]);
+        left().unwrap();
+    });
+}
