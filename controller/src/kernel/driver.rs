@@ -212,7 +212,7 @@ impl Driver {
             Command::Tracking(changes) => self.track(changes),
             Command::Sets(changes) => {
                 self.ledger.change_sets(changes);
-                self.resolve_sets();
+                self.resolve_sets(false);
             }
             Command::Routes(changes) => self.ledger.change_routes(&changes),
             Command::Sweep => self.ledger.sweep(),
@@ -256,17 +256,15 @@ impl Driver {
         })
     }
 
-    fn resolve_sets(&mut self) {
+    /// Brings sets up to date: `all`, or those that have changed. Members are tracked as a rule.
+    fn resolve_sets(&mut self, all: bool) {
         let Self { ledger, view, tracked, watched, .. } = self;
-        let mut others = BTreeMap::new();
-        let members: BTreeSet<_> = ledger.members().filter(|member| !tracked.contains_key(member)).collect();
-        for member in members {
-            others.insert(member, resolve(view, member, watched));
-        }
-        ledger.resolve(|member| {
-            let known = tracked.get(&member).map(|tracked| &tracked.resolution);
-            let resolution = known.or_else(|| others.get(&member))?.as_ref()?;
-            Some(Arc::clone(&resolution.legs))
+        ledger.resolve(all, |member| {
+            let resolution = match tracked.get(&member) {
+                Some(tracked) => tracked.resolution.clone(),
+                None => resolve(view, member, watched),
+            };
+            Some(resolution?.legs)
         });
     }
 
@@ -316,7 +314,7 @@ impl Driver {
         for (next_hop, tracked) in &mut self.tracked {
             tracked.resolution = resolve(&self.view, *next_hop, &mut self.watched);
         }
-        self.resolve_sets();
+        self.resolve_sets(true);
         self.ledger.adopt(own, &self.view);
         Ok(())
     }
@@ -386,7 +384,6 @@ impl Driver {
     /// Tells of a trouble once, until it is over.
     async fn complain(&mut self, text: String) {
         if self.trouble.as_ref() != Some(&text) {
-            tracing::warn!(event = "kernel-trouble", reason = %text);
             self.trouble = Some(text.clone());
             self.tell(KernelEvent::Trouble(text)).await;
         }

@@ -28,6 +28,8 @@ const NO_NEXT_HOP: u16 = libc::ENETUNREACH as u16;
 #[derive(Debug, Default)]
 struct Set {
     members: Vec<NextHop>,
+    /// Whether the members have changed since the legs were computed.
+    changed: bool,
     legs: Option<Arc<[Leg]>>,
     users: usize,
 }
@@ -92,26 +94,24 @@ impl Ledger {
         &self.ownership
     }
 
-    /// Next hops of all sets.
-    pub fn members(&self) -> impl Iterator<Item = NextHop> {
-        self.sets.values().flat_map(|set| set.members.iter().copied())
-    }
-
     /// Takes new and changed sets; [`Ledger::resolve`] has to follow.
     pub fn change_sets(&mut self, changes: Vec<SetChange>) {
         for SetChange { id, members } in changes {
             let set = self.sets.entry(id).or_default();
             set.members = members;
+            set.changed = true;
             if set.members.is_empty() && set.users == 0 {
                 self.sets.remove(&id);
             }
         }
     }
 
-    /// Computes the legs of each set; routes of the sets that came out otherwise are queued.
-    pub fn resolve(&mut self, resolution: impl Fn(NextHop) -> Option<Arc<[Leg]>>) {
+    /// Computes the legs of `all` sets, or of those whose members have changed; routes of the sets that came out
+    /// otherwise are queued.
+    pub fn resolve(&mut self, all: bool, mut resolution: impl FnMut(NextHop) -> Option<Arc<[Leg]>>) {
         let mut changed = BTreeSet::new();
-        for (id, set) in &mut self.sets {
+        for (id, set) in self.sets.iter_mut().filter(|(_, set)| all || set.changed) {
+            set.changed = false;
             let mut legs: Vec<Leg> = Vec::new();
             for resolved in set.members.iter().filter_map(|member| resolution(*member)) {
                 legs.extend_from_slice(&resolved);
@@ -203,7 +203,7 @@ impl Ledger {
                 let key = learned_key(config, *prefix);
                 self.written.get(&key) != self.wanted(&key).as_ref()
             });
-            if want.unanswered || differs || want.set.is_none() {
+            if want.unanswered || want.told != 0 || differs || want.set.is_none() {
                 queue.push(*prefix);
             }
         }

@@ -1,7 +1,7 @@
 //! Notifications of changes to links, addresses and routes.
 //!
 //! A notification is a reason to look, never knowledge: an interface that is taken down loses its IPv4 routes
-//! without a word. Route notifications can be left for a while, because listeners slow bulk writes down.
+//! without a word, and so does a next-hop object that is deleted. Route notifications can be left for a while, because listeners slow bulk writes down.
 
 use std::future::poll_fn;
 use std::io;
@@ -17,14 +17,18 @@ const DATAGRAM: usize = 64 << 10;
 /// Datagrams a turn: a burst must not hold up writes.
 const TURN: usize = 4096;
 
-const LINKS_AND_ADDRESSES: [u32; 3] =
-    [libc::RTNLGRP_LINK, libc::RTNLGRP_IPV4_IFADDR, libc::RTNLGRP_IPV6_IFADDR];
+/// `RTNLGRP_NEXTHOP` and `RTM_NEWNEXTHOP` to `RTM_GETNEXTHOP` of linux/rtnetlink.h.
+const OBJECTS: u32 = 32;
+const OBJECT_MESSAGES: std::ops::RangeInclusive<u16> = 104..=106;
+
+const INTERFACES: [u32; 4] =
+    [libc::RTNLGRP_LINK, libc::RTNLGRP_IPV4_IFADDR, libc::RTNLGRP_IPV6_IFADDR, OBJECTS];
 const ROUTES: [u32; 2] = [libc::RTNLGRP_IPV4_ROUTE, libc::RTNLGRP_IPV6_ROUTE];
 
 /// What a notification is about.
 #[derive(Debug)]
 pub enum Change {
-    /// A link or an address.
+    /// A link, an address, or a next-hop object: with it go routes, without a word.
     Interface,
     /// A route came, changed or went.
     Route(KernelRoute),
@@ -55,7 +59,7 @@ impl Monitor {
         let mut socket = TokioSocket::new(libc::NETLINK_ROUTE as isize)?;
         socket.socket_mut().bind(&SocketAddr::new(0, 0))?;
         super::buffer::enlarge(socket.socket_ref(), RECEIVE_BUFFER)?;
-        for group in LINKS_AND_ADDRESSES.into_iter().chain(ROUTES) {
+        for group in INTERFACES.into_iter().chain(ROUTES) {
             socket.socket_ref().add_membership(group)?;
         }
         let datagram = Vec::with_capacity(DATAGRAM);
@@ -139,6 +143,7 @@ impl Monitor {
                 libc::RTM_NEWLINK | libc::RTM_DELLINK | libc::RTM_NEWADDR | libc::RTM_DELADDR => {
                     each(Change::Interface);
                 }
+                kind if OBJECT_MESSAGES.contains(&kind) => each(Change::Interface),
                 _ => {}
             }
         }

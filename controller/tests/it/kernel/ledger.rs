@@ -183,9 +183,9 @@ struct World {
 }
 
 impl World {
-    fn resolve(&mut self) {
+    fn resolve(&mut self, all: bool) {
         let resolved = &self.resolved;
-        self.ledger.resolve(|next_hop| {
+        self.ledger.resolve(all, |next_hop| {
             let number = (0..HOPS).find(|number| hop(*number) == next_hop)?;
             resolved.contains(&number).then(|| legs(number))
         });
@@ -223,11 +223,11 @@ impl World {
                 let members_of = members.iter().map(|number| hop(*number)).collect();
                 self.ledger.change_sets(vec![SetChange { id: SetId(set.into()), members: members_of }]);
                 self.sets.insert(set, members);
-                self.resolve();
+                self.resolve(false);
             }
             Step::Resolve(resolved) => {
                 self.resolved = resolved;
-                self.resolve();
+                self.resolve(true);
             }
             Step::Route(number, set) => {
                 let set = set.filter(|set| self.sets.get(set).is_some_and(|members| !members.is_empty()));

@@ -6,6 +6,7 @@ mod adoption;
 mod bulk;
 mod ledger;
 mod message;
+mod nexthop;
 mod ownership;
 mod resolution;
 mod routes;

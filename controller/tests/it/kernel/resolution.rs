@@ -148,6 +148,27 @@ fn a_gateway_that_is_no_neighbour_any_more_is_resolved_in_turn() {
     });
 }
 
+/// Another program's next-hop object takes its routes along without a notification of them.
+#[test]
+fn a_route_by_a_next_hop_object_goes_with_the_object() {
+    labs::require!("root");
+    labs::sandbox!(|sandbox| {
+        let (node, _tor) = node(sandbox);
+        node.ip("nexthop add id 7 via 10.0.1.2 dev eth1");
+        node.ip("route add 192.0.2.0/24 nhid 7 metric 3 proto static");
+        node.ip("route add 192.0.0.0/16 via 10.0.2.2 metric 4 proto static");
+        let mut driver = Driver::configured(&node, KernelConfig::default());
+        driver.install(1, &["192.0.2.1"], &["10.10.0.0/24"]);
+        assert_eq!(driver.next_hops[&hop("192.0.2.1")], Some(3));
+        node.ip("nexthop del id 7");
+        driver.until_resolved(hop("192.0.2.1"), Some(4));
+        labs::wait::until("the route to follow", super::LIMIT, || {
+            node.ip("route show 10.10.0.0/24").contains("via 10.0.2.2 dev eth2")
+        });
+        driver.stop();
+    });
+}
+
 #[test]
 fn our_own_routes_resolve_nothing() {
     labs::require!("root");
