@@ -151,7 +151,7 @@ fn accept_previous(network: &Network) -> Result<PrevResult> {
 
 /// Opens the container's namespace; the socket in it proves that it can be entered.
 fn enter(target: &Target) -> Result<(Namespace, Netlink, bool)> {
-    let netns = Namespace::of(target)?;
+    let netns = kernel::namespace(target)?;
     let (socket, ipv6_off) = netns.run(|| (kernel::open(), ipv6_is_off()))?;
     Ok((netns, socket?, ipv6_off?))
 }

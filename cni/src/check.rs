@@ -14,7 +14,6 @@ use crate::fact::{Address, Link, Neighbour, Route};
 use crate::ipam::Family;
 use crate::kernel;
 use crate::netlink::Netlink;
-use crate::netns::Namespace;
 use crate::plan::{Plan, Side, Step, Sysctl, Wanted};
 use crate::result::PrevResult;
 use crate::store::{Store, boot_id};
@@ -57,7 +56,7 @@ pub fn check(target: &Target, document: &Document, network: &Network) -> Result<
         .prev_result
         .as_ref()
         .ok_or_else(|| Error::new(Code::Config, "network configuration: prevResult is missing"))?;
-    let netns = Namespace::of(target)?;
+    let netns = kernel::namespace(target)?;
     let attachment = &target.attachment;
     let store = Store::open(&document.state_dir, &document.name, &boot_id()?)?;
     let reservation = store.ledger().find(attachment).ok_or_else(|| {

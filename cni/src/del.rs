@@ -15,8 +15,9 @@ use crate::store::{Store, boot_id};
 /// # Errors
 /// Code 5 if the link cannot be deleted or the address not freed, 8 if the namespace is our own.
 pub fn del(target: &Target, document: &Document) -> Result<()> {
-    if let Some(Ok(netns)) = target.netns_path().map(|path| Namespace::open(&path)) {
-        netns.refuse_own(target)?;
+    let netns = target.netns_path().and_then(|path| Namespace::open(&path).ok());
+    if let (Some(netns), false) = (netns, target.own_netns_allowed) {
+        netns.refuse_own()?;
     }
     kernel::delete_link(&mut kernel::open()?, &target.attachment.link_name())?;
     let mut store = Store::open(&document.state_dir, &document.name, &boot_id()?)?;

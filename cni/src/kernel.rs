@@ -6,6 +6,7 @@ use std::os::fd::AsFd;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::command::Target;
 use crate::error::{Code, Error, Result};
 use crate::fact::{Address, Link, Neighbour, Route};
 use crate::ipam::Family;
@@ -197,6 +198,21 @@ fn describe(step: &Step) -> String {
 
 fn refused(doing: &str, failure: &Failure) -> Error {
     Error::new(Code::Io, format!("cannot {doing}")).with_details(failure.text())
+}
+
+/// The namespace of `target`, which must not be ours.
+///
+/// # Errors
+/// Code 4 if the environment names none, 8 if it is unusable or our own.
+pub fn namespace(target: &Target) -> Result<Namespace> {
+    let path = target
+        .netns_path()
+        .ok_or_else(|| Error::new(Code::Environment, "environment variable CNI_NETNS: missing or empty"))?;
+    let netns = Namespace::open(&path)?;
+    if !target.own_netns_allowed {
+        netns.refuse_own()?;
+    }
+    Ok(netns)
 }
 
 /// A socket in the calling thread's namespace.

@@ -1,4 +1,4 @@
-//! Who holds which address: the plain data behind [`crate::store`], without any file.
+//! Who holds which address: the plain data behind the store, without any file.
 //!
 //! Invariant: an attachment has at most one entry, and no address stands in two.
 

@@ -12,7 +12,6 @@ use std::path::Path;
 use nix::sched::{CloneFlags, setns};
 use nix::sys::statfs::{NSFS_MAGIC, fstatfs};
 
-use crate::command::Target;
 use crate::error::{Code, Error, Result};
 
 /// The calling thread's own namespace.
@@ -65,25 +64,12 @@ impl Namespace {
         Ok(Self { file, shown })
     }
 
-    /// The namespace of `target`, which must not be ours.
-    ///
-    /// # Errors
-    /// Code 4 if the environment names none, 8 if it is unusable or our own.
-    pub fn of(target: &Target) -> Result<Self> {
-        let path = target.netns_path().ok_or_else(|| {
-            Error::new(Code::Environment, "environment variable CNI_NETNS: missing or empty")
-        })?;
-        let netns = Self::open(&path)?;
-        netns.refuse_own(target)?;
-        Ok(netns)
-    }
-
     /// An interface in our own namespace would be one of the node.
     ///
     /// # Errors
-    /// Code 8 if this is ours, unless the environment allows it.
-    pub fn refuse_own(&self, target: &Target) -> Result<()> {
-        if !target.own_netns_allowed && self.is_own()? {
+    /// Code 8 if this is ours.
+    pub fn refuse_own(&self) -> Result<()> {
+        if self.is_own()? {
             return Err(Error::new(Code::Namespace, "CNI_NETNS is the plugin's own network namespace")
                 .with_details("set CNI_NETNS_OVERRIDE=1 if that is meant"));
         }
