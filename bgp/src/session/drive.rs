@@ -167,8 +167,9 @@ impl Session {
     pub(super) fn end(&mut self, side: Side, ending: Ending, out: &mut Vec<Action>, now: Instant) {
         let Some(connection) = self.slot_mut(side).take() else { return };
         connection.part(ending.farewell.as_ref(), out);
-        // A peer that knows no capabilities gets one OPEN without (RFC 5492 §3).
-        self.plain_open = ending.capabilities_refused && !self.plain_open;
+        // A peer that knows no capabilities gets one OPEN without (RFC 5492 §3); it
+        // can carry IPv4 alone.
+        self.plain_open = ending.capabilities_refused && !self.plain_open && self.config.families.ipv4;
         let established = connection.state == State::Established;
         if established {
             self.since = now;

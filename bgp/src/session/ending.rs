@@ -36,7 +36,9 @@ impl Ending {
     /// The peer broke the protocol in a way that the NOTIFICATION tells completely.
     pub(super) fn sent(farewell: Notification) -> Self {
         let text = format!("sent {farewell}");
-        Self::refused(farewell, Reason::NotificationSent, text)
+        let bad_peer_as = (farewell.code, farewell.subcode) == (2, 2);
+        let reason = if bad_peer_as { Reason::BadPeerAs } else { Reason::NotificationSent };
+        Self::refused(farewell, reason, text)
     }
 
     /// The peer sent a NOTIFICATION, which is never answered (RFC 4271 §6.4).

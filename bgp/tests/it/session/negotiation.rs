@@ -169,7 +169,9 @@ fn as_zero_is_nobodys() {
     let mut open = peer_open();
     open.asn = Asn(0);
     open.capabilities.clear();
-    assert_eq!(refusal(config, &open).0, [2, 2]);
+    let (answer, down) = refusal(config, &open);
+    assert_eq!(answer, [2, 2]);
+    assert_eq!(down, "bad-peer-as: sent OPEN Message Error/Bad Peer AS (2/2)");
 }
 
 #[test]
@@ -234,6 +236,15 @@ fn capabilities_that_were_refused_are_left_out_once() {
     rig.out.clear();
     rig.accepted(bgp::id::ConnId::Inbound(2));
     assert_eq!(written(&mut rig).len(), 51, "the next session offers them again");
+}
+
+#[test]
+fn capabilities_stay_where_nothing_can_be_carried_without() {
+    let mut rig = Rig::greeted(SessionConfig { families: PerFamily { ipv4: false, ipv6: true }, ..config() });
+    rig.receive(OUTBOUND, &notification(2, 4));
+    rig.out.clear();
+    rig.accepted(bgp::id::ConnId::Inbound(1));
+    assert!(Open::decode(&written(&mut rig)[19..]).unwrap().families().ipv6);
 }
 
 #[test]

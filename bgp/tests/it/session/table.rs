@@ -1,9 +1,12 @@
-//! Each input in each state, on a connection that we opened: what follows. The
+//! Each input in each state, on a connection that we opened: what follows; and
+//! the same for messages and timers on a connection that the peer opened. The
 //! table is RFC 4271 §8.2.2 with RFC 6608; a cell is the state after and what
 //! was done, `.` where nothing happens at all.
 
+use bgp::id::ConnId;
 use bgp::io::{Downfall, State};
 use bgp::reason::Reason;
+use bgp::session::SessionConfig;
 use bgp::wire::notification::{Cease, Notification};
 
 use super::rig::{
@@ -185,7 +188,23 @@ fn rig_in(state: State) -> Rig {
     rig
 }
 
-fn apply(rig: &mut Rig, input: &str) {
+/// A passive session whose connection the peer opened.
+fn inbound_rig_in(state: State) -> Rig {
+    let mut rig = Rig::new(SessionConfig { passive: true, ..config() });
+    rig.start();
+    rig.accepted(INBOUND);
+    if state >= State::OpenConfirm {
+        rig.receive(INBOUND, &bytes_of(&peer_open()));
+    }
+    if state == State::Established {
+        rig.receive(INBOUND, &keepalive());
+    }
+    assert_eq!(rig.session.state(), state);
+    rig.said();
+    rig
+}
+
+fn apply(rig: &mut Rig, conn: ConnId, input: &str) {
     let open = bytes_of(&peer_open());
     let bytes = match input {
         "start" => return rig.start(),
@@ -203,12 +222,12 @@ fn apply(rig: &mut Rig, input: &str) {
                 rig.now + if rig.session.state() == State::OpenSent { seconds(240) } else { seconds(9) };
             return rig.session.expire(&mut rig.out, rig.now);
         }
-        "connected" => return rig.connected(OUTBOUND),
+        "connected" => return rig.connected(conn),
         "connect failed" => {
-            return rig.session.connect_failed(OUTBOUND, "connection refused", &mut rig.out, rig.now);
+            return rig.session.connect_failed(conn, "connection refused", &mut rig.out, rig.now);
         }
         "accepted" => return rig.accepted(INBOUND),
-        "closed" => return rig.closed(OUTBOUND, None),
+        "closed" => return rig.closed(conn, None),
         "OPEN" => open,
         "OPEN of another AS" => {
             let mut other = peer_open();
@@ -229,36 +248,50 @@ fn apply(rig: &mut Rig, input: &str) {
         "type 9" => message(9, &[]),
         other => panic!("the table has an input that the test does not know: {other}"),
     };
-    rig.receive(OUTBOUND, &bytes);
+    rig.receive(conn, &bytes);
+}
+
+/// What a rig says after an input: the cell of the table.
+fn cell(rig: &mut Rig, conn: ConnId, input: &str) -> String {
+    let before = rig.session.state();
+    apply(rig, conn, input);
+    let after = rig.session.state();
+    let said = rig.said();
+    let said = if conn == INBOUND { said.replace("@in1", "") } else { said };
+    if after == before && said.is_empty() {
+        return ".".to_owned();
+    }
+    format!("{} {said}", after.name()).trim().to_owned()
 }
 
 #[test]
 fn each_input_in_each_state() {
     let mut wrong = Vec::new();
     let mut cells = 0;
-    let mut lines = TABLE.lines().filter(|line| !line.is_empty()).peekable();
+    let mut lines = TABLE.lines().filter(|line| !line.is_empty());
     while let Some(input) = lines.next() {
         for state in STATES {
             let line = lines.next().expect("each input has a line for each state");
             let (column, expected) = line.trim().split_once(' ').expect("state, then what follows");
+            let expected = expected.trim();
             assert_eq!(column, state.name(), "{input}");
-            let mut rig = rig_in(state);
-            apply(&mut rig, input);
-            let after = rig.session.state();
-            let said = rig.said();
-            let found = if after == state && said.is_empty() {
-                ".".to_owned()
-            } else {
-                format!("{} {said}", after.name()).trim().to_owned()
-            };
-            if found != expected.trim() {
-                wrong.push(format!("{input} in {column}: expected {}, found {found}", expected.trim()));
+            let mut rigs = vec![(rig_in(state), OUTBOUND, expected)];
+            // What is about opening connections has no counterpart.
+            let of_the_connection = !matches!(input, "accepted" | "connected");
+            if state >= State::OpenSent && of_the_connection {
+                rigs.push((inbound_rig_in(state), INBOUND, expected));
             }
-            cells += 1;
-            listens_again(&mut rig, input);
+            for (mut rig, conn, expected) in rigs {
+                let found = cell(&mut rig, conn, input);
+                if found != expected {
+                    wrong.push(format!("{input} in {column} on {conn}: expected {expected}, found {found}"));
+                }
+                cells += 1;
+                listens_again(&mut rig, input);
+            }
         }
     }
-    assert_eq!(cells, 21 * STATES.len());
+    assert_eq!(cells, 21 * STATES.len() + 19 * 3);
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
@@ -268,7 +301,7 @@ fn listens_again(rig: &mut Rig, input: &str) {
     if matches!(rig.session.state(), State::Idle | State::Established) {
         return;
     }
-    let conn = bgp::id::ConnId::Inbound(2);
+    let conn = ConnId::Inbound(2);
     rig.accepted(conn);
     rig.receive(conn, &bytes_of(&peer_open()));
     rig.pass(seconds(1));
