@@ -4,5 +4,7 @@
 
 mod architecture;
 mod cli;
+mod desired;
+mod interop;
 mod kernel;
 mod status;
