@@ -9,6 +9,7 @@
 //! netns                                 a named network namespace
 //! sandbox  daemon                       a test's private machine; a program that runs in it
 //! bird                                  BIRD 2 as a peer
+//! normal                                printed output without what differs from run to run
 //!
 //! words  image  process  interrupt      runner: pieces without state
 //! topology                              a containerlab file, read and checked
@@ -27,6 +28,7 @@ pub mod daemon;
 pub mod namespace;
 pub mod need;
 pub mod netns;
+pub mod normal;
 pub mod program;
 pub mod sandbox;
 pub mod wait;

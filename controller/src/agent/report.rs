@@ -1,6 +1,7 @@
 //! What the agent says of itself: the snapshot, and whether it has converged.
 
 use bgp::io::State;
+use bgp::prefix::PerFamily;
 use bgp::reason::Reason;
 use bgp::speaker::Speaker;
 use bgp::time::{Duration, Instant};
@@ -132,7 +133,7 @@ pub(super) fn snapshot(
             .map(|speaker| Shown { asn: speaker.asn, router_id: speaker.router_id }),
         conditions: convergence.conditions(&peers, busy, now),
         peers,
-        kernel: speaker.map(Speaker::kernel_counts).unwrap_or_default(),
+        kernel: PerFamily::default(),
         source: SourceStatus {
             description: identity.source.clone(),
             loaded_at: configuration.loaded_at(),

@@ -4,7 +4,6 @@
 
 mod architecture;
 mod cli;
-mod desired;
-mod interop;
 mod kernel;
+mod readme;
 mod status;

@@ -6,6 +6,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use labs::lab::Lab;
+use labs::normal::normal;
 use labs::path::Paths;
 use labs::pod::{self, Pod};
 use labs::topology::Topology;
@@ -253,6 +254,10 @@ fn two_racks_of_pods_reach_each_other_over_bgp() {
         assert_eq!(shown.lines().filter(|line| line.contains("rejected: as-loop")).count(), 4, "{shown}");
         assert!(shown.contains("10.244.4.0/24 on n11 is installed"), "{shown}");
 
+        for page in ["../README.md", "two-racks/README.md"] {
+            shows_what_is_printed(&Path::new(env!("CARGO_MANIFEST_DIR")).join(page));
+        }
+
         let peer_prefix = |node: &str, prefix: &str| {
             let routes = ok(&["exec", "two-racks", node, "ip", "route", "show", prefix, "proto", "171"]);
             if routes.is_empty() { Err(format!("{node} has no route to {prefix}")) } else { Ok(routes) }
@@ -280,4 +285,26 @@ fn two_racks_of_pods_reach_each_other_over_bgp() {
         ok(&["down", "two-racks"]);
         left().unwrap();
     });
+}
+
+/// Each console block of a page is a `$ cargo lab` command and what it prints while the lab is up.
+fn shows_what_is_printed(page: &Path) {
+    let text = fs::read_to_string(page).unwrap();
+    let blocks = text.split("\n```console\n").skip(1).map(|rest| rest.split("\n```").next().unwrap());
+    for block in blocks {
+        let (command, shown) = block.split_once('\n').unwrap_or((block, ""));
+        let command =
+            command.strip_prefix("$ cargo lab ").unwrap_or_else(|| panic!("{command}: not one of ours"));
+        let args: Vec<&str> = command.split_whitespace().collect();
+        let what = format!("{}: cargo lab {command}", page.display());
+        let shown = normal(shown);
+        wait::until(&what, LIMIT, || {
+            let printed = normal(&ok(&args));
+            if printed == shown {
+                Ok(())
+            } else {
+                Err(format!("prints\n{printed}\nand the page shows\n{shown}"))
+            }
+        });
+    }
 }

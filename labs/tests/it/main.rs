@@ -6,5 +6,6 @@ mod cargo;
 mod lab;
 mod namespaces;
 mod need;
+mod normal;
 mod topology;
 mod wait;
