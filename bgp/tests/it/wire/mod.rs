@@ -5,6 +5,7 @@
 mod attribute;
 mod frame;
 mod grade;
+mod mrt;
 mod notification;
 mod open;
 mod oracle;
