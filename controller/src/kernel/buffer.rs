@@ -10,7 +10,7 @@ use socket2::SockRef;
 ///
 /// # Errors
 /// Those of the kernel.
-pub(super) fn enlarge(socket: &impl AsFd, bytes: usize) -> io::Result<()> {
+pub(super) fn resize(socket: &impl AsFd, bytes: usize) -> io::Result<()> {
     if force(socket, bytes).is_ok() {
         return Ok(());
     }

@@ -2,13 +2,14 @@
 //!
 //! ```text
 //!  ┌─> commands and notifications, as many as wait
-//!  │   a dump, if one is due
+//!  │   a dump, if one is due, or a glance at the interfaces
 //!  │   one batch of writes, its answers
 //!  └── wait, if there is nothing left to write
 //! ```
 //!
 //! A dump follows each change that can concern us, at once after a quiet time; a storm of changes gets at most a fifth
-//! of the thread's time for dumps. A change that concerns nothing yet is looked at before the next next hop is
+//! of the thread's time for dumps. Meanwhile a glance at the interfaces, which are few, shows which ways out are lost. A
+//! change that concerns nothing yet is looked at before the next next hop is
 //! resolved.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,7 +25,7 @@ use tokio::sync::mpsc;
 
 use super::command::{Command, KernelEvent, LocalAddress, MAIN_TABLE};
 use super::ledger::Ledger;
-use super::message::{self, KernelRoute};
+use super::message::{self, InterfaceAddress, KernelRoute, Link};
 use super::monitor::{Change, Monitor};
 use super::netlink::{Netlink, Outcome};
 use super::nexthop::{Resolution, resolve};
@@ -120,6 +121,8 @@ struct Driver {
     ledger: Ledger,
     view: View,
     age: Age,
+    /// Whether a link or an address has changed since it was looked at.
+    interfaces_changed: bool,
     /// When the next dump may begin.
     dump_at: Instant,
     tracked: BTreeMap<NextHop, Tracked>,
@@ -145,6 +148,7 @@ impl Driver {
             ledger: Ledger::default(),
             view: View::default(),
             age: Age::Stale,
+            interfaces_changed: false,
             dump_at: Instant::now(),
             tracked: BTreeMap::new(),
             watched: BTreeSet::new(),
@@ -160,6 +164,8 @@ impl Driver {
             more |= self.take_notifications()?;
             if self.age == Age::Stale && self.dump_at <= Instant::now() {
                 self.refresh().await;
+            } else if self.interfaces_changed {
+                self.glance().await;
             }
             if self.age == Age::Fresh {
                 self.tell_next_hops().await;
@@ -246,10 +252,13 @@ impl Driver {
 
     /// Whether more may be waiting.
     fn take_notifications(&mut self) -> io::Result<bool> {
-        let Self { monitor, ledger, watched, age, .. } = self;
+        let Self { monitor, ledger, watched, age, interfaces_changed, .. } = self;
         monitor.take(|change| {
             let now = match change {
-                Change::Interface | Change::Overrun => Age::Stale,
+                Change::Interface | Change::Overrun => {
+                    *interfaces_changed = true;
+                    Age::Stale
+                }
                 Change::Route(route) => weigh(&route, ledger, watched),
             };
             *age = now.max(*age);
@@ -289,14 +298,11 @@ impl Driver {
     fn dump(&mut self) -> io::Result<()> {
         // What changes while the dump runs is reported, and makes the next one due.
         self.monitor.hear_routes(true)?;
-        let links = self.netlink.dump(request::dump_links, message::link)?;
-        let mut addresses = Vec::new();
+        let (links, addresses) = self.dump_interfaces()?;
         let mut routes = Vec::new();
         let tables: BTreeSet<u32> =
             self.ledger.ownership().tables.iter().copied().chain([MAIN_TABLE]).collect();
         for family in Family::ALL {
-            let request = |sequence| request::dump_addresses(family, sequence);
-            addresses.extend(self.netlink.dump(request, message::interface_address)?);
             for table in &tables {
                 let request = |sequence| request::dump_routes(family, *table, sequence);
                 match self.netlink.dump(request, message::route) {
@@ -310,13 +316,39 @@ impl Driver {
         let (view, own) = View::new(links, &addresses, routes, self.ledger.ownership());
         self.view = view;
         self.age = Age::Fresh;
+        self.interfaces_changed = false;
+        self.resolve_all();
+        self.ledger.adopt(own, &self.view);
+        Ok(())
+    }
+
+    fn dump_interfaces(&mut self) -> io::Result<(Vec<Link>, Vec<InterfaceAddress>)> {
+        let links = self.netlink.dump(request::dump_links, message::link)?;
+        let mut addresses = Vec::new();
+        for family in Family::ALL {
+            let request = |sequence| request::dump_addresses(family, sequence);
+            addresses.extend(self.netlink.dump(request, message::interface_address)?);
+        }
+        Ok((links, addresses))
+    }
+
+    /// Looks at the interfaces alone while the next dump has to wait. Next hops that come back do so with the dump.
+    async fn glance(&mut self) {
+        self.interfaces_changed = false;
+        // The dump that is due tells of an error.
+        let Ok((links, addresses)) = self.dump_interfaces() else { return };
+        self.view.replace_interfaces(links, &addresses);
+        self.resolve_all();
+        self.tell_addresses().await;
+        self.tell_next_hops().await;
+    }
+
+    fn resolve_all(&mut self) {
         self.watched.clear();
         for (next_hop, tracked) in &mut self.tracked {
             tracked.resolution = resolve(&self.view, *next_hop, &mut self.watched);
         }
         self.resolve_sets(true);
-        self.ledger.adopt(own, &self.view);
-        Ok(())
     }
 
     async fn tell_addresses(&mut self) {

@@ -12,10 +12,11 @@
 //! Before the sweep a route that nobody asked for stays: it is what an earlier run left, and its time has not come.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bgp::io::{NextHop, RouteAck, RouteChange, SetChange, SetId};
-use bgp::prefix::Prefix;
+use bgp::prefix::{Family, PerFamily, Prefix};
 
 use super::command::{KernelConfig, UNREACHABLE_METRIC};
 use super::plan::{Action, Operation, step};
@@ -49,7 +50,7 @@ struct Want {
 #[derive(Debug, Default)]
 pub struct Ledger {
     config: Option<KernelConfig>,
-    source: bgp::prefix::PerFamily<Option<std::net::IpAddr>>,
+    source: PerFamily<Option<IpAddr>>,
     ownership: Ownership,
     sets: HashMap<SetId, Set>,
     wants: HashMap<Prefix, Want>,
@@ -184,40 +185,38 @@ impl Ledger {
         self.doubtful = false;
         self.queue.clear();
         let Some(config) = &self.config else { return };
-        for family in bgp::prefix::Family::ALL {
+        for family in Family::ALL {
             self.source[family] = config.preferred_source[family].filter(|source| view.has_source(*source));
         }
-        let config = self.config.as_ref();
-        let unreachable = config
-            .iter()
-            .flat_map(|config| config.unreachable.iter().map(|prefix| unreachable_key(config, *prefix)));
-        let unreachable: Vec<_> = unreachable.collect();
-        for key in unreachable {
-            if self.written.get(&key) != self.wanted(&key).as_ref() {
-                self.others.insert(key);
-            }
-        }
+        let unreachable = config.unreachable.iter().map(|prefix| unreachable_key(config, *prefix));
+        let differing = unreachable.filter(|key| self.differs(key)).collect::<Vec<_>>();
         let mut queue = Vec::new();
         for (prefix, want) in &self.wants {
-            let differs = self.config.as_ref().is_some_and(|config| {
-                let key = learned_key(config, *prefix);
-                self.written.get(&key) != self.wanted(&key).as_ref()
-            });
-            if want.unanswered || want.told != 0 || differs || want.set.is_none() {
-                queue.push(*prefix);
+            if want.unanswered
+                || want.told != 0
+                || want.set.is_none()
+                || self.differs(&learned_key(config, *prefix))
+            {
+                // What has no answer yet comes first: a failure that lasts must not hold it up.
+                queue.push((!want.unanswered, *prefix));
             }
         }
         queue.sort_unstable();
+        self.others.extend(differing);
+        self.queue.extend(queue.into_iter().map(|(_, prefix)| prefix));
         for want in self.wants.values_mut() {
             want.queued = false;
         }
-        for prefix in &queue {
+        for prefix in &self.queue {
             if let Some(want) = self.wants.get_mut(prefix) {
                 want.queued = true;
             }
         }
-        self.queue = queue.into();
         self.queue_surplus();
+    }
+
+    fn differs(&self, key: &Key) -> bool {
+        self.written.get(key) != self.wanted(key).as_ref()
     }
 
     /// Queues our routes that are not wanted, once they may go.
@@ -331,7 +330,7 @@ impl Ledger {
                 }
             };
             let learned = self.is_learned(&key);
-            if errno == 0 && self.written.get(&key) != self.wanted(&key).as_ref() {
+            if errno == 0 && self.differs(&key) {
                 self.enqueue(key, learned);
             } else if learned {
                 acks.extend(self.answer(key.prefix, errno));

@@ -58,7 +58,7 @@ impl Monitor {
     pub fn open(own_port: u32) -> io::Result<Self> {
         let mut socket = TokioSocket::new(libc::NETLINK_ROUTE as isize)?;
         socket.socket_mut().bind(&SocketAddr::new(0, 0))?;
-        super::buffer::enlarge(socket.socket_ref(), RECEIVE_BUFFER)?;
+        super::buffer::resize(socket.socket_ref(), RECEIVE_BUFFER)?;
         for group in INTERFACES.into_iter().chain(ROUTES) {
             socket.socket_ref().add_membership(group)?;
         }

@@ -21,6 +21,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Messages a send: more gain nothing, 64 get most of it.
 const BATCH: usize = 1000;
 
+/// Answers to so many messages fit into any receive buffer.
+const SMALLEST_BATCH: usize = 16;
+
 /// Bytes a send, well below the default send buffer.
 const BATCH_BYTES: usize = 96 << 10;
 
@@ -49,7 +52,7 @@ pub struct Netlink {
     socket: Socket,
     port: u32,
     sequence: u32,
-    /// Messages a send: halved when answers are lost, doubled by each batch that goes well.
+    /// Operations a batch: halved when answers are lost, because the same would happen again.
     limit: usize,
     request: Vec<u8>,
     datagram: Vec<u8>,
@@ -61,12 +64,20 @@ impl Netlink {
     /// # Errors
     /// Those of the kernel.
     pub fn open() -> io::Result<Self> {
+        Self::with_buffer(RECEIVE_BUFFER)
+    }
+
+    /// The same with room for so many bytes of answers.
+    ///
+    /// # Errors
+    /// Those of the kernel.
+    pub fn with_buffer(bytes: usize) -> io::Result<Self> {
         let mut socket = Socket::new(libc::NETLINK_ROUTE as isize)?;
         let port = socket.bind_auto()?.port_number();
         socket.set_cap_ack(true)?;
         // Without it the kernel ignores the table that a dump asks for.
         socket.set_netlink_get_strict_chk(true)?;
-        super::buffer::enlarge(&socket, RECEIVE_BUFFER)?;
+        super::buffer::resize(&socket, bytes)?;
         SockRef::from(&socket).set_read_timeout(Some(PATIENCE))?;
         Ok(Self {
             socket,
@@ -98,12 +109,11 @@ impl Netlink {
             match self.send(&operations[done..], &mut results[done..]) {
                 Ok(count) => done += count,
                 Err(error) => {
-                    self.limit = (self.limit / 2).max(16);
+                    self.limit = (self.limit / 2).max(SMALLEST_BATCH);
                     return Outcome::Unknown(error);
                 }
             }
         }
-        self.limit = (self.limit * 2).min(BATCH);
         Outcome::Known(results)
     }
 

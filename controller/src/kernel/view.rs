@@ -1,6 +1,6 @@
 //! What a dump says: the routes of others by destination, our own routes by key, links and addresses; pure.
 //!
-//! A view is replaced as a whole, never patched.
+//! A view is replaced as a whole, or its interfaces are; it is never patched.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
@@ -68,12 +68,8 @@ impl View {
         routes: Vec<KernelRoute>,
         ownership: &Ownership,
     ) -> (Self, HashMap<Key, Route>) {
-        let mut view = Self {
-            links: links.into_iter().map(|link| (link.ifindex, link)).collect(),
-            local: addresses.iter().map(|address| address.address).collect(),
-            ..Self::default()
-        };
-        view.addresses = view.usable(addresses);
+        let mut view = Self::default();
+        view.replace_interfaces(links, addresses);
         let mut own = HashMap::new();
         let mut interned = HashSet::new();
         let mut lengths = PerFamily::<BTreeSet<u8>>::default();
@@ -94,6 +90,14 @@ impl View {
             view.lengths[family] = lengths[family].iter().rev().copied().collect();
         }
         (view, own)
+    }
+
+    /// Takes links and addresses as they are; routes stay as they were, and those over a link that is down do not
+    /// count any more.
+    pub fn replace_interfaces(&mut self, links: Vec<Link>, addresses: &[InterfaceAddress]) {
+        self.links = links.into_iter().map(|link| (link.ifindex, link)).collect();
+        self.local = addresses.iter().map(|address| address.address).collect();
+        self.addresses = self.usable(addresses);
     }
 
     /// The addresses that may be used, ordered.

@@ -55,6 +55,31 @@ fn a_next_hop_comes_and_goes_with_address_link_and_carrier() {
     });
 }
 
+/// While a dump of a large table has to wait, a glance at the interfaces tells what is lost.
+#[test]
+fn a_lost_link_is_told_in_a_storm_of_changes() {
+    labs::require!("root");
+    labs::sandbox!(|sandbox| {
+        let (node, _tor) = node(sandbox);
+        let mut driver = Driver::configured(&node, KernelConfig::default());
+        let (lost, kept) = (hop("10.0.1.2"), hop("10.0.2.2"));
+        driver.track(&[lost, kept]);
+        driver.until_resolved(lost, Some(0));
+        driver.until_resolved(kept, Some(0));
+        for _ in 0..20 {
+            for command in ["addr add 10.0.8.1/24 dev eth2", "addr del 10.0.8.1/24 dev eth2"] {
+                node.ip(command);
+            }
+            node.ip("link set eth1 down");
+            driver.until_resolved(lost, None);
+            node.ip("link set eth1 up");
+            driver.until_resolved(lost, Some(0));
+        }
+        assert_eq!((driver.told[&lost], driver.told[&kept]), (41, 1));
+        driver.stop();
+    });
+}
+
 #[test]
 fn the_longest_match_decides_then_the_metric() {
     labs::require!("root");
