@@ -105,7 +105,7 @@ fn rows(story: &v1::PrefixExplanation) -> Vec<Row> {
     rows.extend(decision(paths));
     rows.extend(next_hops(&story.next_hops));
     rows.push(kernel(story.route.as_ref()));
-    rows.extend(sent(&story.advertisements));
+    rows.extend(sent(&story.advertisements, paths));
     rows
 }
 
@@ -196,11 +196,11 @@ fn kernel(route: Option<&v1::Route>) -> Row {
     Row::new("kernel", "-", what)
 }
 
-fn sent(advertisements: &[v1::Advertisement]) -> Vec<Row> {
-    let unselected = |sent: &v1::Advertisement| matches!(&sent.outcome, Some(Sent::Refused(refusal)) if refusal.reason == "nothing-selected");
+fn sent(advertisements: &[v1::Advertisement], paths: &[v1::Path]) -> Vec<Row> {
     match advertisements {
         [] => vec![Row::new("sent to", "-", "not advertised: no peers")],
-        all if all.iter().all(unselected) => {
+        // Then it is so for every peer, whatever else stands in the way.
+        _ if !paths.iter().any(|path| path.selected) => {
             vec![Row::new("sent to", "-", "not advertised: nothing selected")]
         }
         several => several.iter().map(advertisement).collect(),

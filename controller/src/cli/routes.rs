@@ -151,11 +151,13 @@ fn brief(node: &str, prefix: &str, path: &v1::Path) -> Vec<String> {
         None => String::new(),
     };
     let attributes = path.attributes.as_ref();
+    // What the node originates has no next hop but the node.
+    let next_hop = attributes.filter(|_| from != "local").map(|attributes| attributes.next_hop.clone());
     vec![
         node.to_owned(),
         prefix.to_owned(),
         from,
-        attributes.map(|attributes| attributes.next_hop.clone()).unwrap_or_default(),
+        next_hop.unwrap_or_default(),
         text::as_path(attributes),
         path.verdict.clone(),
     ]

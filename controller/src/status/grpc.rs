@@ -26,10 +26,11 @@ use super::{convert, nearest, page};
 
 /// Calls at a time on one connection.
 const STREAMS: u32 = 32;
-/// A connection is asked to end after this time, so that idle ones do not hold
-/// their places for ever.
-const CONNECTION_AGE: Duration = Duration::from_secs(3600);
-
+/// A connection is asked to end after this time, and ended a minute later, so
+/// that idle ones do not hold their places for ever.
+const CONNECTION_AGE: Duration = Duration::from_secs(600);
+/// How long the calls of such a connection may go on.
+const CONNECTION_GRACE: Duration = Duration::from_secs(60);
 /// How long calls that are open at shutdown may go on; a health watch never ends.
 const GRACE: Duration = Duration::from_millis(500);
 
@@ -62,6 +63,7 @@ pub async fn serve(
     let serving = tonic::transport::Server::builder()
         .max_concurrent_streams(STREAMS)
         .max_connection_age(CONNECTION_AGE)
+        .max_connection_age_grace(CONNECTION_GRACE)
         .add_service(service)
         .add_service(health_service)
         .add_service(reflection().build_v1()?)

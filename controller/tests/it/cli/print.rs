@@ -171,12 +171,12 @@ fn explanations_tell_the_story() {
 
 #[test]
 fn explanations_of_the_simple_cases() {
-    let nobody = Explanation {
-        prefix: fixture::prefix("192.0.2.0/24"),
-        route: None,
-        next_hops: Vec::new(),
-        sent: Vec::new(),
-    };
+    let mut sent = fixture::unreachable_story().sent;
+    if let Err(refusal) = &mut sent[0].sent {
+        refusal.reason = Reason::SessionDown;
+    }
+    let prefix = fixture::prefix("192.0.2.0/24");
+    let nobody = Explanation { prefix, route: None, next_hops: Vec::new(), sent };
     insta::assert_snapshot!("explain_nobody", printed(&explain(&nobody), Format::Table));
     let own = fixture::local_route();
     let own = Explanation { prefix: own.prefix, route: Some(own), next_hops: Vec::new(), sent: Vec::new() };

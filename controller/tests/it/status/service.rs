@@ -234,3 +234,18 @@ async fn shutdown_does_not_wait_for_an_endless_call() {
     let _directory = stopped.await.expect("the server ends although the watch goes on");
     assert!(!socket.exists(), "the socket's file goes with the server");
 }
+
+/// More connections, one after the other, than there are places for at a time.
+#[tokio::test]
+async fn connections_give_their_places_back() {
+    let agent = Agent::start(worker(), vec![]);
+    for _ in 0..100 {
+        let mut client = agent.client().await;
+        client.get_status(v1::GetStatusRequest {}).await.expect("an answer");
+    }
+    // Those who never say anything are served as well, and in the way of nobody.
+    let idle: Vec<_> =
+        (0..60).map(|_| std::os::unix::net::UnixStream::connect(agent.socket()).expect("a place")).collect();
+    agent.client().await.get_status(v1::GetStatusRequest {}).await.expect("an answer");
+    drop(idle);
+}
