@@ -6,7 +6,7 @@
 
 use std::fs::OpenOptions;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use bgp::prefix::Family;
@@ -32,7 +32,7 @@ fn folder(test: &str) -> Option<PathBuf> {
     folder.map(PathBuf::from)
 }
 
-fn unpacked(folder: PathBuf, name: &str) -> Vec<u8> {
+fn unpacked(folder: &Path, name: &str) -> Vec<u8> {
     let output = Command::new("gzip").arg("-dc").arg(folder.join(name)).output().unwrap();
     assert!(output.status.success(), "gzip -dc {name}: {}", String::from_utf8_lossy(&output.stderr));
     output.stdout
@@ -90,7 +90,7 @@ impl Tally {
 #[test]
 fn a_dump_of_2000() {
     let Some(folder) = folder("wire::mrt::a_dump_of_2000") else { return };
-    let data = unpacked(folder, "bview.20000111.0032.gz");
+    let data = unpacked(&folder, "bview.20000111.0032.gz");
     let mut tally = Tally::default();
     let mut rest = data.as_slice();
     // Time, type 12, subtype 1, a length that leaves out view and sequence
@@ -114,7 +114,7 @@ fn a_dump_of_2000() {
 #[test]
 fn updates_of_2010() {
     let Some(folder) = folder("wire::mrt::updates_of_2010") else { return };
-    let data = unpacked(folder, "updates.20100227.1600.gz");
+    let data = unpacked(&folder, "updates.20100227.1600.gz");
     let mut tally = Tally::default();
     let mut rest = data.as_slice();
     while let Some((header, tail)) = rest.split_at_checked(12) {
