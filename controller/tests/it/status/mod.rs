@@ -3,6 +3,7 @@
 
 pub(crate) mod agent;
 pub(crate) mod fixture;
+mod proto;
 mod publisher;
 mod reflection;
 mod service;
