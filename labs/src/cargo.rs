@@ -3,8 +3,9 @@
 //! `cargo run` leaves variables behind that build scripts ask to be rerun for (ring, rustls and kube among them). They
 //! are removed, so that `cargo lab` and the user's own `cargo build` find each other's work fresh.
 
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, ensure};
 
@@ -66,26 +67,22 @@ pub fn run(args: &[&str]) -> anyhow::Result<()> {
 pub fn static_plugin() -> anyhow::Result<PathBuf> {
     let host = host()?;
     let mut command = command(&["build", "--package", "cni", "--profile", "cni", "--target", &host]);
+    command.arg("--message-format=json-render-diagnostics").stdout(Stdio::piped());
     command.env("RUSTFLAGS", "-C target-feature=+crt-static -C relocation-model=static");
-    ensure!(interrupt::status(&mut command)?.success(), "cargo build of the static CNI plugin failed");
-    plugin_path(&host)
+    let mut child = command.spawn().context("cargo")?;
+    let pipe = child.stdout.take().context("the pipe was asked for")?;
+    let reader = std::thread::spawn(move || {
+        BufReader::new(pipe).lines().map_while(Result::ok).filter_map(|line| plugin(&line)).last()
+    });
+    ensure!(interrupt::ended(&mut child)?.success(), "cargo build of the static CNI plugin failed");
+    reader.join().ok().flatten().context("cargo named no program underlay-cni")
 }
 
-/// Where [`static_plugin`] puts the program.
-fn plugin_path(host: &str) -> anyhow::Result<PathBuf> {
-    let build = crate::program::build_folder();
-    let target = build.parent().context("the build lies in a target folder")?;
-    let path = target.join(host).join("cni/underlay-cni");
-    ensure!(path.is_file(), "{} was not built", path.display());
-    Ok(path)
-}
-
-/// The static plugin of an earlier build.
-///
-/// # Errors
-/// Where there is none.
-pub fn built_plugin() -> anyhow::Result<PathBuf> {
-    plugin_path(&host()?)
+/// The program that one of cargo's messages names.
+fn plugin(line: &str) -> Option<PathBuf> {
+    let message: serde_json::Value = serde_json::from_str(line).ok()?;
+    let path = PathBuf::from(message["executable"].as_str()?);
+    path.ends_with("underlay-cni").then_some(path)
 }
 
 /// The target triple of this machine.

@@ -119,6 +119,8 @@ struct Settings {
     kind: Option<Spanned<String>>,
     image: Option<Spanned<String>>,
     cmd: Option<Spanned<String>>,
+    #[serde(rename = "network-mode")]
+    network_mode: Option<Spanned<String>>,
     #[serde(default)]
     exec: Vec<Spanned<String>>,
     #[serde(default)]
@@ -221,6 +223,15 @@ fn complete(
     supported(&kind.value, kind.referenced)?;
     let by_kind = topology.kinds.get(&kind.value).map(|settings| settings.value.clone()).unwrap_or_default();
     let levels = [&topology.defaults, &by_kind, &own.value];
+    for mode in levels.iter().filter_map(|level| level.network_mode.as_ref()) {
+        // No management network: what every node of this runner has.
+        if mode.value != "none" {
+            return Err((
+                mode.referenced,
+                format!("network-mode `{}` is not supported, only `none`", mode.value),
+            ));
+        }
+    }
 
     let image = levels.iter().rev().find_map(|level| level.image.as_ref());
     let image = image.ok_or_else(|| (at, format!("node `{name}` has no `image`")))?;

@@ -19,7 +19,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let again = ["down", args.lab.as_deref().unwrap_or("--all")];
-    if let Some(code) = super::by_sudo(&again)? {
+    if let Some(code) = super::console::by_sudo(&again)? {
         return Ok(code);
     }
     let states = match &args.lab {

@@ -19,7 +19,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut again = vec!["exec", &args.lab, &args.node];
     again.extend(args.command.iter().map(String::as_str));
-    if let Some(code) = super::by_sudo(&again)? {
+    if let Some(code) = super::console::by_sudo(&again)? {
         return Ok(code);
     }
     let lab = Lab::open(&args.lab)?;

@@ -53,10 +53,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if args.keep {
         again.push("--keep");
     }
-    if let Some(code) = super::by_sudo(&again)? {
+    if let Some(code) = super::console::by_sudo(&again)? {
         return Ok(code);
     }
-    let file = super::topology_file(LAB)?;
+    let file = super::catalogue::topology_file(LAB)?;
     let topology = Topology::read(&file)?;
     let prefixes = cluster::pod_prefixes(&topology.folder.join("manifests"))?;
 
@@ -66,7 +66,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         topology.links.len()
     ));
     let lab = Lab::up(&file, &topology)?;
-    prove(&lab, &prefixes, &plugin, &progress)?;
+    prove(&lab, &prefixes, &plugin, &progress).inspect_err(|_| show_logs(&lab))?;
     let lab = if args.keep { lab.stay()? } else { lab };
     farewell(&lab, args.keep);
     drop(lab);
@@ -92,10 +92,9 @@ fn prove(
     progress: &Progress,
 ) -> anyhow::Result<()> {
     progress.say("waiting for every session and every route");
-    let converged = interrupt::until("the fabric to converge", CONVERGENCE, || {
+    interrupt::until("the fabric to converge", CONVERGENCE, || {
         converged(lab, prefixes).map_err(|error| format!("{error:#}"))
-    });
-    converged.map_err(|error| with_logs(lab, error))?;
+    })?;
 
     let hosts: Vec<_> = prefixes.iter().filter(|(_, prefixes)| !prefixes.is_empty()).collect();
     progress.say(&format!("adding {} pods by underlay-cni", hosts.len() * PODS_A_NODE));
@@ -170,26 +169,28 @@ fn routes(lab: &Lab, node: &str) -> anyhow::Result<Vec<String>> {
     Ok(found)
 }
 
-/// The end of every agent's output beside an error.
-fn with_logs(lab: &Lab, error: anyhow::Error) -> anyhow::Error {
+/// The end of every agent's output, beside an error that is not an interrupt.
+fn show_logs(lab: &Lab) {
+    if interrupt::check().is_err() {
+        return;
+    }
     for node in lab.state().nodes.keys() {
         let log = lab.log(node);
         let lines: Vec<&str> = log.lines().collect();
         eprintln!("--- {node}\n{}", lines[lines.len().saturating_sub(8)..].join("\n"));
     }
-    error
 }
 
 /// The fabric in underlay's own words.
 fn show(lab: &Lab, pods: &[Pod]) -> anyhow::Result<()> {
-    super::print(&format!("\n$ underlay peers\n{}", ask_all(lab, &["peers"])?))?;
+    super::console::print(&format!("\n$ underlay peers\n{}", ask_all(lab, &["peers"])?))?;
     let (first, last) = (pods.first().context("there are pods")?, pods.last().context("there are pods")?);
     let address = last.addresses.first().context("a pod has an address")?;
     let prefix = lab.run(&first.node, &["ip", "-j", "route", "get", "fibmatch", address])?;
     let prefix: Value = serde_json::from_str(&prefix)?;
     let prefix = prefix[0]["dst"].as_str().context("a route has a destination")?.to_owned();
     let story = lab.run(&first.node, &["underlay", "explain", &prefix, "--socket", SOCKET])?;
-    super::print(&format!("\n$ underlay explain {prefix}        (on {})\n{story}\n", first.node))
+    super::console::print(&format!("\n$ underlay explain {prefix}        (on {})\n{story}\n", first.node))
 }
 
 fn farewell(lab: &Lab, keeps: bool) {

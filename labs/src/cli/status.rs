@@ -17,7 +17,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Some(name) => nodes(&Lab::open(name)?),
         None => labs()?,
     };
-    super::print(&table(&rows))?;
+    super::console::print(&table(&rows))?;
     Ok(ExitCode::SUCCESS)
 }
 

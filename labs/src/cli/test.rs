@@ -120,7 +120,7 @@ fn report(stages: &Stages, skips: &Path, summary: &[String]) -> anyhow::Result<(
         let word = if *good { "" } else { "  FAILED" };
         text += &format!("  {:>6.1}  {name}{word}\n", time.as_secs_f64());
     }
-    super::print(&text)?;
+    super::console::print(&text)?;
     eprintln!("{}", summary.join("\n"));
     Ok(())
 }

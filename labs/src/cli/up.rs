@@ -16,13 +16,13 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let file = super::topology_file(&args.lab)?;
+    let file = super::catalogue::topology_file(&args.lab)?;
     let topology = Topology::read(&file)?;
     interrupt::watch()?;
     if !args.built {
         prepare(&topology)?;
     }
-    if let Some(code) = super::by_sudo(&["up", "--built", &file.display().to_string()])? {
+    if let Some(code) = super::console::by_sudo(&["up", "--built", &file.display().to_string()])? {
         return Ok(code);
     }
     let lab = Lab::up(&file, &topology)?.stay()?;

@@ -1,6 +1,8 @@
 //! The runner as its users meet it: the program, in a sandbox, with a small lab of two BIRDs.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
@@ -307,4 +309,41 @@ fn shows_what_is_printed(page: &Path) {
             }
         });
     }
+}
+
+#[test]
+fn an_interrupted_quickstart_leaves_nothing() {
+    labs::require!("root");
+    labs::sandbox!(|_| {
+        let plugin = labs::program("underlay-cni");
+        let words = ["quickstart", "--keep", "--plugin", plugin.to_str().unwrap()];
+        let mut child = cargo_lab(&words).stderr(Stdio::null()).spawn().unwrap();
+        wait::until("the agents", LIMIT, || {
+            let state = fs::read_to_string("/run/underlay-labs/two-racks/state.json").unwrap_or_default();
+            state.contains("\"daemon\": {")
+        });
+        kill(Pid::from_raw(child.id().try_into().unwrap()), Signal::SIGINT).unwrap();
+        let status = wait::until("the command to end", LIMIT, || child.try_wait().unwrap());
+        assert_eq!(status.code(), Some(1));
+        left().unwrap();
+    });
+}
+
+#[test]
+fn without_root_and_sudo_the_error_is_clear() {
+    labs::require!("root");
+    // The build may lie where nobody else may go.
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("labs");
+    fs::copy(env!("CARGO_BIN_EXE_labs"), &program).unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let mut command = Command::new(&program);
+    command.args(["down", "--all"]).uid(65534).gid(65534).env("PATH", "/nowhere").current_dir("/");
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        message.contains("has to run as root, and there is no sudo: install sudo, or run this as root"),
+        "{message}"
+    );
 }

@@ -19,6 +19,7 @@ name: pair
 topology:
   defaults:
     kind: linux
+    network-mode: none
     env: {LEVEL: defaults, ONE: "1"}
     exec: [echo first]
   kinds:
@@ -99,6 +100,10 @@ fn what_is_not_honoured_is_refused_by_name_and_place() {
             "x.clab.yml:5:14: kind `srl` is not supported; this runner knows `linux`",
         ),
         (lab("{image: linux}", "[]"), "x.clab.yml:5:7: node `a` has no `kind`"),
+        (
+            lab("{kind: linux, image: linux, network-mode: host}", "[]"),
+            "x.clab.yml:5:49: network-mode `host` is not supported, only `none`",
+        ),
         (lab("{kind: linux}", "[]"), "x.clab.yml:5:7: node `a` has no `image`"),
         (
             lab("{kind: linux, image: ceos}", "[]"),
@@ -110,7 +115,7 @@ fn what_is_not_honoured_is_refused_by_name_and_place() {
         ),
         (
             lab("{kind: linux, image: linux, ports: [80]}", "[]"),
-            "x.clab.yml:5:35: unknown field `ports`, expected one of kind, image, cmd, exec, binds, sysctls, env",
+            "x.clab.yml:5:35: unknown field `ports`, expected one of kind, image, cmd, network-mode, exec, binds, sysctls, env",
         ),
         (
             lab("{kind: linux, image: linux, exec: [\"echo 'a\"]}", "[]"),
