@@ -11,9 +11,16 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::wait::{self, Look};
+
+/// Longer than any build.
+const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
+/// A lab is removed within a second; a busy machine gets more.
+const GRACE: Duration = Duration::from_secs(10);
 
 static SEEN: OnceLock<Arc<AtomicBool>> = OnceLock::new();
 
@@ -88,23 +95,31 @@ fn reader(mut pipe: impl Read + Send + 'static) -> JoinHandle<io::Result<Vec<u8>
     })
 }
 
-/// Waits for a child; an interrupt kills it.
+/// Waits for a child. An interrupt asks it to end, so that it can clean up and pass the word on (sudo, the test
+/// runner), and kills it where it does not.
 ///
 /// # Errors
 /// The interrupt.
 pub fn ended(child: &mut Child) -> anyhow::Result<ExitStatus> {
-    let forever = Duration::from_secs(u64::from(u32::MAX));
-    let end = wait::attempt("a command", forever, || match check() {
-        Err(error) => Some(Err(error)),
-        Ok(()) => child.try_wait().map_err(anyhow::Error::from).transpose(),
-    });
-    let end = end.unwrap_or_else(|message| Err(anyhow::anyhow!(message)));
-    if end.is_err() {
-        // It may have ended by itself in between.
+    let end = until("a command", FOREVER, || child.try_wait().transpose());
+    match end {
+        Ok(status) => Ok(status?),
+        Err(error) => {
+            finish(child);
+            Err(error)
+        }
+    }
+}
+
+fn finish(child: &mut Child) {
+    if let Ok(pid) = i32::try_from(child.id()) {
+        // Not waited for yet, so the number is the child's, also where it has ended.
+        let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
+    }
+    if wait::attempt("a command to end", GRACE, || matches!(child.try_wait(), Ok(Some(_)))).is_err() {
         let _ = child.kill();
         let _ = child.wait();
     }
-    end
 }
 
 /// Waits for a condition with a deadline, or for an interrupt.

@@ -266,10 +266,11 @@ fn two_racks_of_pods_reach_each_other_over_bgp() {
         };
         let beyond = "10.244.3.0/24";
         ok(&["exec", "two-racks", "spine", "ip", "link", "set", "eth2", "down"]);
-        wait::until("rack 1 to lose rack 2", LIMIT, || peer_prefix("n11", beyond).is_err());
+        // The hold time is 9 s where nothing notices the link.
+        wait::until("rack 1 to lose rack 2", 2 * LIMIT, || peer_prefix("n11", beyond).is_err());
         peer_prefix("n11", "10.244.2.0/24").unwrap();
         ok(&["exec", "two-racks", "spine", "ip", "link", "set", "eth2", "up"]);
-        wait::until("rack 1 to find rack 2", LIMIT, || peer_prefix("n11", beyond));
+        wait::until("rack 1 to find rack 2", 2 * LIMIT, || peer_prefix("n11", beyond));
         ok(&[
             "exec",
             "two-racks",
