@@ -160,3 +160,11 @@ async fn descriptors_carry_their_comments() {
     });
     assert_eq!(commented.count(), 5);
 }
+
+#[tokio::test]
+async fn client_without_proto_files_reads_errors() {
+    let agent = Agent::start(fixture::snapshot("worker-1", vec![]), vec![]);
+    let pool = descriptors(&agent.channel().await, "google.rpc.ErrorInfo").await;
+    let info = pool.get_message_by_name("google.rpc.ErrorInfo").expect("the message of every error");
+    assert!(info.get_field_by_name("reason").is_some());
+}
