@@ -69,7 +69,8 @@ fn ten_thousand_routes_come_shrink_and_go() {
             20_000 => Ok(()),
             count => Err(format!("{count} lines")),
         });
-        node.ip("route flush proto 171");
+        // It may give up on routes that come back as fast as it removes them.
+        drop(node.try_ip("route flush proto 171"));
         driver.until("all to return", |_| match installed(&node) {
             20_000 => Ok(()),
             count => Err(format!("{count} lines")),

@@ -5,6 +5,7 @@
 mod adoption;
 mod batch;
 mod bulk;
+mod chaos;
 mod ledger;
 mod message;
 mod nexthop;
