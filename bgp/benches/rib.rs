@@ -178,6 +178,9 @@ fn measure(prefixes: &[Prefix], peers: u32) {
     for (peer, &source) in sources.iter().enumerate() {
         for turn in prefixes.chunks(TURN).enumerate() {
             for (at, &prefix) in turn.1.iter().enumerate() {
+                if at % 16 == 0 {
+                    run.rib.warm(&turn.1[at..(at + 16).min(turn.1.len())]);
+                }
                 // Prefixes of one set stand together, as in UPDATEs.
                 let set = (turn.0 * TURN + at) / 16 % SETS as usize;
                 let attrs = sets[peer * SETS as usize + set];
@@ -198,8 +201,11 @@ fn measure(prefixes: &[Prefix], peers: u32) {
     let start = cpu_nanos();
     for &source in &sources {
         for turn in prefixes.chunks(TURN) {
-            for &prefix in turn {
-                run.rib.withdraw(source, prefix);
+            for update in turn.chunks(200) {
+                run.rib.warm(update);
+                for &prefix in update {
+                    run.rib.withdraw(source, prefix);
+                }
             }
             run.turn();
         }
@@ -236,6 +242,9 @@ fn main() {
         let prefixes = prefixes(count);
         for peers in [1, 4] {
             measure(&prefixes, peers);
+        }
+        if count == 100_000 {
+            measure(&prefixes, 30);
         }
     }
 }

@@ -8,9 +8,9 @@
 
 use crate::reason::Reason;
 use crate::rib::attributes::AttrId;
-use crate::rib::decision::{is_above_med, loses_to_best};
+use crate::rib::decision::{is_above_med, joins_selected, loses_to_best};
 use crate::rib::source::SourceId;
-use crate::rib::state::State;
+use crate::rib::state::{Scratch, State};
 use crate::rib::table::{Flags, Key, Path, Table};
 
 /// What an announcement did.
@@ -119,19 +119,30 @@ fn is_harmless_loss(path: Path, state: &State) -> bool {
         || !(selected || state.attributes.has_med())
 }
 
-/// A path came, and nothing else changed: gives it its verdict if it loses to
-/// the best path alone, else has the decision run.
+/// A path came, and nothing else changed: gives it its verdict if that changes
+/// nothing else, neither the set that the kernel is to hold; else has the
+/// decision run.
 fn arrived<K: Key>(table: &mut Table<K>, state: &mut State, slot: u32, path: Path) {
     if !path.is_accepted() || table.entry(slot).has(Flags::DIRTY) {
         return;
     }
+    let scratch = &mut core::mem::take(&mut state.scratch);
     let verdict = state.candidate(path).and_then(|candidate| {
         let best = table.paths(slot).first().copied().filter(|path| path.is_best());
         let Some(best) = best.and_then(|best| state.candidate(best)) else {
             return candidate.metric.is_none().then_some(Reason::NextHopUnreachable);
         };
-        loses_to_best(&candidate, &best, state.multipath(), state.attributes.has_med())
+        let (multipath, med_matters) = (state.multipath(), state.attributes.has_med());
+        loses_to_best(&candidate, &best, multipath, med_matters).or_else(|| {
+            let Scratch { candidates, .. } = scratch;
+            candidates.clear();
+            let selected = table.paths(slot).iter().filter(|path| path.is_selected());
+            candidates.extend(selected.filter_map(|&path| state.candidate(path)));
+            joins_selected(&candidate, candidates, multipath, med_matters)
+                .filter(|&verdict| verdict != Reason::Multipath || !state.config.install)
+        })
     });
+    state.scratch = core::mem::take(scratch);
     let path = table.paths_mut(slot).iter_mut().find(|held| held.source() == path.source());
     match (verdict, path) {
         (Some(verdict), Some(path)) => path.set_verdict(verdict),

@@ -139,6 +139,42 @@ pub fn loses_to_best(
     by_identity(path, best).and_then(lost)
 }
 
+/// The verdict on a path that is as good as the best one as far as ECMP asks,
+/// where it changes no other path's: the shortcut's second half. `selected` are
+/// the best path, first, and those used beside it. It says `None` where the path
+/// may push another one out, where a MED could matter, and without
+/// [`Multipath::relax_as_path`].
+#[must_use]
+pub fn joins_selected(
+    path: &Candidate,
+    selected: &[Candidate],
+    multipath: Multipath,
+    med_matters: bool,
+) -> Option<Reason> {
+    let best = selected.first()?;
+    let room = usize::from(multipath.max_paths);
+    if med_matters || !multipath.relax_as_path || room < 2 || best.kind == SourceKind::Local {
+        return None;
+    }
+    if by_preference(path, best).is_some() || by_distance(path, best).is_some() {
+        return None;
+    }
+    let follows = |other: &Candidate| by_identity(path, other).filter(|(ordering, _)| ordering.is_gt());
+    let (_, rung) = follows(best)?;
+    let known = selected.iter().any(|other| other.next_hop == path.next_hop);
+    let first_of_its_hop =
+        |at: &usize| selected[..*at].iter().all(|other| other.next_hop != selected[*at].next_hop);
+    let has_room = (0..selected.len()).filter(first_of_its_hop).count() < room;
+    if has_room {
+        return Some(Reason::Multipath);
+    }
+    selected.iter().all(|other| follows(other).is_some()).then_some(if known {
+        Reason::Multipath
+    } else {
+        rung
+    })
+}
+
 /// Room for the ladder to work in; kept from call to call.
 #[derive(Debug, Default)]
 pub struct Ladder {

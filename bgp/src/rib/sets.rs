@@ -2,7 +2,7 @@
 //! the same set, so that one effect changes all of their routes.
 //!
 //! - Members are ordered. A set never grows: it loses members that do not
-//!   resolve ([`Sets::shrink`]), at once and for every entry that names it. Each
+//!   resolve, at once and for every entry that names it. Each
 //!   entry is decided anew behind that, and keeps the set if it fits.
 //! - A set without members carries no route: those that still name it are gone.
 //! - The number of a set that nothing names rests before it is used again, so

@@ -3,7 +3,7 @@
 
 use bgp::id::{Asn, RouterId};
 use bgp::reason::Reason;
-use bgp::rib::decision::{Candidate, Ladder, Multipath, explain, loses_to_best};
+use bgp::rib::decision::{Candidate, Ladder, Multipath, explain, joins_selected, loses_to_best};
 use bgp::rib::{RibConfig, Source, SourceKind};
 use bgp::wire::attribute::{Origin, PathAttributes};
 use proptest::prelude::*;
@@ -180,8 +180,11 @@ fn candidates() -> impl Strategy<Value = Vec<Candidate>> {
         tie: 0,
         next_hop: rest.3,
     });
-    prop::collection::vec(one, 1..7).prop_map(|mut paths| {
-        paths.iter_mut().zip(0..).for_each(|(path, tie)| path.tie = tie);
+    (prop::collection::vec(one, 1..7), any::<bool>()).prop_map(|(mut paths, with_med)| {
+        for (path, tie) in paths.iter_mut().zip(0..) {
+            path.tie = tie;
+            path.med = if with_med { path.med } else { 0 };
+        }
         paths
     })
 }
@@ -215,6 +218,8 @@ fn as_stored(path: &Candidate) -> Candidate {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
+
     #[test]
     fn the_ladder_is_the_rfc(paths in candidates(), max_paths in 1..5u8) {
         let multipath = Multipath { max_paths, relax_as_path: true };
@@ -245,11 +250,17 @@ proptest! {
         let mut before = vec![Reason::Pending; others.len()];
         let best = Ladder::default().decide(others, multipath, |_, _| true, &mut before);
         let med_matters = paths.iter().any(|path| path.med > 0);
-        if let Some(best) = best
-            && let Some(verdict) = loses_to_best(new, &others[best], multipath, med_matters)
-        {
-            before.push(verdict);
-            prop_assert_eq!(before, decide(&paths, multipath));
+        if let Some(best) = best {
+            let mut selected = vec![others[best]];
+            let beside = others.iter().zip(&before).filter(|(_, verdict)| **verdict == Reason::Multipath);
+            selected.extend(beside.map(|(path, _)| *path));
+            let lost = loses_to_best(new, &others[best], multipath, med_matters);
+            let joined = joins_selected(new, &selected, multipath, med_matters);
+            prop_assert!(lost.is_none() || joined.is_none() || lost == joined);
+            if let Some(verdict) = lost.or(joined) {
+                before.push(verdict);
+                prop_assert_eq!(before, decide(&paths, multipath));
+            }
         }
     }
 

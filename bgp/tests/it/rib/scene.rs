@@ -270,3 +270,24 @@ fn rules_that_change_are_applied_to_what_is_stored() {
     bench.turn();
     assert_eq!(bench.verdicts(P), [(a, Reason::Best), (b, Reason::Multipath)]);
 }
+
+/// A path that loses below the MED rung may have kept another one out there.
+#[test]
+fn a_path_that_med_kept_out_comes_back_with_the_withdrawal_of_a_loser() {
+    let mut bench = Bench::new(RibConfig { install: false, max_paths: 1, ..CONFIG });
+    let a = bench.add(peer(1));
+    let b = bench.add(Source { kind: SourceKind::Internal, ..peer(2) });
+    let c = bench.add(peer(3));
+    let with_med = |n, asn, med| PathAttributes { med: Some(med), ..attributes(n, &[asn]) };
+    bench.announce(a, P, with_med(1, 65001, 5));
+    bench.announce(b, P, with_med(1, 65001, 0));
+    bench.announce(c, P, with_med(1, 65002, 0));
+    bench.turn();
+    bench.rib.set_next_hop(hop(1), Some(0));
+    bench.turn();
+    let verdicts = [(a, Reason::HigherMed), (b, Reason::ExternalPreferred), (c, Reason::Best)];
+    assert_eq!(bench.verdicts(P), verdicts);
+    bench.rib.withdraw(b, prefix(P));
+    bench.turn();
+    assert_eq!(bench.verdicts(P), [(a, Reason::Best), (c, Reason::HigherRouterId)]);
+}
