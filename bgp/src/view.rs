@@ -104,6 +104,17 @@ pub enum KernelView {
     Failed(u16),
 }
 
+/// How many prefixes of one family the kernel holds, by its state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KernelCounts {
+    /// The route is installed.
+    pub installed: u64,
+    /// A change is under way.
+    pub pending: u64,
+    /// The last change failed.
+    pub failed: u64,
+}
+
 /// One prefix and its paths.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RouteView {

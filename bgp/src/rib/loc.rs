@@ -126,6 +126,7 @@ fn change_set<K: Key>(
         state.sets.release(old);
     }
     let entry = table.entry_mut(slot);
+    let before = *entry;
     entry.want_set(new);
     entry.set_flag(Flags::PENDING);
     if new.is_none() {
@@ -135,6 +136,7 @@ fn change_set<K: Key>(
         entry.clear_flag(Flags::FAILED);
         state.failures.remove(&EntryId::new(K::FAMILY, slot));
     }
+    state.recount(&before, entry);
     state.routes.push(RouteChange { prefix: entry.key().prefix(), set: new });
 }
 
@@ -159,6 +161,7 @@ pub(super) fn acknowledge<K: Key>(table: &mut Table<K>, state: &mut State, key: 
         entry.set_flag(Flags::FAILED);
         state.failures.insert(id, ack.errno);
     }
+    state.recount(&before, entry);
     let differs = |flag| before.has(flag) != entry.has(flag);
     if ack.set.is_some() && [Flags::PENDING, Flags::INSTALLED, Flags::FAILED].into_iter().any(differs) {
         state.mark_changed(table, slot);

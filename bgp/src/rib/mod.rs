@@ -58,9 +58,9 @@ use self::walk::{Met, Walk};
 use std::net::IpAddr;
 
 use crate::io::{Effects, NextHop, RouteAck};
-use crate::prefix::{Family, Prefix, Prefix4, Prefix6};
+use crate::prefix::{Family, PerFamily, Prefix, Prefix4, Prefix6};
 use crate::reason::Reason;
-use crate::view::RouteCursor;
+use crate::view::{KernelCounts, RouteCursor};
 
 /// Entries that are only looked at and cost as much as one decision.
 const GLANCES: usize = 16;
@@ -375,6 +375,12 @@ impl Rib {
     #[must_use]
     pub const fn size(&self, family: Family) -> (usize, usize) {
         in_table!(self, family, |table| (table.len(), table.path_count()))
+    }
+
+    /// How many entries the kernel holds, by its state, up to date with every call.
+    #[must_use]
+    pub const fn kernel_counts(&self) -> PerFamily<KernelCounts> {
+        self.state.kernel
     }
 
     /// The counts of a source, up to date with every call.

@@ -8,14 +8,15 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
 use crate::io::{NextHop, RouteChange};
-use crate::prefix::Family;
+use crate::prefix::{Family, PerFamily};
 use crate::reason::Reason;
 use crate::rib::attributes::Store;
 use crate::rib::decision::{Candidate, Ladder, Multipath};
 use crate::rib::next_hop::{HopId, Tracker};
 use crate::rib::sets::Sets;
 use crate::rib::source::{SourceKind, Sources};
-use crate::rib::table::{EntryId, Flags, Key, Path, Table};
+use crate::rib::table::{Entry, EntryId, Flags, Key, Path, Table};
+use crate::view::KernelCounts;
 
 /// What the tables depend on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +48,8 @@ pub(super) struct State {
     pub(super) routes: Vec<RouteChange>,
     /// Why the kernel rejected the newest change of an entry; looked up, never walked.
     pub(super) failures: HashMap<EntryId, u16, FixedState>,
+    /// Entries by what the kernel holds of them, up to date with every call.
+    pub(super) kernel: PerFamily<KernelCounts>,
     pub(super) scratch: Scratch,
 }
 
@@ -75,6 +78,7 @@ impl State {
             retiring: Vec::new(),
             routes: Vec::new(),
             failures: HashMap::with_hasher(FixedState::with_seed(seed)),
+            kernel: PerFamily::default(),
             scratch: Scratch::default(),
         }
     }
@@ -168,6 +172,23 @@ impl State {
         }
     }
 
+    /// Counts an entry whose kernel state was `before` and is `after`.
+    pub(super) fn recount<K: Key>(&mut self, before: &Entry<K>, after: &Entry<K>) {
+        let counts = &mut self.kernel[K::FAMILY];
+        for (entry, step) in [(before, u64::MAX), (after, 1)] {
+            let count = if entry.has(Flags::PENDING) {
+                &mut counts.pending
+            } else if entry.has(Flags::FAILED) {
+                &mut counts.failed
+            } else if entry.has(Flags::INSTALLED) {
+                &mut counts.installed
+            } else {
+                continue;
+            };
+            *count = count.wrapping_add(step);
+        }
+    }
+
     /// Lists an entry to be freed at the next drain, if it is vacant then too.
     pub(super) fn retire<K: Key>(&mut self, table: &Table<K>, slot: u32) {
         if table.entry(slot).is_vacant() {
@@ -182,6 +203,8 @@ impl State {
             if entry.has(Flags::FAILED) {
                 self.failures.remove(&EntryId::new(K::FAMILY, slot));
             }
+            let entry = *entry;
+            self.recount(&entry, &Entry::default());
             table.free(slot);
         }
     }

@@ -2,13 +2,13 @@
 
 use crate::id::PeerId;
 use crate::policy::Import;
-use crate::prefix::Prefix;
+use crate::prefix::{PerFamily, Prefix};
 use crate::reason::Reason;
 use crate::rib::decision::Comparison;
 use crate::rib::{EntryView, Path};
 use crate::speaker::Speaker;
 use crate::view::{
-    KernelView, PathSource, PathView, PeerView, RouteCursor, RouteFilter, RoutePage, RouteView,
+    KernelCounts, KernelView, PathSource, PathView, PeerView, RouteCursor, RouteFilter, RoutePage, RouteView,
 };
 
 /// Entries that one call of [`Speaker::routes`] looks at, however few match: the
@@ -21,6 +21,12 @@ impl Speaker {
     pub fn peers(&self) -> Vec<PeerView> {
         let peers = self.by_address.values().filter_map(|id| self.peers.get(id));
         peers.map(|peer| peer.view(&self.rib, &self.adj_out)).collect()
+    }
+
+    /// How many prefixes the kernel holds, by its state.
+    #[must_use]
+    pub const fn kernel_counts(&self) -> PerFamily<KernelCounts> {
+        self.rib.kernel_counts()
     }
 
     /// A page of at most `limit` routes from `cursor` on. A page may be shorter,

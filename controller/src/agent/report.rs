@@ -1,7 +1,6 @@
 //! What the agent says of itself: the snapshot, and whether it has converged.
 
 use bgp::io::State;
-use bgp::prefix::PerFamily;
 use bgp::reason::Reason;
 use bgp::speaker::Speaker;
 use bgp::time::{Duration, Instant};
@@ -133,7 +132,7 @@ pub(super) fn snapshot(
             .map(|speaker| Shown { asn: speaker.asn, router_id: speaker.router_id }),
         conditions: convergence.conditions(&peers, busy, now),
         peers,
-        kernel: PerFamily::default(),
+        kernel: speaker.map(Speaker::kernel_counts).unwrap_or_default(),
         source: SourceStatus {
             description: identity.source.clone(),
             loaded_at: configuration.loaded_at(),

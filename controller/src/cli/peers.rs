@@ -115,12 +115,20 @@ fn why(down: &v1::DownCause) -> String {
 /// `2 rejected: as-loop` of a session that is up, else why it is not.
 fn note(peer: &v1::Peer) -> String {
     if peer.state() != v1::SessionState::Established {
-        let why = peer.down.as_ref().map(why);
         let retry = peer.retry_seconds.map(|seconds| format!("retry in {}", text::age(seconds)));
-        return why.into_iter().chain(retry).collect::<Vec<String>>().join(", ");
+        return peer.down.as_ref().map(why).into_iter().chain(retry).collect::<Vec<String>>().join(", ");
     }
+    let malformed = (peer.malformed_count > 0).then(|| {
+        let last = peer.malformed_detail.iter().map(|detail| format!(": {detail}"));
+        format!("{} malformed{}", peer.malformed_count, last.collect::<String>())
+    });
+    rejected(&peer.families).into_iter().chain(malformed).collect::<Vec<String>>().join("; ")
+}
+
+/// What the import rules refused, by reason, over all families.
+fn rejected(families: &[v1::PeerFamily]) -> Option<String> {
     let mut counts: Vec<(&str, u64)> = Vec::new();
-    for rejected in peer.families.iter().flat_map(|family| &family.rejected) {
+    for rejected in families.iter().flat_map(|family| &family.rejected) {
         match counts.iter_mut().find(|(reason, _)| *reason == rejected.reason) {
             Some((_, count)) => *count += rejected.count,
             None => counts.push((&rejected.reason, rejected.count)),
@@ -128,11 +136,11 @@ fn note(peer: &v1::Peer) -> String {
     }
     let total: u64 = counts.iter().map(|(_, count)| count).sum();
     match counts.as_slice() {
-        [] => String::new(),
-        [(reason, count)] => format!("{count} rejected: {reason}"),
+        [] => None,
+        [(reason, count)] => Some(format!("{count} rejected: {reason}")),
         several => {
             let several = several.iter().map(|(reason, count)| format!("{count} {reason}"));
-            format!("{total} rejected: {}", several.collect::<Vec<String>>().join(", "))
+            Some(format!("{total} rejected: {}", several.collect::<Vec<String>>().join(", ")))
         }
     }
 }

@@ -14,6 +14,8 @@ use super::tree::{Node, Value};
 
 /// Adds the objects of one file to a set; names every problem of the file.
 pub fn read(file: &str, text: &str, objects: &mut Objects, problems: &mut Vec<Problem>) {
+    // YAML 1.2: a node may be named `n` or `on`.
+    let options = serde_saphyr::options! { strict_booleans: true };
     let documents = split(text);
     let several = documents.iter().filter(|(_, text)| !is_blank(text)).count() > 1;
     let mut number = 0;
@@ -26,7 +28,7 @@ pub fn read(file: &str, text: &str, objects: &mut Objects, problems: &mut Vec<Pr
         let place = |line| Place { file: file.to_owned(), line, document };
         // Blank lines in front keep the file's own line numbers.
         let padded = "\n".repeat(first_line) + text;
-        let node: Node = match serde_saphyr::from_str(&padded) {
+        let node: Node = match serde_saphyr::from_str_with_options(&padded, options.clone()) {
             Ok(node) => node,
             Err(error) => {
                 let error = error.without_snippet();
@@ -85,7 +87,8 @@ impl Reader<'_> {
         };
         let expected = if kind == "Node" { "v1".to_owned() } else { format!("{GROUP}/{VERSION}") };
         if !matches!(kind, "Fabric" | "FabricPeer" | "Node") {
-            let text = format!("kind {kind} of {version} is not read; Fabric, FabricPeer and Node are");
+            let of = if version.is_empty() { String::new() } else { format!(" of {version}") };
+            let text = format!("kind {kind}{of} is not read; Fabric, FabricPeer and Node are");
             return Err(vec![self.problem(self.line_of(&["kind"]), text)]);
         }
         if version != expected {
@@ -95,7 +98,7 @@ impl Reader<'_> {
         let metadata = self.node.member("metadata").map(|(_, node)| node);
         let name = metadata.and_then(|metadata| metadata.text("name")).unwrap_or_default();
         if name.is_empty() {
-            let text = format!("{kind} without a name: field `metadata.name` is missing");
+            let text = format!("{kind} without a name: field `metadata.name` is missing or not a text");
             return Err(vec![self.problem(self.node.line, text)]);
         }
         if kind != "Node" {

@@ -12,14 +12,13 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
-
-use std::sync::Arc;
 
 use super::directory;
 use super::object::{Problem, SourceEvent};
@@ -30,59 +29,64 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// How often a directory that cannot be watched is looked for.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// The end of writing a file.
+const CLOSED: AccessKind = AccessKind::Close(AccessMode::Write);
+
 type Notices = mpsc::UnboundedReceiver<notify::Result<notify::Event>>;
 
 /// Watches until the receiver of `events` is gone.
 pub async fn run(path: PathBuf, events: mpsc::Sender<SourceEvent>) {
-    let mut told: Option<SourceEvent> = None;
+    let mut told = Told { last: None, events };
     loop {
         // The watch comes first and the reading second, so that no change falls between them.
-        let watched = watch(&path);
-        if tell(&path, &mut told, &events).await.is_err() {
-            return;
-        }
-        let Ok(mut watched) = watched else {
+        let Ok(mut watched) = watch(&path) else {
+            if told.tell(read(&path).await).await.is_err() {
+                return;
+            }
             tokio::select! {
-                () = events.closed() => return,
+                () = told.events.closed() => return,
                 () = tokio::time::sleep(RETRY) => continue,
             }
         };
-        loop {
-            tokio::select! {
-                () = events.closed() => return,
-                settled = watched.settled() => if settled.is_err() { break },
-            }
-            if identity(&path) != watched.identity {
-                break;
-            }
-            if tell(&path, &mut told, &events).await.is_err() {
+        while watched.is_of(&path) {
+            let event = read(&path).await;
+            // What changed while it was read was perhaps read in halves.
+            if !watched.has_news() && told.tell(event).await.is_err() {
                 return;
+            }
+            tokio::select! {
+                () = told.events.closed() => return,
+                settled = watched.settled() => if settled.is_err() { break },
             }
         }
     }
 }
 
-/// Reads the directory, and sends what it holds if that differs from what was
-/// told last.
-async fn tell(
-    path: &Path,
-    told: &mut Option<SourceEvent>,
-    events: &mpsc::Sender<SourceEvent>,
-) -> Result<(), mpsc::error::SendError<SourceEvent>> {
+async fn read(path: &Path) -> SourceEvent {
     let directory = path.to_owned();
-    let read = tokio::task::spawn_blocking(move || directory::read(&directory)).await;
-    let event = match read {
+    let broken = |text| SourceEvent::Broken(vec![Problem::anywhere(text)]);
+    match tokio::task::spawn_blocking(move || directory::read(&directory)).await {
         Ok(Ok(objects)) => SourceEvent::Objects(Arc::new(objects)),
         Ok(Err(problems)) => SourceEvent::Broken(problems),
-        Err(error) => {
-            SourceEvent::Broken(vec![Problem::anywhere(format!("directory {}: {error}", path.display()))])
-        }
-    };
-    if told.as_ref() == Some(&event) {
-        return Ok(());
+        Err(error) => broken(format!("directory {}: {error}", path.display())),
     }
-    *told = Some(event.clone());
-    events.send(event).await
+}
+
+/// What the agent was told last, and the way to it.
+struct Told {
+    last: Option<SourceEvent>,
+    events: mpsc::Sender<SourceEvent>,
+}
+
+impl Told {
+    /// Tells what is news.
+    async fn tell(&mut self, event: SourceEvent) -> Result<(), mpsc::error::SendError<SourceEvent>> {
+        if self.last.as_ref() == Some(&event) {
+            return Ok(());
+        }
+        self.last = Some(event.clone());
+        self.events.send(event).await
+    }
 }
 
 /// A watch on one directory, named by what it is and not by its path.
@@ -101,9 +105,13 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
 fn watch(path: &Path) -> notify::Result<Watch> {
     let (sender, notices) = mpsc::unbounded_channel();
     let identity = identity(path);
-    let mut watcher = notify::recommended_watcher(move |notice| {
-        // The receiver goes with the watch alone.
-        let _ = sender.send(notice);
+    let mut watcher = notify::recommended_watcher(move |notice: notify::Result<notify::Event>| {
+        // Whoever reads, we among them, changes nothing.
+        let reads = |kind| matches!(kind, EventKind::Access(access) if access != CLOSED);
+        if !notice.as_ref().is_ok_and(|notice| reads(notice.kind)) {
+            // The receiver goes with the watch alone.
+            let _ = sender.send(notice);
+        }
     })?;
     watcher.watch(path, RecursiveMode::NonRecursive)?;
     Ok(Watch { identity, notices, writing: BTreeSet::new(), _watcher: watcher })
@@ -113,6 +121,16 @@ fn watch(path: &Path) -> notify::Result<Watch> {
 struct Broke;
 
 impl Watch {
+    /// Whether the path still leads to what is watched.
+    fn is_of(&self, path: &Path) -> bool {
+        self.identity.is_some() && identity(path) == self.identity
+    }
+
+    /// Whether something happened that [`Watch::settled`] has not seen.
+    fn has_news(&self) -> bool {
+        !self.notices.is_empty()
+    }
+
     /// Waits for a change, and until no file is open for writing.
     async fn settled(&mut self) -> Result<(), Broke> {
         let mut changed = false;
@@ -146,11 +164,10 @@ impl Watch {
             return true;
         }
         match notice.kind {
-            EventKind::Access(AccessKind::Close(AccessMode::Write)) => {
+            EventKind::Access(access) => {
                 self.writing.retain(|path| !notice.paths.contains(path));
-                true
+                access == CLOSED
             }
-            EventKind::Access(_) => false,
             EventKind::Modify(ModifyKind::Data(_)) => {
                 self.writing.extend(notice.paths.iter().cloned());
                 false

@@ -8,7 +8,7 @@ use bgp::io::State;
 use bgp::prefix::PerFamily;
 use bgp::reason::Reason;
 use bgp::time::{Duration, Instant};
-use bgp::view::PeerView;
+use bgp::view::{KernelCounts, PeerView};
 use tokio::sync::watch;
 
 use super::clock::Clock;
@@ -92,17 +92,6 @@ pub struct Condition {
     pub message: String,
     /// When `holds` last changed.
     pub since: Instant,
-}
-
-/// How many of our routes of one family the kernel holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct KernelCounts {
-    /// Confirmed.
-    pub installed: u64,
-    /// With a change under way.
-    pub pending: u64,
-    /// Whose last change was rejected.
-    pub failed: u64,
 }
 
 /// Where the configuration comes from.

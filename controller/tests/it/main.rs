@@ -5,6 +5,8 @@
 mod agent;
 mod architecture;
 mod cli;
+mod desired;
+mod interop;
 mod kernel;
 mod readme;
 mod status;

@@ -5,11 +5,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bgp::io::{NextHop, RouteAck, SetId, Tracking};
-use bgp::prefix::{Family, Prefix};
+use bgp::prefix::{Family, PerFamily, Prefix};
 use bgp::reason::Reason;
 use bgp::rib::decision::{Candidate, Multipath, explain};
 use bgp::rib::{AttrId, RibConfig, SourceKind};
-use bgp::view::{KernelView, RouteCursor};
+use bgp::view::{KernelCounts, KernelView, RouteCursor};
 use bgp::wire::attribute::PathAttributes;
 use proptest::prelude::*;
 
@@ -365,10 +365,20 @@ impl Model {
         assert_eq!(self.bench.rib.attributes().len(), shapes.len(), "attribute sets go with their last path");
         let mut cursor: Option<RouteCursor> = None;
         let mut walked = BTreeSet::new();
+        let mut kernel = PerFamily::<KernelCounts>::default();
         while let Some((id, next)) = self.bench.rib.next_entry(cursor) {
-            assert!(walked.insert(self.bench.rib.entry(id).expect("walked").prefix));
+            let entry = self.bench.rib.entry(id).expect("walked");
+            assert!(walked.insert(entry.prefix));
+            let counts = &mut kernel[entry.prefix.family()];
+            match entry.kernel {
+                KernelView::NotRequested => {}
+                KernelView::Pending => counts.pending += 1,
+                KernelView::Installed => counts.installed += 1,
+                KernelView::Failed(_) => counts.failed += 1,
+            }
             cursor = Some(next);
         }
+        assert_eq!(self.bench.rib.kernel_counts(), kernel);
         assert!(walked.iter().eq(self.paths.keys()));
     }
 

@@ -198,4 +198,52 @@ proptest! {
         }
         prop_assert_eq!(gone, prefixes);
     }
+
+    #[test]
+    fn a_bad_attribute_never_hides_prefixes(
+        attributes in strategy::attributes(Family::Ipv4),
+        withdrawn in vec(strategy::prefix(Family::Ipv4), 0..20),
+        announced in vec(strategy::prefix(Family::Ipv4), 1..20),
+        noise in vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+        codec in codecs(),
+    ) {
+        let codec = Codec { families: EXTERNAL.families, ..codec };
+        let mut raw = Vec::new();
+        encode::attributes(&attributes, &codec, Family::Ipv4, &mut raw);
+        for (index, octet) in noise {
+            let at = index.index(raw.len());
+            raw[at] = octet;
+        }
+        let field = |prefixes: &[bgp::prefix::Prefix]| {
+            let mut out = Vec::new();
+            prefixes.iter().for_each(|prefix| nlri::encode(*prefix, &mut out));
+            out
+        };
+        let body = super::update(&field(&withdrawn), &raw, &field(&announced));
+        // A reset loses no route to a bad attribute either: all go with the session.
+        if let Ok(update) = Update::parse(&body, &codec) {
+            let first = update.announced().next().unwrap();
+            prop_assert_eq!(first.nlri.iter().collect::<Vec<_>>(), announced);
+            let gone: Vec<_> = update.withdrawn().next().into_iter().flat_map(nlri::Nlri::iter).collect();
+            // The noise may have made an MP_UNREACH_NLRI; Withdrawn Routes go first.
+            prop_assert!(withdrawn.is_empty() || gone == withdrawn);
+        }
+    }
+
+    #[test]
+    fn notification_comes_back(code in any::<u8>(), subcode in any::<u8>(), data in vec(any::<u8>(), 0..300)) {
+        let notification = Notification { code, subcode, data };
+        let mut out = Vec::new();
+        notification.encode(&mut out);
+        prop_assert_eq!(Notification::decode(&out[19..]), Ok(notification));
+    }
+
+    #[test]
+    fn shutdown_text_comes_back(text in any::<String>()) {
+        let notification = Notification::administrative_shutdown(&text);
+        let kept = notification.text().unwrap_or_default();
+        prop_assert!(text.starts_with(kept) && (kept == text || kept.len() > 255 - 4));
+        // Nothing of a terminal's control gets through.
+        prop_assert!(!notification.to_string().chars().any(char::is_control));
+    }
 }

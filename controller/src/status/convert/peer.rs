@@ -32,6 +32,8 @@ pub fn peer(peer: &PeerView, moment: &Moment) -> v1::Peer {
         established_count: peer.established_count,
         updates_received: peer.updates.0,
         updates_sent: peer.updates.1,
+        malformed_count: peer.malformed.0,
+        malformed_detail: peer.malformed.1.clone(),
     }
 }
 

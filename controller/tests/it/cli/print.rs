@@ -90,7 +90,8 @@ fn peers_sum_families_and_reasons() {
         ipv4: fixture::counts(10, 2, &[(Reason::AsLoop, 2), (Reason::NotAccepted, 1)]),
         ipv6: fixture::counts(5, 1, &[(Reason::AsLoop, 3)]),
     };
-    let both = fixture::established(1, "tor1", "fd00:0:2::1", 4_200_000_000, counts);
+    let mut both = fixture::established(1, "tor1", "fd00:0:2::1", 4_200_000_000, counts);
+    both.malformed = (3, Some("ORIGIN of 2 octets".to_owned()));
     let disabled = fixture::down("spare", "10.0.9.1", State::Idle, Reason::Disabled, "disabled");
     let mut hostile = fixture::down("tor\x1b[31m", "10.0.9.2", State::Active, Reason::Connecting, "");
     hostile.asn = None;

@@ -9,15 +9,14 @@ use bgp::prefix::{PerFamily, Prefix};
 use bgp::reason::Reason;
 use bgp::time::Instant;
 use bgp::view::{
-    Counts, Explanation, KernelView, PathSource, PathView, PeerView, Refusal, RouteView, SentView,
+    Counts, Explanation, KernelCounts, KernelView, PathSource, PathView, PeerView, Refusal, RouteView,
+    SentView,
 };
 use bgp::wire::as_path::{AsPath, Segment, SegmentKind};
 use bgp::wire::attribute::{NextHops, PathAttributes};
 use bgp::wire::community::{Community, LargeCommunity};
 use controller::status::clock::{Clock, Moment};
-use controller::status::snapshot::{
-    Condition, ConditionKind, Identity, KernelCounts, Snapshot, SourceStatus,
-};
+use controller::status::snapshot::{Condition, ConditionKind, Identity, Snapshot, SourceStatus};
 
 /// 2026-11-22 03:00 UTC.
 const STARTED: u64 = 1_795_316_400;

@@ -1,0 +1,284 @@
+//! The computation of what a node is to be, by small clusters.
+
+use bgp::config::{NextHopMode, OwnNextHop, PeerAs, PeerConfig};
+use bgp::id::{Asn, RouterId};
+use bgp::prefix::{PerFamily, Prefix};
+use bgp::time::Duration;
+use bgp::wire::community::{Community, LargeCommunity};
+use controller::desired::{Desired, compute};
+use controller::kernel::LocalAddress;
+
+use super::{lines, read};
+
+const HEAD: &str = "apiVersion: underlay.dev/v1alpha1\n";
+
+fn fabric(name: &str, spec: &str) -> String {
+    format!("---\n{HEAD}kind: Fabric\nmetadata: {{name: {name}}}\nspec: {{{spec}}}\n")
+}
+
+fn peer(name: &str, spec: &str) -> String {
+    format!("---\n{HEAD}kind: FabricPeer\nmetadata: {{name: {name}}}\nspec: {{{spec}}}\n")
+}
+
+/// Node `nN` of rack `rack`: 10.0.0.N, fd00::N, and its PodCIDRs.
+fn node(n: u8, rack: &str) -> String {
+    format!(
+        "---\napiVersion: v1\nkind: Node\nmetadata: {{name: n{n}, labels: {{rack: \"{rack}\", asn: \"6500{rack}\"}}}}\n\
+         spec: {{podCIDRs: [10.244.{n}.0/24, \"fd00:10:244:{n}::/64\"]}}\n\
+         status: {{addresses: [{{type: InternalIP, address: 10.0.0.{n}}}, {{type: InternalIP, address: \"fd00::{n}\"}}]}}\n"
+    )
+}
+
+fn address(ifindex: u32, text: &str) -> LocalAddress {
+    let (address, len) = text.split_once('/').unwrap();
+    LocalAddress {
+        ifindex,
+        name: format!("eth{ifindex}"),
+        address: address.parse().unwrap(),
+        prefix_len: len.parse().unwrap(),
+        up: true,
+    }
+}
+
+/// The addresses of node 1: loopback, an uplink with both families, a second one with IPv4 alone.
+fn addresses() -> Vec<LocalAddress> {
+    vec![
+        address(1, "127.0.0.1/8"),
+        address(1, "10.0.0.1/32"),
+        address(1, "fd00::1/128"),
+        address(2, "10.0.1.2/24"),
+        address(2, "fd00:1::2/64"),
+        address(2, "fe80::2/64"),
+        address(3, "10.0.2.2/31"),
+    ]
+}
+
+#[track_caller]
+fn desired(text: &str) -> Desired {
+    compute(&read(text).unwrap(), "n1", &addresses())
+        .unwrap_or_else(|problems| panic!("{:?}", lines(&problems)))
+}
+
+fn refused(text: &str) -> Vec<String> {
+    lines(&compute(&read(text).unwrap(), "n1", &addresses()).unwrap_err())
+}
+
+fn prefixes(texts: &[&str]) -> Vec<Prefix> {
+    texts.iter().map(|text| text.parse().unwrap()).collect()
+}
+
+fn names(peers: &[PeerConfig]) -> Vec<(&str, String)> {
+    peers.iter().map(|peer| (peer.name.as_str(), peer.address.to_string())).collect()
+}
+
+#[test]
+fn a_node_alone_has_its_defaults() {
+    let Desired { speaker, kernel, warnings } =
+        desired(&(fabric("f", "asn: {value: 65001}") + &node(1, "1")));
+    assert_eq!((speaker.asn, speaker.router_id), (Asn(65001), RouterId(0x0a00_0001)));
+    assert!(!speaker.transit && speaker.install && speaker.relax_as_path && speaker.peers.is_empty());
+    assert_eq!(speaker.max_paths, 16);
+    let origins: Vec<Prefix> = speaker.origins.iter().map(|origin| origin.prefix).collect();
+    assert_eq!(origins, prefixes(&["10.244.1.0/24", "fd00:10:244:1::/64"]));
+    assert_eq!(speaker.protected.own, origins);
+    assert_eq!(speaker.protected.connected, prefixes(&["10.0.1.0/24", "10.0.2.2/31", "fd00:1::/64"]));
+    assert!(speaker.protected.addresses.contains(&"fd00::1".parse().unwrap()));
+    assert_eq!(kernel.unreachable, origins);
+    assert_eq!((kernel.table, kernel.metric, kernel.protocol), (254, 190, 171));
+    let ips = PerFamily { ipv4: Some("10.0.0.1".parse().unwrap()), ipv6: Some("fd00::1".parse().unwrap()) };
+    assert_eq!(kernel.preferred_source, ips);
+    assert!(warnings.is_empty());
+}
+
+#[test]
+fn a_mesh_is_of_nodes_of_one_as_by_internal_ip() {
+    let text = fabric("f", "asn: {fromLabel: asn}, podPrefixes: [10.244.0.0/16]")
+        + &node(1, "1")
+        + &node(2, "1")
+        + &node(3, "2");
+    let peers = desired(&text).speaker.peers;
+    assert_eq!(names(&peers), [("n2", "10.0.0.2".into())], "n3 is of another AS");
+    let mesh = &peers[0];
+    assert_eq!((mesh.asn, mesh.source), (PeerAs::Exactly(Asn(65001)), Some("10.0.0.1".parse().unwrap())));
+    assert!(mesh.via_default && mesh.families.ipv4 && mesh.families.ipv6 && !mesh.accept_default);
+    let own = OwnNextHop { ipv4: Some("10.0.0.1".parse().unwrap()), ipv6: Some("fd00::1".parse().unwrap()) };
+    assert_eq!(mesh.own_next_hop, own);
+    assert_eq!(mesh.accept, Some(prefixes(&["10.244.0.0/16"])));
+    assert_eq!(mesh.timers.hold, Duration::from_secs(9));
+
+    let none = text.replace("spec: {asn: {fromLabel", "spec: {mesh: None, asn: {fromLabel");
+    assert!(desired(&none).speaker.peers.is_empty());
+    // Nodes that no common Fabric selects are strangers.
+    let apart = fabric("f", "asn: {value: 1}, nodeSelector: {matchLabels: {rack: \"1\"}}")
+        + &fabric("g", "asn: {value: 1}, nodeSelector: {matchLabels: {rack: \"2\"}}")
+        + &node(1, "1")
+        + &node(3, "2");
+    assert!(desired(&apart).speaker.peers.is_empty());
+}
+
+#[test]
+fn without_common_family_there_is_a_warning() {
+    let six = node(2, "1").replace("{type: InternalIP, address: 10.0.0.2}, ", "");
+    let four = node(3, "1").replace(", {type: InternalIP, address: \"fd00::3\"}", "");
+    let text = fabric("f", "asn: {value: 1}, routerID: {value: 1.1.1.1}") + &node(1, "1") + &six + &four;
+    assert_eq!(names(&desired(&text).speaker.peers), [("n3", "10.0.0.3".into()), ("n2", "fd00::2".into())]);
+    let text = text.replace("{type: InternalIP, address: 10.0.0.1}, ", "");
+    let desired = desired(&text);
+    assert_eq!(names(&desired.speaker.peers), [("n2", "fd00::2".into())]);
+    assert!(lines(&desired.warnings)[0].contains("share no family of InternalIP"));
+}
+
+#[test]
+fn the_own_next_hop_is_on_the_link_to_the_peer() {
+    let base = fabric("f", "asn: {value: 65001}") + &node(1, "1");
+    let hop = |address: &str| {
+        let text = base.clone() + &peer("tor", &format!("address: \"{address}\", asn: 65100"));
+        let peer = desired(&text).speaker.peers.remove(0);
+        assert!(!peer.via_default);
+        let OwnNextHop { ipv4, ipv6 } = peer.own_next_hop;
+        (ipv4.map(|a| a.to_string()), ipv6.map(|a| a.to_string()), peer.source.map(|a| a.to_string()))
+    };
+    let some = |text: &str| Some(text.to_owned());
+    assert_eq!(hop("10.0.1.1"), (some("10.0.1.2"), some("fd00:1::2"), some("10.0.1.2")), "both on eth2");
+    assert_eq!(hop("fd00:1::1"), (some("10.0.1.2"), some("fd00:1::2"), some("fd00:1::2")), "both on eth2");
+    assert_eq!(hop("10.0.2.3"), (some("10.0.2.2"), some("fd00::1"), some("10.0.2.2")), "eth3 has no IPv6");
+    assert_eq!(hop("192.0.2.1"), (some("10.0.0.1"), some("fd00::1"), None), "not on-link");
+}
+
+#[test]
+fn a_peer_says_more_than_its_fabric() {
+    let text = fabric(
+        "f",
+        "asn: {value: 65001}, timers: {hold: 30s}, accept: [10.0.0.0/8], acceptDefaultRoute: true",
+    ) + &node(1, "1")
+        + &peer(
+            "tor",
+            "address: 10.0.1.1, asn: Any, timers: {hold: 6s, connectRetry: 2s}, accept: [192.0.2.77/24], \
+             acceptDefaultRoute: false, families: [IPv6], nextHop: Self, port: 1179, disabled: true",
+        )
+        + &peer("other", "address: 10.0.1.9, asn: External, nodeSelector: {matchLabels: {rack: \"9\"}}");
+    let peers = desired(&text).speaker.peers;
+    let [tor] = &peers[..] else { panic!("{:?}", names(&peers)) };
+    assert_eq!((tor.timers.hold, tor.timers.keepalive), (Duration::from_secs(6), Duration::from_secs(2)));
+    assert_eq!(tor.timers.connect_retry, Duration::from_secs(2));
+    assert_eq!(tor.accept, Some(prefixes(&["192.0.2.0/24"])));
+    assert_eq!(tor.families, PerFamily { ipv4: false, ipv6: true });
+    assert_eq!((tor.next_hop, tor.port, tor.asn), (NextHopMode::Own, 1179, PeerAs::Any));
+    assert!(tor.disabled && !tor.accept_default);
+    assert_eq!(desired(&text).speaker.protected.hosts, ["10.0.1.1".parse::<std::net::IpAddr>().unwrap()]);
+}
+
+#[test]
+fn nodes_as_peers_and_the_mesh_do_not_double() {
+    let text = fabric("f", "asn: {value: 65001}, timers: {hold: 30s}")
+        + &node(1, "1")
+        + &node(2, "1")
+        + &peer("all", "peers: {nodeSelector: {}}, asn: Internal, timers: {hold: 6s}")
+        + &peer("self", "address: 10.0.0.1, asn: Internal");
+    let peers = desired(&text).speaker.peers;
+    assert_eq!(names(&peers), [("n2", "10.0.0.2".into())]);
+    assert_eq!(peers[0].timers.hold, Duration::from_secs(6), "what is written goes before what is derived");
+}
+
+#[test]
+fn accept_falls_back_to_pod_prefixes_and_then_to_all_pod_cidrs() {
+    let accept = |spec: &str| {
+        let text = fabric("f", &format!("asn: {{value: 1}}{spec}")) + &node(1, "1") + &node(2, "1");
+        desired(&text).speaker.peers.remove(0).accept
+    };
+    assert_eq!(accept(", accept: [0.0.0.0/0]"), Some(prefixes(&["0.0.0.0/0"])));
+    assert_eq!(accept(", podPrefixes: [10.244.0.0/16]"), Some(prefixes(&["10.244.0.0/16"])));
+    let all = ["10.244.1.0/24", "10.244.2.0/24", "fd00:10:244:1::/64", "fd00:10:244:2::/64"];
+    assert_eq!(accept(""), Some(prefixes(&all)));
+    assert_eq!(accept(", transit: true"), None);
+    assert_eq!(accept(", transit: true, accept: []"), Some(Vec::new()));
+}
+
+#[test]
+fn a_router_outside_a_cluster_needs_a_name_and_no_more() {
+    let node = "---\napiVersion: v1\nkind: Node\nmetadata: {name: n1}\n";
+    let text = fabric("f", "asn: {value: 65101}, routerID: {value: 10.9.9.9}, transit: true, mesh: None")
+        + node
+        + &peer("leaf", "address: 10.0.1.1, asn: 65001");
+    let Desired { speaker, kernel, warnings } = desired(&text);
+    assert!(speaker.transit && speaker.origins.is_empty() && kernel.unreachable.is_empty());
+    assert_eq!(speaker.peers[0].own_next_hop.ipv4, Some("10.0.1.2".parse().unwrap()));
+    assert!(warnings.is_empty(), "{warnings:?}");
+}
+
+#[test]
+fn prefixes_of_fabrics_are_originated_with_their_attributes() {
+    let advertise = "advertise: {podCIDRs: false, prefixes: [{prefix: 192.0.2.9/24, communities: [\"65000:1\", \"1:2:3\", \
+                     no-export], localPreference: 200, med: 7}]}";
+    let text = fabric("f", &format!("asn: {{value: 1}}, {advertise}")) + &node(1, "1");
+    let origins = desired(&text).speaker.origins;
+    assert_eq!(origins.len(), 1);
+    assert_eq!(origins[0].prefix, "192.0.2.0/24".parse().unwrap());
+    assert_eq!(origins[0].communities, [Community(65000 << 16 | 1), Community::NO_EXPORT]);
+    assert_eq!(origins[0].large_communities, [LargeCommunity { global: 1, local1: 2, local2: 3 }]);
+    assert_eq!((origins[0].local_preference, origins[0].med), (Some(200), Some(7)));
+}
+
+#[test]
+fn fabrics_add_up_and_contradictions_name_both() {
+    let two = |one: &str, other: &str| fabric("f", one) + &fabric("g", other) + &node(1, "1");
+    let both = desired(&two(
+        "asn: {value: 65001}, podPrefixes: [10.244.0.0/16]",
+        "asn: {fromLabel: asn}, transit: true",
+    ));
+    assert!(both.speaker.transit);
+    for (one, other, field) in [
+        ("asn: {value: 1}", "asn: {value: 2}", "spec.asn"),
+        ("asn: {value: 1}, transit: true", "transit: false", "spec.transit"),
+        ("asn: {value: 1}, fib: {table: 100}", "fib: {table: main}", "spec.fib.table"),
+        ("asn: {value: 1}, timers: {hold: 9s}", "timers: {hold: 30s}", "spec.timers.hold"),
+        (
+            "asn: {value: 1}, advertise: {prefixes: [{prefix: 192.0.2.0/24, med: 1}]}",
+            "advertise: {prefixes: [{prefix: 192.0.2.0/24, med: 2}]}",
+            "spec.advertise.prefixes",
+        ),
+    ] {
+        let problems = refused(&two(one, other));
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        let expected =
+            format!("Fabric \"g\" and Fabric \"f\" contradict each other in field `{field}` for node \"n1\"");
+        assert!(problems[0].contains(&expected), "{problems:?}");
+    }
+    let peers = fabric("f", "asn: {value: 1}")
+        + &node(1, "1")
+        + &peer("a", "address: 10.0.1.1, asn: 2")
+        + &peer("b", "address: 10.0.1.1, asn: 3");
+    assert!(
+        refused(&peers)[0]
+            .contains("FabricPeer \"b\" and FabricPeer \"a\" contradict each other about peer 10.0.1.1")
+    );
+    let alike = peers.replace("asn: 3", "asn: 2");
+    assert_eq!(names(&desired(&alike).speaker.peers), [("a", "10.0.1.1".into())]);
+}
+
+#[test]
+fn what_stands_in_the_way_is_named() {
+    for (text, expected) in [
+        (fabric("f", "asn: {value: 1}"), "there is no Node \"n1\""),
+        (node(1, "1"), "no Fabric selects node \"n1\""),
+        (
+            fabric("f", "") + &node(1, "1"),
+            "node \"n1\" has no AS: field `spec.asn` of Fabric \"f\" is missing",
+        ),
+        (
+            fabric("f", "asn: {fromLabel: nope}") + &node(1, "1"),
+            "a.yaml:2 (document 1): Fabric \"f\": field `spec.asn`: node \"n1\" has no label `nope`",
+        ),
+        (
+            fabric("f", "asn: {fromLabel: name}") + &node(1, "1").replace("labels: {", "labels: {name: x, "),
+            "a.yaml:2 (document 1): Fabric \"f\": field `spec.asn`: label `name` of node \"n1\" is `x`, not an AS number",
+        ),
+        (
+            fabric("f", "asn: {value: 1}") + "---\napiVersion: v1\nkind: Node\nmetadata: {name: n1}\n",
+            "node \"n1\" has no IPv4 InternalIP to be its router id; set `spec.routerID`",
+        ),
+    ] {
+        let problems = refused(&text);
+        assert!(problems[0].starts_with(expected), "{expected}: {problems:?}");
+    }
+}

@@ -1,0 +1,19 @@
+//! From manifests to what a node is to be: files with their errors, the
+//! directory and its watch, the computation.
+
+mod compute;
+mod manifests;
+mod watch;
+
+use controller::cluster::{Objects, Problem, manifest};
+
+/// The objects of one file; its problems if it has any.
+fn read(text: &str) -> Result<Objects, Vec<String>> {
+    let (mut objects, mut problems) = (Objects::default(), Vec::new());
+    manifest::read("a.yaml", text, &mut objects, &mut problems);
+    if problems.is_empty() { Ok(objects) } else { Err(lines(&problems)) }
+}
+
+fn lines(problems: &[Problem]) -> Vec<String> {
+    problems.iter().map(Problem::to_string).collect()
+}

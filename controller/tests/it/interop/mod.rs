@@ -1,0 +1,7 @@
+//! The real binary against other implementations, in network namespaces.
+//!
+//! Each test runs in a sandbox of its own: a node with the agent, a router with
+//! the other daemon, one link. All waiting is for a condition.
+
+mod bird;
+mod node;
