@@ -53,7 +53,8 @@ impl Default for KernelConfig {
 /// What the agent loop wants. Commands take effect in the order in which they were sent.
 #[derive(Clone, Debug)]
 pub enum Command {
-    /// The driver's configuration. Nothing is written before the first one.
+    /// The driver's configuration. Before the first one nothing is written and no next hop is resolved, because
+    /// nobody knows which routes are ours.
     Configure(KernelConfig),
     /// Next hops whose resolution is of interest, or not any more. A start is answered by
     /// [`KernelEvent::NextHop`], whether it resolves or not.
