@@ -10,6 +10,7 @@
 
 pub mod agent;
 pub mod client;
+pub mod crd;
 pub mod explain;
 pub mod failure;
 pub mod options;
@@ -53,6 +54,8 @@ enum Verb {
     Routes(routes::RoutesArgs),
     /// Why a prefix is installed and announced, or is not
     Explain(explain::ExplainArgs),
+    /// The definitions of the Kubernetes objects, as YAML
+    Crd,
     /// The version of this program and of the agents
     Version(version::VersionArgs),
 }
@@ -68,6 +71,17 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     ExitCode::from(exit as u8)
 }
 
+/// The arguments of `underlay agent`, as the program reads them.
+///
+/// # Errors
+/// What clap says; another verb.
+pub fn parse_agent(arguments: impl IntoIterator<Item = OsString>) -> Result<AgentArgs, clap::Error> {
+    match Cli::try_parse_from(arguments)?.verb {
+        Verb::Agent(args) => Ok(args),
+        _ => Err(clap::Error::new(clap::error::ErrorKind::InvalidSubcommand)),
+    }
+}
+
 fn run(verb: Verb) -> Exit {
     match verb {
         Verb::Agent(args) => daemon(args),
@@ -75,6 +89,7 @@ fn run(verb: Verb) -> Exit {
         Verb::Peers(args) => asking(peers::run(args)),
         Verb::Routes(args) => asking(routes::run(args)),
         Verb::Explain(args) => asking(explain::run(args)),
+        Verb::Crd => crd::run().write(),
         Verb::Version(args) => asking(version::run(args)),
     }
 }

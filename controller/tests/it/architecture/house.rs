@@ -50,7 +50,7 @@ const LAYERS: [(&str, &[&[&str]]); 5] = [
     (
         "labs",
         &[
-            &["image", "namespace", "process", "program", "wait", "words"],
+            &["image", "namespace", "normal", "process", "program", "wait", "words"],
             &["daemon", "interrupt", "netns", "topology"],
             &["cargo", "sandbox", "state"],
             &["need"],

@@ -1,6 +1,7 @@
 //! From manifests to what a node is to be: files with their errors, the
 //! directory and its watch, the computation.
 
+mod base;
 mod compute;
 mod manifests;
 mod watch;

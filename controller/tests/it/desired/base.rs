@@ -1,0 +1,77 @@
+//! The kustomize base and the definitions: made from the types, and fit for
+//! the program.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::PathBuf;
+
+use controller::cluster::directory;
+use controller::desired::compute;
+use k8s_openapi::api::apps::v1::DaemonSet;
+use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../manifests")
+}
+
+fn object<T: DeserializeOwned>(file: &str) -> T {
+    let path = folder().join(file);
+    let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+#[test]
+fn the_committed_definitions_are_those_of_the_types() {
+    let path = folder().join("crd/underlay.yaml");
+    let made = controller::cli::crd::yaml().unwrap();
+    let committed = fs::read_to_string(&path).unwrap_or_default();
+    let path = path.display();
+    assert!(committed == made, "{path} is stale: `underlay crd > manifests/crd/underlay.yaml` makes it anew");
+}
+
+#[test]
+fn every_file_that_the_base_names_is_there() {
+    for name in ["base", "crd"] {
+        let kustomization: Value = object(&format!("{name}/kustomization.yaml"));
+        let files = kustomization["configMapGenerator"][0]["files"].as_array().cloned().unwrap_or_default();
+        let resources = kustomization["resources"].as_array().unwrap();
+        for file in resources.iter().chain(&files) {
+            let file = folder().join(name).join(file.as_str().unwrap());
+            assert!(file.exists(), "{}", file.display());
+        }
+    }
+}
+
+#[test]
+fn the_daemon_set_starts_the_program_as_it_is() {
+    let namespace: Namespace = object("base/namespace.yaml");
+    let account: ServiceAccount = object("base/service-account.yaml");
+    let daemons: DaemonSet = object("base/daemon-set.yaml");
+    let spec = daemons.spec.unwrap().template.spec.unwrap();
+    assert_eq!(daemons.metadata.namespace, namespace.metadata.name);
+    assert_eq!(spec.service_account_name, account.metadata.name);
+    let [agent] = &spec.containers[..] else { panic!("one container") };
+    let mut arguments: Vec<OsString> = vec!["underlay".into()];
+    arguments.extend(agent.args.iter().flatten().map(OsString::from));
+    // The node's name comes by the environment.
+    let env = agent.env.as_ref().unwrap();
+    assert_eq!(env[0].name, "UNDERLAY_NODE");
+    arguments.extend(["--node".into(), "n1".into()]);
+    let args = controller::cli::parse_agent(arguments).unwrap();
+    let mounts: Vec<&str> =
+        agent.volume_mounts.iter().flatten().map(|mount| mount.mount_path.as_str()).collect();
+    assert!(mounts.contains(&args.manifests.to_str().unwrap()));
+    assert!(mounts.contains(&args.socket.parent().unwrap().to_str().unwrap()));
+}
+
+#[test]
+fn the_example_is_one_that_the_agent_takes() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::copy(self::folder().join("base/fabric.yaml"), folder.path().join("fabric.yaml")).unwrap();
+    let objects = directory::read(folder.path()).unwrap();
+    let desired = compute(&objects, "worker-1", &[]).unwrap();
+    assert_eq!((desired.speaker.peers.len(), desired.speaker.origins.len()), (1, 2));
+    assert!(desired.warnings.is_empty(), "{:?}", desired.warnings);
+}
