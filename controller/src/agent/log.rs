@@ -1,9 +1,12 @@
 //! Logs: one line a state change, with the same fields everywhere; JSON unless
 //! a person looks on.
 
+use std::collections::HashMap;
 use std::io::{self, IsTerminal};
+use std::net::IpAddr;
 
 use bgp::io::{Note, State};
+use bgp::reason::Reason;
 use tracing_subscriber::EnvFilter;
 
 /// Starts logging to standard error. `RUST_LOG` chooses what is logged.
@@ -18,17 +21,37 @@ pub(super) fn start() {
     };
 }
 
-/// Logs what happened to a session.
-pub(super) fn note(note: &Note) {
-    let reason = note.cause.as_ref().map(|cause| cause.reason.word());
-    let text = note.cause.as_ref().map(|cause| cause.text.as_str());
-    let (peer, address) = (note.name.as_str(), note.address);
-    let (from, to) = (note.from.name(), note.to.name());
-    let asn = note.asn.map(|asn| asn.0);
-    if note.from == State::Established || note.to == State::Established {
-        tracing::info!(event = "session", peer, %address, asn, from, to, reason, text);
-    } else {
-        // The way up and attempts that fail repeat for as long as a peer is away.
-        tracing::debug!(event = "session", peer, %address, asn, from, to, reason, text);
+/// What was said of each peer since its session was last up, so that the same failure is said once and not
+/// with each attempt.
+#[derive(Debug, Default)]
+pub(super) struct Journal {
+    said: HashMap<(IpAddr, Reason), String>,
+}
+
+impl Journal {
+    /// Logs what happened to a session.
+    pub(super) fn note(&mut self, note: &Note) {
+        let changed = note.from == State::Established || note.to == State::Established;
+        let news = match &note.cause {
+            Some(cause) => {
+                let before = self.said.insert((note.address, cause.reason), cause.text.clone());
+                before.as_ref() != Some(&cause.text)
+            }
+            None => false,
+        };
+        if note.to == State::Established {
+            self.said.retain(|(address, _), _| *address != note.address);
+        }
+        let reason = note.cause.as_ref().map(|cause| cause.reason.word());
+        let text = note.cause.as_ref().map(|cause| cause.text.as_str());
+        let (peer, address) = (note.name.as_str(), note.address);
+        let (from, to) = (note.from.name(), note.to.name());
+        let asn = note.asn.map(|asn| asn.0);
+        if changed || news {
+            tracing::info!(event = "session", peer, %address, asn, from, to, reason, text);
+        } else {
+            // The way up, and attempts that fail as the one before.
+            tracing::debug!(event = "session", peer, %address, asn, from, to, reason, text);
+        }
     }
 }

@@ -19,7 +19,7 @@ use crate::transport::TransportEvent;
 
 use super::configuration::Configuration;
 use super::identity::Identity;
-use super::log;
+use super::log::Journal;
 use super::report::{self, Convergence};
 
 /// The agent loop's state.
@@ -31,6 +31,7 @@ pub struct Agent<D> {
     speaker: Option<Speaker>,
     effects: Effects,
     convergence: Convergence,
+    journal: Journal,
     more: bool,
     stopping: bool,
 }
@@ -52,6 +53,7 @@ impl<D: Drivers> Agent<D> {
             speaker: None,
             effects: Effects::default(),
             convergence: Convergence::default(),
+            journal: Journal::default(),
             more: false,
             stopping: false,
         };
@@ -238,7 +240,7 @@ impl<D: Drivers> Agent<D> {
             }
         }
         for note in &effects.notes {
-            log::note(note);
+            self.journal.note(note);
         }
         if !effects.notes.is_empty() {
             self.drivers.status_changed();

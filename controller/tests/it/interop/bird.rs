@@ -203,12 +203,16 @@ fn a_wrong_as_is_refused_by_name() {
     labs::sandbox!(|sandbox| {
         let (node, router) = rack(sandbox);
         let wrong = config("10.0.1.2", true).replace("local as 65100", "local as 65999");
-        let _bird = Bird::start(sandbox, &router, "bird", &wrong);
+        let mut bird = Bird::start(sandbox, &router, "bird", &wrong);
         let node = Node::start(sandbox, node, "node", &manifest("10.0.1.1", ""));
         node.until("the refusal", || {
             let peers = node.ask("peers");
             if peers.contains("peer AS is 65999, expected 65100") { Ok(()) } else { Err(peers) }
         });
         assert!(!node.routes().contains(FAR_V4));
+        // Said once, and not with each attempt: BIRD counts its own.
+        node.until("three refusals", || bird.daemon().log().matches("Received: Bad peer AS").count() >= 3);
+        let log = node.agent.log();
+        assert_eq!(log.matches("bad-peer-as").count(), 1, "{log}");
     });
 }
