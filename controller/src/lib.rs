@@ -1,4 +1,27 @@
 //! The node agent of underlay and its command line.
+//!
+//! ```text
+//!     cluster  manifests ──┐                                ┌──> transport  connect, write, close
+//!     transport  bytes ────┤                                │
+//!     kernel  netlink ─────┼─> event ─> agent ─> effect ────┼──> kernel     plan -> netlink batch -> acks
+//!     status  queries ─────┤             │                  │
+//!     timers ──────────────┘          desired               └──> status     snapshot -> gRPC -> cli
+//! ```
+//!
+//! Only the agent's loop owns state: the speaker of package `bgp`, and what the
+//! node is to be. Drivers never talk to each other; each is a module with its own
+//! picture, and all they exchange with the loop is plain data.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`agent`] | the loop and the daemon around it |
+//! | [`event`], [`effect`] | what goes into the loop, and what it drives |
+//! | [`cluster`] | where objects come from: a folder of manifests, watched |
+//! | [`desired`] | pure: objects and addresses -> what this node is to be |
+//! | [`transport`] | TCP |
+//! | [`kernel`] | routes and next hops by netlink |
+//! | [`status`] | the snapshot, queries and the gRPC service |
+//! | [`cli`] | the command line, one file a verb |
 
 pub mod agent;
 pub mod cli;

@@ -6,7 +6,6 @@ use crate::policy::Import;
 use crate::prefix::Family;
 use crate::rib::{AttrId, Rib, SourceId};
 use crate::session::{Negotiated, Sink};
-use crate::wire::attribute::NextHops;
 use crate::wire::decode;
 use crate::wire::grade::Problem;
 use crate::wire::nlri::Nlri;
@@ -57,7 +56,7 @@ impl Intake<'_> {
         update: &Update<'_>,
         announced: Announced<'_>,
     ) -> Result<(), Notification> {
-        let Some(attributes) = self.intern(negotiated, update, announced.next_hop)? else {
+        let Some(attributes) = self.intern(negotiated, update, &announced)? else {
             // RFC 7606 §2: the routes of the message are treated as withdrawn.
             for prefix in announced.nlri.iter() {
                 self.rib.withdraw(source, prefix);
@@ -79,20 +78,15 @@ impl Intake<'_> {
         &mut self,
         negotiated: &Negotiated,
         update: &Update<'_>,
-        next_hop: Option<NextHops>,
+        announced: &Announced<'_>,
     ) -> Result<Option<AttrId>, Notification> {
         let codec = &negotiated.codec;
-        let raw = update.key(self.scratch);
-        // Attribute bytes alone do not hold the next hop of MP_REACH_NLRI. Its length
-        // is part of the flavour, so that no two sets share a key.
-        let octets = next_hop.map_or_else(Vec::new, next_hop_octets);
-        let flavour = u32::from(codec.flavour()) | (octets.len() as u32) << 8;
-        let joined = if octets.is_empty() { Vec::new() } else { [raw, &octets].concat() };
-        let key = if octets.is_empty() { raw } else { &joined };
-        if let Some(known) = self.rib.attributes().lookup_raw(flavour, key) {
+        let flavour = announced.flavour(codec);
+        let identity = update.identity(announced, self.scratch);
+        if let Some(known) = self.rib.attributes().lookup_raw(flavour, identity) {
             return Ok(Some(known));
         }
-        let graded = decode::attributes(raw, next_hop, codec)?;
+        let graded = decode::attributes(update.key(&mut Vec::new()), announced.next_hop, codec)?;
         let flawless = graded.problems.is_empty();
         self.problems.extend(graded.problems);
         let Some(attributes) = graded.attributes else { return Ok(None) };
@@ -100,19 +94,8 @@ impl Intake<'_> {
         let id = store.intern(attributes);
         // A flawed set is decoded each time, so that each time it is reported.
         if flawless {
-            store.remember_raw(flavour, key, id);
+            store.remember_raw(flavour, identity, id);
         }
         Ok(Some(id))
-    }
-}
-
-/// The octets of a next hop, as MP_REACH_NLRI holds them.
-fn next_hop_octets(next_hop: NextHops) -> Vec<u8> {
-    match next_hop {
-        NextHops::V4(address) => address.octets().to_vec(),
-        NextHops::V6 { global, link_local } => {
-            let link_local = link_local.map(|address| address.octets());
-            [&global.octets()[..], link_local.as_ref().map_or(&[][..], |octets| &octets[..])].concat()
-        }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::net::{TcpSocket, TcpStream};
 
-use super::event::TransportEvent;
+use super::event::{TransportEvent, words};
 use super::stream::{Command, Stream};
 
 /// An attempt is given up after this time; the speaker's own timer is shorter
@@ -58,6 +58,6 @@ pub(super) async fn run(
             let _ = events.send(TransportEvent::Connected { conn, local });
             Stream { conn, tcp, pool, events, commands }.serve().await
         }
-        Err(error) => Some(TransportEvent::ConnectFailed { conn, error: error.to_string() }),
+        Err(error) => Some(TransportEvent::ConnectFailed { conn, error: words(&error) }),
     }
 }

@@ -77,3 +77,12 @@ impl Tally {
         self.0.swap(0, Ordering::Relaxed)
     }
 }
+
+/// The operating system's words as they stand within a sentence: `connection
+/// refused`, without the error number.
+pub(super) fn words(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split_once(" (os error").map_or(text.as_str(), |(words, _)| words);
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
+}

@@ -18,7 +18,7 @@ use bytes::{Buf, Bytes};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
-use super::event::{Tally, TransportEvent};
+use super::event::{Tally, TransportEvent, words};
 use super::pool::{Buffer, Pool};
 
 /// How long closing may take: a NOTIFICATION that the peer has not read by then
@@ -64,7 +64,7 @@ impl Stream {
                 None
             }
             Ok(End::Peer) => Some(TransportEvent::Closed { conn, error: None }),
-            Err(error) => Some(TransportEvent::Closed { conn, error: Some(error.to_string()) }),
+            Err(error) => Some(TransportEvent::Closed { conn, error: Some(words(&error)) }),
         }
     }
 
