@@ -23,11 +23,15 @@ const SET_BY_CARGO_PREFIXES: [&str; 4] = ["CARGO_MANIFEST_", "CARGO_PKG_", "CARG
 /// nextest sets these in the tests that it runs.
 const SET_BY_NEXTEST: &str = "NEXTEST";
 
-/// The folder of the workspace.
+/// Names the folder of this package at run time: cargo sets it for what it runs.
+pub const PACKAGE: &str = "CARGO_MANIFEST_DIR";
+
+/// The folder of the workspace: that of the caller's cargo, else that of the build. They differ where a checkout was
+/// moved or two of them share a target folder.
 #[must_use]
-pub fn workspace() -> &'static Path {
-    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
-    package.parent().unwrap_or(package)
+pub fn workspace() -> PathBuf {
+    let package = std::env::var_os(PACKAGE).map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
+    package.parent().map_or_else(|| package.clone(), Path::to_path_buf)
 }
 
 /// A cargo command in the workspace, with the environment of whoever called `cargo run`.

@@ -46,7 +46,7 @@ pub fn as_root(program: &str) -> anyhow::Result<Command> {
     }
     ensure!(
         need::met("sudo"),
-        "{program} has to run as root, and there is no sudo: install sudo, or run this as root"
+        "this has to run as root, and there is no sudo: install sudo, or run it as root"
     );
     let mut command = Command::new("sudo");
     command.arg("--").arg(program);

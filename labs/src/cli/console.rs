@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use crate::{debian, interrupt};
+use crate::{cargo, debian, interrupt};
 
 /// Writes a result; a reader that closed the pipe has had enough.
 pub(super) fn print(text: &str) -> anyhow::Result<()> {
@@ -19,7 +19,12 @@ pub(super) fn by_sudo(args: &[&str]) -> anyhow::Result<Option<ExitCode>> {
         return Ok(None);
     }
     let own = std::env::current_exe()?;
-    let mut command = debian::as_root(&own.display().to_string())?;
+    let mut command = debian::as_root("env")?;
+    // sudo starts with an environment of its own.
+    if let Some(package) = std::env::var_os(cargo::PACKAGE) {
+        command.arg(format!("{}={}", cargo::PACKAGE, package.display()));
+    }
+    command.arg(own);
     interrupt::watch()?;
     let status = interrupt::status(command.args(args))?;
     Ok(Some(ExitCode::from(u8::try_from(status.code().unwrap_or(1)).unwrap_or(1))))

@@ -344,7 +344,7 @@ fn without_root_and_sudo_the_error_is_clear() {
     assert_eq!(output.status.code(), Some(1));
     let message = String::from_utf8(output.stderr).unwrap();
     assert!(
-        message.contains("has to run as root, and there is no sudo: install sudo, or run this as root"),
+        message.contains("this has to run as root, and there is no sudo: install sudo, or run it as root"),
         "{message}"
     );
 }
