@@ -216,3 +216,43 @@ fn a_wrong_as_is_refused_by_name() {
         assert_eq!(log.matches("bad-peer-as").count(), 1, "{log}");
     });
 }
+
+#[test]
+fn a_killed_agent_takes_its_routes_over_again() {
+    labs::require!("root", "bird");
+    labs::sandbox!(|sandbox| {
+        let (mut node, bird) = start(sandbox, false);
+        node.until_route(FAR_V4, true);
+        node.until_route(FAR_V6, true);
+        until_bird(&node, &bird, POD_V4, Some("BGP.next_hop: 10.0.1.2"));
+
+        let monitor = sandbox.daemon("monitor", node.netns.exec("ip", ["monitor", "route"]));
+        // The monitor hears once it has told of a route that is not ours.
+        let mut marks = 0;
+        node.until("the monitor to hear", || {
+            marks += 1;
+            node.netns.ip(&format!("route add blackhole 198.51.100.{marks}/32"));
+            if monitor.log().contains("198.51.100.") { Ok(()) } else { Err(monitor.log()) }
+        });
+        node.kill_and_restart(sandbox, "node");
+        node.until("the second session", || {
+            let log = node.agent.log();
+            if node.transitions("Established") == 2 { Ok(()) } else { Err(log) }
+        });
+        until_bird(&node, &bird, POD_V4, Some("BGP.next_hop: 10.0.1.2"));
+        node.until("the route as installed", || {
+            let routes = node.ask("routes --installed");
+            if routes.contains(FAR_V4) && routes.contains(FAR_V6) { Ok(()) } else { Err(routes) }
+        });
+        let heard = monitor.log();
+        assert!(!heard.contains("Deleted"), "{heard}");
+
+        // And what goes is heard to go.
+        bird.configure(&config("10.0.1.2", false));
+        node.until("the deletion", || {
+            let heard = monitor.log();
+            let deleted = |line: &str| line.contains("Deleted") && line.contains(FAR_V4);
+            if heard.lines().any(deleted) { Ok(()) } else { Err(heard) }
+        });
+    });
+}

@@ -1,7 +1,7 @@
 //! A network namespace with the agent in it.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -28,10 +28,15 @@ impl Node {
         let (manifests, socket) = (folder.join("manifests"), folder.join("status.sock"));
         fs::create_dir_all(&manifests).unwrap();
         fs::write(manifests.join("node.yaml"), manifest).unwrap();
-        let mut command = netns.exec(env!("CARGO_BIN_EXE_underlay"), ["agent", "--node", name]);
-        command.arg("--manifests").arg(&manifests).arg("--socket").arg(&socket);
-        let agent = sandbox.daemon(name, command);
+        let agent = spawn(sandbox, &netns, name, &manifests, &socket);
         Self { netns, agent, manifests, socket }
+    }
+
+    /// Kills the agent and starts it anew.
+    #[track_caller]
+    pub(super) fn kill_and_restart(&mut self, sandbox: &Sandbox, name: &str) {
+        self.agent.kill();
+        self.agent = spawn(sandbox, &self.netns, name, &self.manifests, &self.socket);
     }
 
     /// Replaces the manifest as an editor does: a new file is moved over the old one.
@@ -84,4 +89,11 @@ impl Node {
         let word = format!("\"to\":\"{to}\"");
         self.agent.log().lines().filter(|line| line.contains("\"session\"") && line.contains(&word)).count()
     }
+}
+
+#[track_caller]
+fn spawn(sandbox: &Sandbox, netns: &Netns, name: &str, manifests: &Path, socket: &Path) -> Daemon {
+    let mut command = netns.exec(env!("CARGO_BIN_EXE_underlay"), ["agent", "--node", name]);
+    command.arg("--manifests").arg(manifests).arg("--socket").arg(socket);
+    sandbox.daemon(name, command)
 }
