@@ -1,7 +1,7 @@
 //! Labs and the tests' library: namespaces, daemons, and waiting for a condition.
 //!
 //! Two readers use this package. Tests of the other packages take the library as a dev-dependency and run in a
-//! [`sandbox`]; people take the program behind `cargo lab` (feature `runner`). Both stand on the same pieces; each
+//! [`sandbox`](mod@sandbox); people take the program behind `cargo lab` (feature `runner`). Both stand on the same pieces; each
 //! row uses those above it:
 //!
 //! ```text

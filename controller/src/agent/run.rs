@@ -9,19 +9,19 @@ use anyhow::Context as _;
 use bgp::io::Transport;
 use bgp::time::Instant;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, watch};
 
 use super::identity::Identity;
 use super::log;
 use super::turn::Agent;
-use crate::cluster::{SourceEvent, watch};
+use crate::cluster::{self, SourceEvent};
 use crate::effect::Drivers;
 use crate::event::Event;
 use crate::kernel::{self, Command, KernelEvent};
 use crate::status::clock::Clock;
 use crate::status::query::Query;
-use crate::status::snapshot::{Publisher, Snapshot};
-use crate::status::{grpc, socket::Socket};
+use crate::status::snapshot::{Publisher, Snapshot, Snapshots};
+use crate::status::{grpc, socket::Socket, supervisor};
 use crate::transport::{self, TransportEvent, listener};
 
 /// The port of BGP (RFC 4271 §8).
@@ -80,16 +80,13 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     let (kernel_events, kernel_inbox) = mpsc::channel(KERNEL_EVENTS);
     let kernel = kernel::spawn(kernel_events).context("kernel driver")?;
     let (source_events, source) = mpsc::channel(1);
-    tokio::spawn(watch::run(manifests, source_events));
+    tokio::spawn(cluster::watch::run(manifests, source_events));
 
     let first = Agent::<Live>::first_snapshot(&identity);
     let (publisher, snapshots) = Publisher::new(first, identity.clock.now());
     let (questions, queries) = mpsc::channel(QUESTIONS);
-    let (stop_serving, stopped) = oneshot::channel::<()>();
-    let service = tokio::spawn(grpc::serve(status_socket, snapshots, questions, async {
-        // The other end goes at the end alone.
-        let _ = stopped.await;
-    }));
+    let (stop_serving, stop) = watch::channel(());
+    let service = tokio::spawn(show(socket, status_socket, snapshots, questions, stop));
 
     let clock = identity.clock;
     let live = Live { clock, transport: transport.clone(), kernel, publisher };
@@ -115,6 +112,27 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     let Live { kernel, .. } = agent.into_drivers();
     tokio::task::spawn_blocking(|| kernel.join()).await.context("kernel driver")?;
     ended
+}
+
+/// Serves StatusService until `stop` closes, anew where that failed.
+async fn show(
+    path: PathBuf,
+    first: Socket,
+    snapshots: Snapshots,
+    questions: mpsc::Sender<Query>,
+    stop: watch::Receiver<()>,
+) {
+    let mut first = Some(first);
+    let serve = || {
+        let socket = first.take().map_or_else(|| Socket::bind(&path), Ok);
+        let (snapshots, questions) = (snapshots.clone(), questions.clone());
+        let stopped = supervisor::stopped(stop.clone());
+        async move {
+            grpc::serve(socket.context("status socket")?, snapshots, questions, stopped).await?;
+            anyhow::Ok(())
+        }
+    };
+    supervisor::keep(serve, stop.clone(), supervisor::PAUSE).await;
 }
 
 async fn either(one: &mut Signal, other: &mut Signal) {

@@ -3,8 +3,8 @@
 //!
 //! A file that is being written is waited for: data without the closing of the
 //! file is half a manifest. The wait ends with the close, with the file's end,
-//! or after [`PATIENCE`]. A directory that vanished is looked for once a
-//! [`RETRY`], because nothing announces a path's return.
+//! or after `PATIENCE`. A directory that vanished is looked for once a
+//! `RETRY`, because nothing announces a path's return.
 //!
 //! Cancel-safe: dropping the task ends the watch and nothing else.
 

@@ -19,3 +19,4 @@ pub mod query;
 mod questions;
 pub mod snapshot;
 pub mod socket;
+pub mod supervisor;
