@@ -43,13 +43,15 @@ impl Speaker {
 
     fn reconcile_origins(&mut self, before: &[Origination]) {
         let Some(local) = self.local else { return };
+        // Both are ordered by prefix, each prefix once.
+        let named = |list: &[Origination], prefix| list.binary_search_by_key(&prefix, |it| it.prefix).ok();
         for origin in before {
-            if !self.config.origins.iter().any(|next| next.prefix == origin.prefix) {
+            if named(&self.config.origins, origin.prefix).is_none() {
                 self.rib.withdraw(local, origin.prefix);
             }
         }
         for origin in &self.config.origins {
-            if !before.contains(origin) {
+            if named(before, origin.prefix).is_none_or(|at| before[at] != *origin) {
                 let attributes = self.rib.attributes_mut().intern(originated(origin));
                 self.rib.announce(local, origin.prefix, attributes, None, u32::MAX);
             }
@@ -59,7 +61,8 @@ impl Speaker {
     /// Returns whether the import rules of a peer that stays have changed.
     fn reconcile_peers(&mut self, effects: &mut Effects, now: Instant) -> bool {
         let wanted = self.config.peers.clone();
-        let kept = |peer: &Peer| wanted.iter().any(|next| next.address == peer.config.address);
+        // Ordered by address, each address once.
+        let kept = |peer: &Peer| wanted.binary_search_by_key(&peer.config.address, |it| it.address).is_ok();
         let gone: Vec<PeerId> = self.peers.values().filter(|peer| !kept(peer)).map(|peer| peer.id).collect();
         for id in gone {
             self.stop_peer(id, Reason::ConfigurationChanged, effects, now);

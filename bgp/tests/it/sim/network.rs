@@ -44,6 +44,9 @@ pub(super) struct Network {
     /// Ends by index; the peer of an end is `index ^ 1`.
     ends: Vec<End>,
     cut: BTreeSet<(usize, usize)>,
+    /// Routers that do not read, and what was written to them meanwhile.
+    asleep: BTreeSet<usize>,
+    unread: Vec<(usize, ConnId, usize)>,
     random: u64,
 }
 
@@ -119,6 +122,8 @@ impl Network {
             now: Instant(0),
             ends: Vec::new(),
             cut: BTreeSet::new(),
+            asleep: BTreeSet::new(),
+            unread: Vec::new(),
             random: seed | 1,
         };
         for router in 0..network.routers.len() {
@@ -146,6 +151,23 @@ impl Network {
                 self.cut.remove(&pair)
             };
         }
+    }
+
+    /// Has a router read nothing, or everything again.
+    pub(super) fn sleep(&mut self, router: usize, asleep: bool) {
+        if asleep {
+            self.asleep.insert(router);
+            return;
+        }
+        self.asleep.remove(&router);
+        for (writer, conn, bytes) in core::mem::take(&mut self.unread) {
+            self.feed(writer, Event::Written { conn, bytes });
+        }
+    }
+
+    /// How many bytes wait for routers that do not read.
+    pub(super) fn unread(&self) -> usize {
+        self.unread.iter().map(|(_, _, bytes)| bytes).sum()
     }
 
     /// Makes a next hop resolve or not.
@@ -320,10 +342,15 @@ impl Network {
             Transport::Connect { conn, remote, .. } => self.connect(router, conn, remote.ip()),
             Transport::Write { conn, bytes } => {
                 self.routers[router].written += bytes.len() as u64;
-                if let Some(end) = self.end(router, conn) {
+                let end = self.end(router, conn);
+                if let Some(end) = end {
                     self.ends[end ^ 1].inbox.extend(&bytes[..]);
                 }
-                self.feed(router, Event::Written { conn, bytes: bytes.len() });
+                if end.is_some_and(|end| self.asleep.contains(&self.ends[end ^ 1].router)) {
+                    self.unread.push((router, conn, bytes.len()));
+                } else {
+                    self.feed(router, Event::Written { conn, bytes: bytes.len() });
+                }
             }
             Transport::Close { conn } => {
                 if let Some(end) = self.end(router, conn) {
@@ -360,7 +387,8 @@ impl Network {
         let mut delivered = false;
         for index in 0..self.ends.len() {
             let (router, other) = (self.ends[index].router, self.ends[index ^ 1].router);
-            if self.ends[index].closed || self.cut.contains(&(other, router)) {
+            let deaf = self.cut.contains(&(other, router)) || self.asleep.contains(&router);
+            if self.ends[index].closed || deaf {
                 continue;
             }
             let conn = self.ends[index].conn;

@@ -320,6 +320,38 @@ fn thousands_of_prefixes_are_packed_into_few_messages() {
 }
 
 #[test]
+fn a_peer_that_does_not_read_holds_nobody_up_and_catches_up() {
+    let mut network = wired(14, &[65001, 65002, 65003, 65004], &[(0, 1), (0, 2), (0, 3)], &[]);
+    network.until_up();
+    network.sleep(2, true);
+    let many: Vec<String> = (0..5_000).map(|n| format!("10.{}.{}.0/24", n / 256, n % 256)).collect();
+    let names: Vec<&str> = many.iter().map(String::as_str).collect();
+    // Some 20 kB a round: more than may wait for one reader.
+    for round in 0..100 {
+        network.reconcile(0, |config| {
+            config.origins =
+                names.iter().map(|name| Origination { med: Some(round), ..origin(name) }).collect();
+            config.origins.sort_by_key(|origin| origin.prefix);
+        });
+        network.settle();
+        for reader in [1, 3] {
+            let route = network.route(reader, prefix("10.0.7.0/24")).expect("a route");
+            assert_eq!(route.paths[0].attributes.med, Some(round), "round {round}, reader {reader}");
+        }
+    }
+    assert!(network.unread() < 2 << 20, "{} octets wait", network.unread());
+    network.sleep(2, false);
+    network.settle();
+    let route = network.route(2, prefix("10.0.7.0/24")).expect("a route");
+    assert_eq!(route.paths[0].attributes.med, Some(99));
+    assert_quiescent(&network);
+    // Together again: a change is encoded once, and all three have it.
+    originate(&mut network, 0, &["10.0.7.0/24"]);
+    network.settle();
+    assert_quiescent(&network);
+}
+
+#[test]
 fn a_random_life_ends_in_agreement() {
     let links = [(0, 1), (1, 2), (2, 3), (3, 0), (1, 3)];
     for seed in 1..20 {
