@@ -37,6 +37,9 @@ pub struct PeerView {
     pub hold: Option<Duration>,
     /// The negotiated families, while Established.
     pub families: PerFamily<bool>,
+    /// The families of which the peer has sent all that it had: its End-of-RIB
+    /// has come (RFC 4724 §2). A peer need not send one.
+    pub end_of_rib: PerFamily<bool>,
     /// Counts a family, all zero unless Established.
     pub counts: PerFamily<Counts>,
     /// How often the session was Established.

@@ -3,7 +3,7 @@
 
 use crate::config::{PeerConfig, SpeakerConfig};
 use crate::policy::Import;
-use crate::prefix::Family;
+use crate::prefix::{Family, PerFamily};
 use crate::rib::{AttrId, Rib, SourceId};
 use crate::session::{Negotiated, Sink};
 use crate::wire::decode;
@@ -22,6 +22,8 @@ pub(super) struct Intake<'a> {
     pub(super) source: Option<SourceId>,
     /// Room for attribute bytes that do not lie in one piece.
     pub(super) scratch: &'a mut Vec<u8>,
+    /// Families of which the peer has sent all (RFC 4724 §2).
+    pub(super) end_of_rib: &'a mut PerFamily<bool>,
     /// Families that the peer asked for again (RFC 2918).
     pub(super) refresh: Vec<Family>,
     /// Malformed attributes that did not end the session (RFC 7606).
@@ -38,6 +40,9 @@ impl Sink for Intake<'_> {
         }
         for announced in update.announced() {
             self.announce(source, negotiated, &update, announced)?;
+        }
+        if let Some(family) = update.end_of_rib() {
+            self.end_of_rib[family] = true;
         }
         Ok(())
     }

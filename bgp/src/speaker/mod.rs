@@ -25,7 +25,7 @@ use crate::config::SpeakerConfig;
 use crate::id::{ConnId, PeerId};
 use crate::io::{Effects, Event, Note, Transport};
 use crate::policy::Import;
-use crate::prefix::Family;
+use crate::prefix::{Family, PerFamily};
 use crate::rib::adj_out::AdjOut;
 use crate::rib::{EntryId, Rib, RibConfig, Source, SourceId, SourceKind};
 use crate::session::{Action, Negotiated, Session};
@@ -213,6 +213,7 @@ impl Speaker {
                 peer: &peer.config,
                 source: peer.source,
                 scratch: &mut self.scratch,
+                end_of_rib: &mut peer.end_of_rib,
                 refresh: Vec::new(),
                 problems: Vec::new(),
             };
@@ -302,6 +303,7 @@ impl Speaker {
     fn peer_up(&mut self, id: PeerId, negotiated: &Negotiated) {
         let Some(peer) = self.peers.get_mut(&id) else { return };
         let rib = &mut self.rib;
+        peer.end_of_rib = PerFamily::default();
         if peer.source.is_none() {
             peer.source = rib.add_source(Peer::as_source(id, &peer.config, negotiated));
         }

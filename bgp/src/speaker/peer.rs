@@ -20,6 +20,8 @@ pub(super) struct Peer {
     pub(super) session: Session,
     /// The source of its paths, while the session is Established.
     pub(super) source: Option<SourceId>,
+    /// The families of which the peer has sent all since the session came up.
+    pub(super) end_of_rib: PerFamily<bool>,
     /// How many malformed attributes did not end the session, and the last of them.
     problems: (u64, Option<Problem>),
 }
@@ -34,7 +36,7 @@ impl Peer {
         now: Instant,
     ) -> Self {
         let session = Session::new(id, SessionConfig::of(speaker, &config), jitter_seed, now);
-        Self { id, config, session, source: None, problems: (0, None) }
+        Self { id, config, session, source: None, end_of_rib: PerFamily::default(), problems: (0, None) }
     }
 
     /// Keeps count of malformed attributes, and the last one.
@@ -104,6 +106,7 @@ impl Peer {
             retry_at: session.retry_at(),
             hold: negotiated.map(|n| n.hold),
             families: negotiated.map_or_else(PerFamily::default, |n| n.codec.families),
+            end_of_rib: negotiated.map_or_else(PerFamily::default, |_| self.end_of_rib),
             counts: PerFamily {
                 ipv4: self.counts(rib, adj_out, Family::Ipv4),
                 ipv6: self.counts(rib, adj_out, Family::Ipv6),

@@ -90,3 +90,19 @@ fn a_stranger_is_refused_with_cease() {
     let down = network.peer(1, 0).down.expect("a cause");
     assert!(down.text.contains("Connection Rejected"), "{}", down.text);
 }
+
+#[test]
+fn end_of_rib_is_known_a_family_and_a_session() {
+    let mut network = pair(6);
+    network.reconcile(0, |config| config.peers[0].families.ipv6 = false);
+    network.until_up();
+    network.until("both have sent all", |network| network.peer(0, 1).end_of_rib.ipv4);
+    let view = network.peer(0, 1);
+    assert!(!view.families.ipv6 && !view.end_of_rib.ipv6, "{view:?}");
+    network.cut(0, 1, true);
+    network.until("router 0 notices", |network| network.peer(0, 1).state != State::Established);
+    assert!(!network.peer(0, 1).end_of_rib.ipv4, "what a session before has said is over");
+    network.cut(0, 1, false);
+    network.until("again", |network| network.peer(0, 1).end_of_rib.ipv4);
+    assert_eq!(network.peer(0, 1).established_count, 2);
+}
