@@ -1,6 +1,10 @@
 //! What the agent says of itself: the snapshot, and whether it has converged.
 
-use bgp::io::State;
+use std::collections::{BTreeMap, BTreeSet};
+
+use bgp::id::PeerId;
+use bgp::io::{NextHop, State, Tracking};
+use bgp::prefix::Family;
 use bgp::reason::Reason;
 use bgp::speaker::Speaker;
 use bgp::time::{Duration, Instant};
@@ -10,9 +14,13 @@ use super::configuration::Configuration;
 use super::identity::Identity;
 use crate::status::snapshot::{Condition, ConditionKind, Identity as Shown, Snapshot, SourceStatus};
 
-/// How long all sessions must be up before routes that they did not bring go:
-/// time for a peer that has restarted too to hear from its own peers.
+/// How long a peer may be silent before it counts as having sent all: End-of-RIB is optional without graceful
+/// restart (RFC 4724 §2).
 const QUIET: Duration = Duration::from_secs(10);
+
+/// How long everything must be there before routes that nobody asked for go: time for a peer that has restarted too
+/// to hear from its own peers.
+const GRACE: Duration = Duration::from_secs(3);
 
 /// After this time the routes of an earlier run go, whoever is still away.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -21,13 +29,29 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const LOOK: Duration = Duration::from_secs(1);
 
 /// How far the node is from what it is to be.
+///
+/// Routes of an earlier run are swept once, when what they would be judged by is complete: each expected peer has
+/// sent End-of-RIB for each family, each next hop has been resolved or found not to, and no work is left; or after
+/// [`PATIENCE`], since a peer that never comes must not keep stale routes for good.
 #[derive(Debug, Default)]
 pub(super) struct Convergence {
     configured_at: Option<Instant>,
-    up_at: Option<Instant>,
+    complete_at: Option<Instant>,
     look_at: Option<Instant>,
     settled_at: Option<Instant>,
     converged: Option<(bool, Instant)>,
+    /// Next hops that the kernel driver has not spoken about.
+    unresolved: BTreeSet<NextHop>,
+    /// What was last heard of each peer that is up and has not said that it has sent all.
+    heard: BTreeMap<PeerId, Heard>,
+}
+
+/// How much a peer has sent at the last look, and since when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Heard {
+    sessions: u64,
+    updates: u64,
+    since: Instant,
 }
 
 impl Convergence {
@@ -39,28 +63,66 @@ impl Convergence {
         }
     }
 
+    /// The kernel driver is told what to track.
+    pub(super) fn tracking(&mut self, changes: &[Tracking]) {
+        for change in changes {
+            match change {
+                Tracking::Start(next_hop) => self.unresolved.insert(*next_hop),
+                Tracking::Stop(next_hop) => self.unresolved.remove(next_hop),
+            };
+        }
+    }
+
+    /// The kernel driver has spoken about a next hop.
+    pub(super) fn resolved(&mut self, next_hop: NextHop) {
+        self.unresolved.remove(&next_hop);
+    }
+
     /// When the sessions are to be looked at; `None` once the node has settled.
     pub(super) fn look_due(&self) -> Option<Instant> {
         self.look_at
     }
 
-    /// Looks at the sessions; true once, when routes of an earlier run that
+    /// Looks at the sessions; says once why routes of an earlier run that
     /// nobody asked for are to go.
-    pub(super) fn settles(&mut self, peers: &[PeerView], busy: bool, now: Instant) -> bool {
-        let Some(configured_at) = self.configured_at else { return false };
+    pub(super) fn settles(&mut self, peers: &[PeerView], busy: bool, now: Instant) -> Option<&'static str> {
+        let configured_at = self.configured_at?;
         self.look_at = Some(now + LOOK);
-        if all_up(peers) && !busy {
-            self.up_at.get_or_insert(now);
+        self.listen(peers, now);
+        if !busy && self.unresolved.is_empty() && peers.iter().all(|peer| self.has_sent_all(peer, now)) {
+            self.complete_at.get_or_insert(now);
         } else {
-            self.up_at = None;
+            self.complete_at = None;
         }
-        let quiet = self.up_at.is_some_and(|up_at| now.since(up_at) >= QUIET);
-        if quiet || now.since(configured_at) >= PATIENCE {
-            self.look_at = None;
-            self.settled_at = Some(now);
-            return true;
+        let complete = self.complete_at.is_some_and(|at| now.since(at) >= GRACE);
+        let late = now.since(configured_at) >= PATIENCE;
+        if !complete && !late {
+            return None;
         }
-        false
+        self.look_at = None;
+        self.settled_at = Some(now);
+        Some(if complete { "all-peers-heard" } else { "peers-are-late" })
+    }
+
+    /// Keeps for each peer since when it has been silent.
+    fn listen(&mut self, peers: &[PeerView], now: Instant) {
+        self.heard.retain(|id, _| peers.iter().any(|peer| peer.id == *id));
+        for peer in peers {
+            let (sessions, updates) = (peer.established_count, peer.updates.0);
+            let heard = self.heard.entry(peer.id).or_insert(Heard { sessions, updates, since: now });
+            if (heard.sessions, heard.updates) != (sessions, updates) {
+                *heard = Heard { sessions, updates, since: now };
+            }
+        }
+    }
+
+    /// Whether nothing more is to be expected of a peer.
+    fn has_sent_all(&self, peer: &PeerView, now: Instant) -> bool {
+        if peer.state != State::Established {
+            return is_disabled(peer);
+        }
+        let silent = self.heard.get(&peer.id).is_some_and(|heard| now.since(heard.since) >= QUIET);
+        silent || Family::ALL.into_iter().all(|family| peer.end_of_rib[family] || !peer.families[family])
     }
 
     fn conditions(&mut self, peers: &[PeerView], busy: bool, now: Instant) -> Vec<Condition> {
@@ -103,9 +165,12 @@ impl Convergence {
     }
 }
 
+fn is_disabled(peer: &PeerView) -> bool {
+    peer.down.as_ref().is_some_and(|down| down.reason == Reason::Disabled)
+}
+
 fn is_up(peer: &PeerView) -> bool {
-    let disabled = peer.down.as_ref().is_some_and(|down| down.reason == Reason::Disabled);
-    peer.state == State::Established || disabled
+    peer.state == State::Established || is_disabled(peer)
 }
 
 fn all_up(peers: &[PeerView]) -> bool {

@@ -153,6 +153,7 @@ impl<D: Drivers> Agent<D> {
     fn kernel(&mut self, event: KernelEvent, now: Instant) {
         match event {
             KernelEvent::NextHop { next_hop, metric } => {
+                self.convergence.resolved(next_hop);
                 self.tell(SpeakerEvent::NextHop { next_hop, metric }, now);
             }
             KernelEvent::Acks(acks) => {
@@ -230,6 +231,7 @@ impl<D: Drivers> Agent<D> {
         }
         if !self.stopping {
             if !effects.tracking.is_empty() {
+                self.convergence.tracking(&effects.tracking);
                 self.drivers.kernel(Command::Tracking(effects.tracking));
             }
             if !effects.sets.is_empty() {
@@ -251,10 +253,10 @@ impl<D: Drivers> Agent<D> {
     fn settle(&mut self, now: Instant) {
         let due = self.convergence.look_due().is_some_and(|due| due <= now);
         let Some(speaker) = self.speaker.as_ref().filter(|_| due && !self.stopping) else { return };
-        if self.convergence.settles(&speaker.peers(), self.more, now) {
+        if let Some(reason) = self.convergence.settles(&speaker.peers(), self.more, now) {
             self.drivers.kernel(Command::Sweep);
             self.drivers.status_changed();
-            tracing::info!(event = "settled");
+            tracing::info!(event = "settled", reason);
         }
     }
 }

@@ -4,4 +4,5 @@
 mod configuration;
 mod fake;
 mod pace;
+mod restart;
 mod transport;

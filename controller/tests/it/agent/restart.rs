@@ -1,0 +1,115 @@
+//! When the routes of an earlier run go.
+
+use bgp::id::ConnId;
+use bgp::prefix::Family;
+use bgp::time::Duration;
+use bgp::wire::pack;
+use controller::event::Event;
+use controller::kernel::{Command, KernelEvent};
+
+use super::fake::{World, announce, keepalive, manifests};
+
+const PEERS: [(&str, u32); 2] = [("10.0.1.1", 65100), ("10.0.1.7", 65107)];
+
+fn sweeps(world: &mut World) -> usize {
+    world.agent.drivers().kernel.iter().filter(|command| matches!(command, Command::Sweep)).count()
+}
+
+/// An agent whose sessions with the first `up` of two peers, without hold time, are up.
+fn world(up: usize) -> (World, Vec<ConnId>) {
+    let mut world = World::new();
+    let mut conns = Vec::new();
+    for (index, (address, asn)) in PEERS.into_iter().enumerate().take(up) {
+        // One after the other, so that each is found among what the transport was told.
+        world.manifests(&manifests(&PEERS[..=index], ""));
+        let conn = world.connecting(&format!("{address}:179"));
+        world.establish(conn, asn, 0);
+        conns.push(conn);
+    }
+    world.manifests(&manifests(&PEERS, ""));
+    (world, conns)
+}
+
+fn end_of_rib(world: &mut World, conn: ConnId, families: &[Family]) {
+    let mut bytes = Vec::new();
+    families.iter().for_each(|family| pack::end_of_rib(*family, &mut bytes));
+    world.bytes(conn, bytes);
+    world.run();
+}
+
+#[test]
+fn routes_of_an_earlier_run_go_after_end_of_rib_of_each_family_of_each_peer() {
+    let (mut world, conns) = world(2);
+    end_of_rib(&mut world, conns[0], &Family::ALL);
+    end_of_rib(&mut world, conns[1], &[Family::Ipv4]);
+    world.run_for(Duration::from_secs(6));
+    assert_eq!(sweeps(&mut world), 0, "one family of one peer is awaited");
+    end_of_rib(&mut world, conns[1], &[Family::Ipv6]);
+    world.run_for(Duration::from_secs(5));
+    assert_eq!(sweeps(&mut world), 1);
+    world.run_for(Duration::from_secs(200));
+    assert_eq!(sweeps(&mut world), 1, "once");
+}
+
+#[test]
+fn a_peer_that_is_away_is_waited_for_but_not_for_ever() {
+    let (mut world, conns) = world(1);
+    end_of_rib(&mut world, conns[0], &Family::ALL);
+    world.run_for(Duration::from_secs(100));
+    assert_eq!(sweeps(&mut world), 0, "the other may bring them yet");
+    world.run_for(Duration::from_secs(30));
+    assert_eq!(sweeps(&mut world), 1);
+}
+
+#[test]
+fn a_peer_without_end_of_rib_has_sent_all_when_it_is_silent() {
+    let (mut world, conns) = world(2);
+    end_of_rib(&mut world, conns[0], &Family::ALL);
+    for third in 0..10 {
+        let prefix = format!("10.77.{third}.0/24").parse().unwrap();
+        world.bytes(conns[1], announce(65107, "10.0.1.7", [prefix]));
+        world.run_for(Duration::from_secs(2));
+    }
+    let next_hop = tracked(&mut world);
+    world.put(Event::Kernel(KernelEvent::NextHop { next_hop, metric: Some(0) }));
+    world.run();
+    assert_eq!(sweeps(&mut world), 0, "it is not silent");
+    // KEEPALIVEs bring no route.
+    for _ in 0..8 {
+        world.bytes(conns[1], keepalive());
+        world.run_for(Duration::from_secs(2));
+    }
+    assert_eq!(sweeps(&mut world), 1);
+}
+
+#[test]
+fn nothing_goes_before_the_kernel_has_spoken_of_the_next_hops() {
+    let (mut world, conns) = world(2);
+    world.bytes(conns[0], announce(65100, "10.0.1.1", ["10.77.1.0/24".parse().unwrap()]));
+    for conn in conns {
+        end_of_rib(&mut world, conn, &Family::ALL);
+    }
+    world.run_for(Duration::from_secs(60));
+    assert_eq!(sweeps(&mut world), 0, "the route is there and not yet asked for");
+    let next_hop = tracked(&mut world);
+    world.put(Event::Kernel(KernelEvent::NextHop { next_hop, metric: Some(0) }));
+    world.run_for(Duration::from_secs(5));
+    assert_eq!(sweeps(&mut world), 1);
+    let commands = &world.agent.drivers().kernel;
+    let route = commands.iter().position(|command| matches!(command, Command::Routes(routes) if routes.iter().any(|route| route.set.is_some())));
+    let sweep = commands.iter().position(|command| matches!(command, Command::Sweep));
+    assert!(route.is_some() && route < sweep, "{commands:?}");
+}
+
+/// The one next hop that the kernel driver was told to track.
+#[track_caller]
+fn tracked(world: &mut World) -> bgp::io::NextHop {
+    let tracked = world.agent.drivers().kernel.iter().find_map(|command| match command {
+        Command::Tracking(changes) => changes.iter().find_map(|change| match change {
+            bgp::io::Tracking::Start(next_hop) => Some(*next_hop),
+            bgp::io::Tracking::Stop(_) => None,
+        }),
+        _ => None,
+    });
+    tracked.expect("a next hop")
+}
