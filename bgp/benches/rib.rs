@@ -105,6 +105,7 @@ fn source(peer: u32) -> Source {
     let address = Ipv4Addr::from_bits(0x0a00_0001 + peer);
     Source {
         kind: SourceKind::External,
+        origin: bgp::rule::RouteOrigin::Learned,
         peer: Some(PeerId(peer)),
         address: Some(address.into()),
         router_id: RouterId::from(address),
@@ -124,7 +125,7 @@ impl Run {
     /// One turn to its end; answers for next hops at once.
     fn turn(&mut self) {
         loop {
-            let more = self.rib.work(TURN, &mut |_, _, _| None);
+            let more = self.rib.work(TURN, &mut |_, _, _| Ok(None));
             self.changed.clear();
             self.rib.changed(&mut self.changed);
             for &id in &self.changed {

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::id::{Asn, RouterId};
 use crate::prefix::{PerFamily, Prefix};
+use crate::rule::{RouteOrigin, Rules};
 use crate::time::Duration;
 use crate::wire::community::{Community, LargeCommunity};
 
@@ -36,6 +37,8 @@ pub struct SpeakerConfig {
 pub struct Origination {
     /// The prefix.
     pub prefix: Prefix,
+    /// Where it comes from, as export rules tell.
+    pub origin: RouteOrigin,
     /// Standard communities (RFC 1997).
     pub communities: Vec<Community>,
     /// Large communities (RFC 8092).
@@ -139,6 +142,10 @@ pub struct PeerConfig {
     pub accept: Option<Vec<Prefix>>,
     /// Whether a default route may be learned.
     pub accept_default: bool,
+    /// What is considered of what the other rules let in, and how it is changed.
+    pub import: Rules,
+    /// What is sent of what may be sent at all, and how it is changed.
+    pub export: Rules,
     /// The most prefixes a family that are considered; more are refused as `prefix-limit`.
     pub receive_limit: u32,
 }

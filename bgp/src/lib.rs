@@ -8,6 +8,7 @@
 //!  wire                  bytes <-> messages, pure
 //!  reason config io view the vocabulary of the door: why, what is wanted, in and out, what is shown
 //!  session               one peer's finite-state machine
+//!  rule                  import and export rules as data, and which one a path meets
 //!  rib                   attributes -> table -> adj_in -> decision -> loc
 //!  policy                import and export verdicts, pure
 //!  speaker               owns sessions and tables, and answers questions
@@ -20,6 +21,7 @@ pub mod policy;
 pub mod prefix;
 pub mod reason;
 pub mod rib;
+pub mod rule;
 pub mod session;
 pub mod speaker;
 pub mod time;

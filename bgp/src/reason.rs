@@ -82,6 +82,8 @@ reasons! {
     ProtectedAddress = "protected-address", "a host route for an own address, a peer or the API server";
     /// Outside of `accept`.
     NotAccepted = "not-accepted", "the prefix lies outside of what is accepted";
+    /// An `import` rule of the peer rejects it.
+    ImportRule = "import-rule", "an import rule of the peer rejects the path";
     /// Withdrawn for a malformed attribute (RFC 7606 §2).
     TreatAsWithdraw = "treat-as-withdraw", "the UPDATE held a malformed attribute";
     /// Above `limits.receive`.
@@ -104,6 +106,8 @@ reasons! {
     NoExport = "no-export", "the path carries NO_EXPORT";
     /// NO_ADVERTISE (RFC 1997).
     NoAdvertise = "no-advertise", "the path carries NO_ADVERTISE";
+    /// An `export` rule of the peer rejects it.
+    ExportRule = "export-rule", "an export rule of the peer rejects the path";
     /// No own address of the family to name as next hop.
     NoNextHop = "no-next-hop", "this node has no address of the family for the peer";
     /// The attributes leave no room for a prefix in a message (RFC 4271 §9.2).

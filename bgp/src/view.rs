@@ -86,11 +86,23 @@ pub struct PathView {
     pub source: PathSource,
     /// Its attributes as received.
     pub attributes: PathAttributes,
+    /// Its attributes in use, where an import rule changed them.
+    pub changed: Option<Changed>,
     /// The import refusal or the rung of the ladder.
     pub verdict: Reason,
     /// Whether the import rules let it in.
     pub accepted: bool,
     /// The verdict with its particulars, such as `own AS 65001 in path (RFC 4271 9.1.2)`.
+    pub detail: String,
+}
+
+/// What an import rule made of a path's attributes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Changed {
+    /// The attributes in use.
+    pub attributes: PathAttributes,
+    /// The rule, what of the path met it, and what it set; empty while the rules
+    /// have changed and the path has not been judged again.
     pub detail: String,
 }
 

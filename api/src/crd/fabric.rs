@@ -262,7 +262,7 @@ pub const WELL_KNOWN_COMMUNITIES: [(&str, u32); 4] = [
     ("no-export-subconfed", 0xffff_ff03),
 ];
 
-fn is_community(text: &str) -> bool {
+pub(super) fn is_community(text: &str) -> bool {
     let parts: Vec<&str> = text.split(':').collect();
     match parts[..] {
         [_, _] => parts.iter().all(|part| part.parse::<u16>().is_ok()),

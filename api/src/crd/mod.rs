@@ -8,6 +8,7 @@
 //! ```text
 //!  rule value selector    leaves: violations, scalar types, label selectors
 //!  timers                 shared by both kinds
+//!  policy                 import and export rules
 //!  fabric peer            the kinds
 //!  pending                what is designed and not built
 //! ```
@@ -15,6 +16,7 @@
 pub mod fabric;
 pub mod peer;
 pub mod pending;
+pub mod policy;
 pub mod rule;
 pub mod selector;
 pub mod timers;

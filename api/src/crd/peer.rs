@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::fabric::is_usable_asn;
+use super::policy::{self, Direction, RouteRule};
 use super::rule::{self, Check, Violation};
 use super::selector::LabelSelector;
 use super::timers::Timers;
@@ -62,6 +63,12 @@ pub struct FabricPeerSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new(rule::SOME_FAMILY.cel).message(rule::SOME_FAMILY.text))]
     pub families: Option<Vec<Family>>,
+    /// What is considered of what the safe rules and accept let in; the first rule that is met decides.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub import: Vec<RouteRule>,
+    /// What is sent of what may be sent at all; the first rule that is met decides.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub export: Vec<RouteRule>,
     /// Session timers; the Fabric's where unset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timers: Option<Timers>,
@@ -122,6 +129,8 @@ impl FabricPeerSpec {
             let each_once = matches!(families[..], [_]) || matches!(families[..], [a, b] if a != b);
             check.that(each_once, "spec.families", rule::SOME_FAMILY);
         }
+        policy::check(&self.import, Direction::Import, &mut check);
+        policy::check(&self.export, Direction::Export, &mut check);
         if let Some(timers) = &self.timers {
             timers.check("spec.timers", &mut check);
         }

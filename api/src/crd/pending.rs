@@ -32,8 +32,6 @@ pub const FABRIC_PEER: &[Path] = &[
     &["gracefulRestart"],
     &["addPath"],
     &["limits"],
-    &["import"],
-    &["export"],
 ];
 
 /// The pending fields of a kind.

@@ -98,6 +98,20 @@ rules! {
     /// A session carries something.
     SOME_FAMILY = "some-family", "families names IPv4, IPv6 or both, each once",
         "self.size() >= 1 && self.size() <= 2 && (self.size() < 2 || self[0] != self[1])";
+    /// A path that is rejected has no attributes to change.
+    REJECT_SETS = "reject-sets-nothing", "a rule that rejects sets nothing", "self.action != 'Reject' || !has(self.set)";
+    /// The cost of a path.
+    RULE_COUNT = "rule-count", "a list has at most 256 rules", "";
+    /// The cost of a path.
+    ENTRY_COUNT = "entry-count", "a list inside a rule has at most 64 entries", "";
+    /// Bounds that some prefix meets.
+    PREFIX_BOUNDS = "prefix-bounds", "ge is at least the length of cidr, le at least ge, and neither is longer than an address", "";
+    /// The grammar of path patterns.
+    PATH_PATTERN = "as-path", "asPath has at most 32 parts, each an AS number, a range such as 64512..65534, ? or *", "";
+    /// Own prefixes are not imported.
+    IMPORT_ORIGIN = "import-origin", "an import rule meets learned paths alone", "";
+    /// RFC 4271 §9.1.2.2 a counts each one; no network is that wide.
+    PREPEND = "prepend", "prepend is 0 to 16", "";
     /// An operator and the values that belong to it.
     SELECTOR_VALUES = "selector-values", "In and NotIn have values, Exists and DoesNotExist have none", "";
 }

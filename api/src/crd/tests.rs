@@ -100,6 +100,52 @@ fn peers_that_are_fine_and_peers_that_break_a_rule() {
 }
 
 #[test]
+fn rules_that_are_fine_and_rules_that_break_one() {
+    let prefixes = |range: Value| json!({"match": {"prefixes": [range]}, "action": "Accept"});
+    let path = |text: &str| json!({"match": {"asPath": text}, "action": "Reject"});
+    let sets = |set: Value| json!({"action": "Accept", "set": set});
+    let many: Vec<String> = (0..65).map(|number| format!("1:{number}")).collect();
+    let table = [
+        (json!([{"action": "Reject"}]), vec![]),
+        (
+            json!([{"match": {"prefixes": [{"cidr": "10.244.0.0/16", "ge": 24, "le": 32}, {"cidr": "fd00::/8"}],
+                "communities": ["65000:1", "no-export"], "asPath": "65001 * 64512..65534 ?", "origin": "Learned"},
+                "action": "Accept", "set": {"localPreference": 200, "med": 10, "prepend": 2,
+                "addCommunities": ["1:2:3"], "removeCommunities": ["65000:1"]}}]),
+            vec![],
+        ),
+        (json!([path(""), path("*")]), vec![]),
+        (json!([{"action": "Reject", "set": {"med": 1}}]), vec![rule::REJECT_SETS]),
+        (json!(vec![json!({"action": "Reject"}); 257]), vec![rule::RULE_COUNT]),
+        (json!([{"match": {"communities": many}, "action": "Reject"}]), vec![rule::ENTRY_COUNT]),
+        (json!([prefixes(json!({"cidr": "10.0.0.0/16", "ge": 8}))]), vec![rule::PREFIX_BOUNDS]),
+        (json!([prefixes(json!({"cidr": "10.0.0.0/16", "ge": 24, "le": 20}))]), vec![rule::PREFIX_BOUNDS]),
+        (json!([prefixes(json!({"cidr": "10.0.0.0/16", "le": 33}))]), vec![rule::PREFIX_BOUNDS]),
+        (json!([path("^65001$")]), vec![rule::PATH_PATTERN]),
+        (json!([path("+1")]), vec![rule::PATH_PATTERN]),
+        (json!([path(&"* ".repeat(33))]), vec![rule::PATH_PATTERN]),
+        (json!([{"match": {"origin": "PodCIDR"}, "action": "Reject"}]), vec![rule::IMPORT_ORIGIN]),
+        (json!([sets(json!({"prepend": 17}))]), vec![rule::PREPEND]),
+        (json!([sets(json!({"addCommunities": ["1"]}))]), vec![rule::COMMUNITY]),
+    ];
+    for (rules, expected) in table {
+        let import = json!({"address": "10.0.1.1", "asn": 1, "import": rules});
+        assert_eq!(peer(import.clone()), Ok(expected.clone()), "{import}");
+        let expected: Vec<Rule> = expected.into_iter().filter(|rule| *rule != rule::IMPORT_ORIGIN).collect();
+        assert_eq!(peer(json!({"address": "10.0.1.1", "asn": 1, "export": rules})), Ok(expected), "{rules}");
+    }
+    for (rules, word) in [
+        (json!([{"set": {}}]), "missing field `action`"),
+        (json!([{"action": "Drop"}]), "unknown variant `Drop`, expected `Accept` or `Reject`"),
+        (json!([{"action": "Accept", "match": {"origin": "Service"}}]), "expected `PodCIDR` or `Learned`"),
+        (json!([{"action": "Accept", "match": {"aspath": ""}}]), "unknown field `aspath`"),
+    ] {
+        let error = peer(json!({"address": "10.0.1.1", "asn": 1, "export": rules})).unwrap_err();
+        assert!(error.contains(word), "{error}");
+    }
+}
+
+#[test]
 fn every_rule_has_an_object_that_breaks_it() {
     let name = |rule: &Rule| rule.name;
     let names: BTreeSet<&str> = rule::ALL.iter().map(name).collect();

@@ -58,6 +58,7 @@ use self::walk::{Met, Walk};
 use std::net::IpAddr;
 
 use crate::io::{Effects, NextHop, RouteAck};
+use crate::policy::Outgoing;
 use crate::prefix::{Family, PerFamily, Prefix, Prefix4, Prefix6};
 use crate::reason::Reason;
 use crate::view::{KernelCounts, RouteCursor};
@@ -316,6 +317,13 @@ impl Rib {
     #[must_use]
     pub const fn sources(&self) -> &Sources {
         &self.state.sources
+    }
+
+    /// A path as export looks at it; `None` if its source is gone.
+    #[must_use]
+    pub fn outgoing(&self, prefix: Prefix, attributes: AttrId, source: SourceId) -> Option<Outgoing<'_>> {
+        let Source { kind, origin, .. } = *self.state.sources.get(source)?;
+        Some(Outgoing { prefix, kind, origin, attributes: self.state.attributes.get(attributes) })
     }
 
     /// The entry of a prefix.

@@ -11,6 +11,7 @@ use crate::id::{Asn, PeerId, RouterId};
 pub use crate::policy::SourceKind;
 use crate::prefix::{Family, PerFamily};
 use crate::reason::Reason;
+use crate::rule::RouteOrigin;
 
 /// The handle of a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,6 +30,8 @@ impl SourceId {
 pub struct Source {
     /// Its kind.
     pub kind: SourceKind,
+    /// Where its paths come from, as export rules tell.
+    pub origin: RouteOrigin,
     /// The peer; `None` for a local source.
     pub peer: Option<PeerId>,
     /// The peer's address; `None` for a local source.

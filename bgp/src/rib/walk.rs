@@ -14,8 +14,10 @@ use crate::rib::table::{Key, Path, Position, Table};
 use crate::rib::{adj_in, loc};
 use crate::wire::attribute::PathAttributes;
 
-/// The import rules, as a function of what is stored.
-pub type Judge<'a> = dyn FnMut(&Source, Prefix, &PathAttributes) -> Option<Reason> + 'a;
+/// The import rules, as a function of what is stored: the attributes as they
+/// change them, `None` where they do not, or why the path is refused.
+pub type Judge<'a> =
+    dyn FnMut(&Source, Prefix, &PathAttributes) -> Result<Option<PathAttributes>, Reason> + 'a;
 
 /// The state of the walk.
 #[derive(Debug, Default)]
@@ -111,8 +113,13 @@ pub(super) fn meet<K: Key>(
             && source.kind != SourceKind::Local
         {
             let prefix = table.entry(slot).key().prefix();
-            let refusal = rules(source, prefix, state.attributes.get(path.attrs()));
-            adj_in::replace(table, state, slot, at, Path::new(path.attrs(), path.source(), refusal));
+            let received = state.attributes.received(path.attrs());
+            let (attrs, refusal) = match rules(source, prefix, state.attributes.get(received)) {
+                Ok(None) => (received, None),
+                Ok(Some(changed)) => (state.attributes.intern_changed(changed, received), None),
+                Err(reason) => (received, Some(reason)),
+            };
+            adj_in::replace(table, state, slot, at, Path::new(attrs, path.source(), refusal));
             met = Met::Worked;
         }
     }

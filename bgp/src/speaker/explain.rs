@@ -1,10 +1,9 @@
 //! The whole story of a prefix, from who sent it to whom it is sent. Reasons
 //! come from the stored verdicts and from the functions that judged before.
 
-use crate::policy::Export;
 use crate::prefix::{Family, Prefix};
 use crate::reason::Reason;
-use crate::rib::{Advertise, EntryView, SourceKind};
+use crate::rib::{Advertise, EntryView};
 use crate::speaker::Speaker;
 use crate::speaker::peer::Peer;
 use crate::view::{Explanation, KernelView, Refusal, SentView};
@@ -55,8 +54,8 @@ impl Speaker {
         let entry = entry.ok_or_else(|| refusal(Reason::NothingSelected))?;
         let export = receiver.export;
         if let Some((attributes, source)) = self.adj_out.sent(peer.id, entry.id)
-            && let Some(kind) = self.rib.sources().get(source).map(|source| source.kind)
-            && let Ok(sent) = export.apply(family, kind, self.rib.attributes().get(attributes))
+            && let Some(path) = self.rib.outgoing(entry.prefix, attributes, source)
+            && let Ok(sent) = export.apply(&path)
         {
             return Ok(sent);
         }
@@ -66,10 +65,10 @@ impl Speaker {
         if best.source() == receiver.source {
             return Err(refusal(Reason::LearnedFromPeer));
         }
-        let kind = self.rib.sources().get(best.source()).map_or(SourceKind::Local, |source| source.kind);
-        let attributes = self.rib.attributes().get(best.attrs());
-        if let Some(reason) = export.refuses(family, kind, attributes) {
-            return Err(Export::refusal(reason, family));
+        if let Some(path) = self.rib.outgoing(entry.prefix, best.attrs(), best.source())
+            && let Err(reason) = export.judge(&path)
+        {
+            return Err(export.refusal(reason, &path));
         }
         Err(refusal(match (entry.advertise, entry.kernel) {
             (Advertise::Nothing, KernelView::Failed(_)) => Reason::KernelRejected,

@@ -1,6 +1,8 @@
 //! From an UPDATE's body into the table: one walk, one verdict a prefix. An
 //! attribute set that was met before is not decoded again.
 
+use smallvec::SmallVec;
+
 use crate::config::{PeerConfig, SpeakerConfig};
 use crate::policy::Import;
 use crate::prefix::{Family, PerFamily};
@@ -71,9 +73,20 @@ impl Intake<'_> {
         let import = Import { speaker: self.speaker, peer: self.peer };
         let family = announced.nlri.family();
         let shared = import.judge_attributes(family, self.rib.attributes().get(attributes));
+        let limit = self.peer.receive_limit;
+        // What the rules made of the set, a rule each: prefixes of one UPDATE meet few.
+        let mut made: SmallVec<[(usize, AttrId); 4]> = SmallVec::new();
         for prefix in announced.nlri.iter() {
-            let refusal = shared.or_else(|| import.judge_prefix(prefix));
-            self.rib.announce(source, prefix, attributes, refusal, self.peer.receive_limit);
+            let verdict = match shared {
+                Some(reason) => Err(reason),
+                None => import.judge_prefix(prefix, self.rib.attributes().get(attributes)),
+            };
+            let (attributes, refusal) = match verdict {
+                Ok(None) => (attributes, None),
+                Ok(Some(rule)) => (changed(self.rib, &import, rule, attributes, &mut made), None),
+                Err(reason) => (attributes, Some(reason)),
+            };
+            self.rib.announce(source, prefix, attributes, refusal, limit);
         }
         Ok(())
     }
@@ -103,4 +116,22 @@ impl Intake<'_> {
         }
         Ok(Some(id))
     }
+}
+
+/// The set that an import rule makes of another one.
+fn changed(
+    rib: &mut Rib,
+    import: &Import<'_>,
+    rule: usize,
+    received: AttrId,
+    made: &mut SmallVec<[(usize, AttrId); 4]>,
+) -> AttrId {
+    if let Some(&(_, known)) = made.iter().find(|(by, _)| *by == rule) {
+        return known;
+    }
+    let store = rib.attributes_mut();
+    let changed = import.changed(rule, store.get(received));
+    let id = changed.map_or(received, |changed| store.intern_changed(changed, received));
+    made.push((rule, id));
+    id
 }

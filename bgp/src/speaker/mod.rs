@@ -28,6 +28,7 @@ use crate::policy::Import;
 use crate::prefix::{Family, PerFamily};
 use crate::rib::adj_out::AdjOut;
 use crate::rib::{EntryId, Rib, RibConfig, Source, SourceId, SourceKind};
+use crate::rule::RouteOrigin;
 use crate::session::{Action, Negotiated, Session};
 use crate::speaker::intake::Intake;
 use crate::speaker::peer::Peer;
@@ -51,8 +52,8 @@ pub struct Speaker {
     seed: u64,
     rib: Rib,
     adj_out: AdjOut,
-    /// The source of own originations.
-    local: Option<SourceId>,
+    /// The sources of own originations, by what export rules call them.
+    local: Vec<(RouteOrigin, SourceId)>,
     peers: BTreeMap<PeerId, Peer>,
     by_address: BTreeMap<IpAddr, PeerId>,
     next_peer: u32,
@@ -78,14 +79,19 @@ impl Speaker {
     #[must_use]
     pub fn new(config: &SpeakerConfig, seed: u64) -> Self {
         let mut rib = Rib::new(rib_config(config, seed));
-        let local = rib.add_source(Source {
-            kind: SourceKind::Local,
-            peer: None,
-            address: None,
-            router_id: config.router_id,
-            asn: config.asn,
-            via_default: false,
-        });
+        let mut local = Vec::new();
+        for origin in [RouteOrigin::PodCidr, RouteOrigin::Static] {
+            let source = rib.add_source(Source {
+                kind: SourceKind::Local,
+                origin,
+                peer: None,
+                address: None,
+                router_id: config.router_id,
+                asn: config.asn,
+                via_default: false,
+            });
+            local.extend(source.map(|source| (origin, source)));
+        }
         Self {
             config: SpeakerConfig { peers: Vec::new(), origins: Vec::new(), ..config.clone() },
             seed,
@@ -141,8 +147,10 @@ impl Speaker {
     pub fn work(&mut self, effects: &mut Effects, now: Instant) -> bool {
         let Self { config, rib, adj_out, peers, conns, changed, .. } = self;
         let mut judge = |source: &Source, prefix, attributes: &_| {
-            let peer = peers.get(&source.peer?)?;
-            Import { speaker: config, peer: &peer.config }.judge(prefix, attributes)
+            let Some(peer) = source.peer.and_then(|id| peers.get(&id)) else { return Ok(None) };
+            let import = Import { speaker: config, peer: &peer.config };
+            let rule = import.judge(prefix, attributes)?;
+            Ok(rule.and_then(|rule| import.changed(rule, attributes)))
         };
         let mut more = rib.work(ENTRIES_PER_TURN, &mut judge);
         rib.changed(changed);
@@ -310,7 +318,7 @@ impl Speaker {
         let Some(receiver) = peer.receiver(&self.config) else { return };
         for family in Family::ALL {
             if negotiated.codec.families[family] {
-                self.adj_out.join(receiver, family);
+                self.adj_out.join(receiver.clone(), family);
             }
         }
     }

@@ -7,6 +7,7 @@ use crate::policy::{Export, SourceKind};
 use crate::prefix::{Family, PerFamily};
 use crate::rib::adj_out::{AdjOut, Receiver};
 use crate::rib::{Rib, Source, SourceId};
+use crate::rule::RouteOrigin;
 use crate::session::{Negotiated, Session, SessionConfig};
 use crate::time::Instant;
 use crate::view::{Counts, PeerView};
@@ -62,6 +63,7 @@ impl Peer {
             transit: speaker.transit,
             next_hop: self.config.next_hop,
             own_next_hop: self.config.own_next_hop,
+            rules: self.config.export.clone(),
         }
     }
 
@@ -80,6 +82,7 @@ impl Peer {
     pub(super) fn as_source(id: PeerId, config: &PeerConfig, negotiated: &Negotiated) -> Source {
         Source {
             kind: if negotiated.external { SourceKind::External } else { SourceKind::Internal },
+            origin: RouteOrigin::Learned,
             peer: Some(id),
             address: Some(config.address),
             router_id: negotiated.peer_router_id,

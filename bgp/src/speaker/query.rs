@@ -7,7 +7,7 @@ use crate::reason::Reason;
 use crate::rib::decision::Comparison;
 use crate::rib::{EntryView, Path};
 use crate::speaker::Speaker;
-use crate::view::{
+use crate::view::{Changed, 
     KernelCounts, KernelView, PathSource, PathView, PeerView, RouteCursor, RouteFilter, RoutePage, RouteView,
 };
 
@@ -89,7 +89,8 @@ impl Speaker {
     }
 
     fn path_view(&self, entry: &EntryView<'_>, path: Path, compared: &Comparison) -> Option<PathView> {
-        let attributes = self.rib.attributes().get(path.attrs()).clone();
+        let store = self.rib.attributes();
+        let received = store.get(store.received(path.attrs())).clone();
         let source = self.rib.sources().get(path.source())?;
         let peer = source.peer.and_then(|id| self.peers.get(&id));
         let path_source = match (source.peer, peer) {
@@ -105,14 +106,20 @@ impl Speaker {
         let detail = match (path.refusal(), peer) {
             (Some(reason), Some(peer)) => {
                 let import = Import { speaker: &self.config, peer: &peer.config };
-                import.detail(reason, entry.prefix, &attributes)
+                import.detail(reason, entry.prefix, &received)
             }
             _ if verdict == Reason::NextHopUnreachable => {
-                format!("next hop {} unreachable", attributes.next_hop.address())
+                format!("next hop {} unreachable", received.next_hop.address())
             }
             _ if verdict == compared.verdict => compared.to_string(),
             _ => verdict.says().to_owned(),
         };
-        Some(PathView { source: path_source, attributes, verdict, accepted: path.is_accepted(), detail })
+        let import = peer.map(|peer| Import { speaker: &self.config, peer: &peer.config });
+        let changed = (store.received(path.attrs()) != path.attrs()).then(|| Changed {
+            attributes: store.get(path.attrs()).clone(),
+            detail: import.and_then(|import| import.change_detail(entry.prefix, &received)).unwrap_or_default(),
+        });
+        let accepted = path.is_accepted();
+        Some(PathView { source: path_source, attributes: received, changed, verdict, accepted, detail })
     }
 }

@@ -7,6 +7,8 @@ use crate::io::{Downfall, Effects};
 use crate::policy::DEFAULT_LOCAL_PREFERENCE;
 use crate::prefix::Prefix;
 use crate::reason::Reason;
+use crate::rib::SourceId;
+use crate::rule::RouteOrigin;
 use crate::session::SessionConfig;
 use crate::speaker::peer::Peer;
 use crate::speaker::{Speaker, rib_config};
@@ -42,20 +44,27 @@ impl Speaker {
     }
 
     fn reconcile_origins(&mut self, before: &[Origination]) {
-        let Some(local) = self.local else { return };
         // Both are ordered by prefix, each prefix once.
         let named = |list: &[Origination], prefix| list.binary_search_by_key(&prefix, |it| it.prefix).ok();
         for origin in before {
-            if named(&self.config.origins, origin.prefix).is_none() {
+            let next = named(&self.config.origins, origin.prefix).map(|at| self.config.origins[at].origin);
+            if let Some(local) = self.local(origin.origin).filter(|_| next != Some(origin.origin)) {
                 self.rib.withdraw(local, origin.prefix);
             }
         }
         for origin in &self.config.origins {
-            if named(before, origin.prefix).is_none_or(|at| before[at] != *origin) {
+            if let Some(local) = self.local(origin.origin)
+                && named(before, origin.prefix).is_none_or(|at| before[at] != *origin)
+            {
                 let attributes = self.rib.attributes_mut().intern(originated(origin));
                 self.rib.announce(local, origin.prefix, attributes, None, u32::MAX);
             }
         }
+    }
+
+    /// The source of own originations of a kind.
+    fn local(&self, origin: RouteOrigin) -> Option<SourceId> {
+        self.local.iter().find(|(of, _)| *of == origin).map(|&(_, source)| source)
     }
 
     /// Returns whether the import rules of a peer that stays have changed.
@@ -96,8 +105,9 @@ impl Speaker {
         let session_config = SessionConfig::of(&self.config, &next);
         let Some(peer) = self.peers.get_mut(&id) else { return false };
         let before = core::mem::replace(&mut peer.config, next);
-        let rules = |config: &PeerConfig| (config.accept.clone(), config.accept_default);
-        let rules_changed = rules(&before) != rules(&peer.config);
+        let rules_changed = before.accept != peer.config.accept
+            || before.accept_default != peer.config.accept_default
+            || before.import != peer.config.import;
         self.on_peer(id, effects, now, |session, out| session.reconfigure(session_config, out, now));
         rules_changed
     }
@@ -106,7 +116,7 @@ impl Speaker {
     fn reconcile_exports(&mut self) {
         for peer in self.peers.values() {
             if let Some(receiver) = peer.receiver(&self.config) {
-                self.adj_out.change_export(&mut self.rib, peer.id, receiver.export);
+                self.adj_out.change_export(&mut self.rib, peer.id, &receiver.export);
             }
         }
     }

@@ -5,15 +5,16 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use api::crd::FabricSpec;
-use api::crd::fabric::{AsnSource, Mesh, RouterIdSource, WELL_KNOWN_COMMUNITIES, is_usable_asn};
+use api::crd::fabric::{AsnSource, Mesh, RouterIdSource, is_usable_asn};
 use api::crd::timers::Timers as TimerSpec;
 use bgp::config::{Origination, Timers};
 use bgp::id::{Asn, RouterId};
 use bgp::prefix::{Family, Prefix};
+use bgp::rule::{AnyCommunity, RouteOrigin};
 use bgp::time::Duration;
-use bgp::wire::community::{Community, LargeCommunity};
 use ipnet::IpNet;
 
+use super::rules;
 use super::site::Site;
 use crate::cluster::object::{NodeFacts, Objects, Place, Problem};
 use crate::kernel::command::{MAIN_TABLE, METRIC, PROTOCOL};
@@ -293,18 +294,9 @@ fn origination(advertised: &api::crd::fabric::AdvertisedPrefix) -> Option<Origin
         ..plain(prefix(advertised.prefix))
     };
     for text in &advertised.communities {
-        let parts: Vec<Option<u32>> = text.split(':').map(|part| part.parse().ok()).collect();
-        match parts[..] {
-            [Some(upper @ 0..=0xffff), Some(lower @ 0..=0xffff)] => {
-                origin.communities.push(Community(upper << 16 | lower));
-            }
-            [Some(global), Some(local1), Some(local2)] => {
-                origin.large_communities.push(LargeCommunity { global, local1, local2 });
-            }
-            _ => {
-                let (_, number) = WELL_KNOWN_COMMUNITIES.iter().find(|(name, _)| name == text)?;
-                origin.communities.push(Community(*number));
-            }
+        match rules::community(text)? {
+            AnyCommunity::Standard(community) => origin.communities.push(community),
+            AnyCommunity::Large(community) => origin.large_communities.push(community),
         }
     }
     Some(origin)
@@ -338,6 +330,7 @@ pub(super) fn timers(peer: Option<&TimerSpec>, fabric: &TimerSpec) -> Timers {
 pub(super) fn plain(prefix: Prefix) -> Origination {
     Origination {
         prefix,
+        origin: RouteOrigin::Static,
         communities: Vec::new(),
         large_communities: Vec::new(),
         local_preference: None,

@@ -8,18 +8,21 @@
 //!  site       this node among the objects
 //!  merge      Fabrics that select one node -> one set of values
 //!  address    which own address faces a peer, and what must be protected
+//!  rules      import and export rules
 //!  peers      FabricPeers and the mesh -> peers
 //! ```
 
 mod address;
 mod merge;
 mod peers;
+mod rules;
 mod site;
 
 use std::collections::BTreeMap;
 
 use bgp::config::{Origination, SpeakerConfig};
 use bgp::prefix::{Family, PerFamily, Prefix};
+use bgp::rule::RouteOrigin;
 
 use crate::cluster::object::{Objects, Problem, Sourced};
 use crate::kernel::{KernelConfig, LocalAddress};
@@ -90,11 +93,13 @@ fn origins(site: &Site<'_>, merged: &Merged, warnings: &mut Vec<Problem>) -> Vec
             warnings.push(Problem::anywhere(text));
         }
         for prefix in &site.facts.pod_cidrs {
-            origins.insert(*prefix, plain(*prefix));
+            origins.insert(*prefix, Origination { origin: RouteOrigin::PodCidr, ..plain(*prefix) });
         }
     }
     for origin in merged.prefixes.values() {
-        origins.insert(origin.prefix, origin.clone());
+        // A PodCIDR stays one, whatever a Fabric adds to it.
+        let before = origins.get(&origin.prefix).map_or(origin.origin, |before| before.origin);
+        origins.insert(origin.prefix, Origination { origin: before, ..origin.clone() });
     }
     origins.into_values().collect()
 }

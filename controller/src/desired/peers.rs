@@ -12,9 +12,11 @@ use api::crd::value::PeerAsn;
 use bgp::config::{NextHopMode, PeerAs, PeerConfig};
 use bgp::id::Asn;
 use bgp::prefix::{Family, PerFamily};
+use bgp::rule::Rules;
 
 use super::address;
 use super::merge::{self, Merged};
+use super::rules;
 use super::site::Site;
 use crate::cluster::object::{NodeFacts, Place, Problem};
 
@@ -46,7 +48,16 @@ pub(super) fn peers(
             continue;
         }
         let object = (name.as_str(), peer.place.as_ref());
+        let policy = match policy(spec) {
+            Ok(policy) => policy,
+            Err(text) => {
+                let text = format!("FabricPeer \"{name}\": {text}");
+                problems.push(Problem { place: peer.place.clone(), text });
+                continue;
+            }
+        };
         for config in of_object(site, merged, name, spec, warnings) {
+            let config = PeerConfig { import: policy.0.clone(), export: policy.1.clone(), ..config };
             match entries.get(&config.address) {
                 Some(before) if alike(&before.config, &config) => {}
                 Some(before) => problems.push(contradiction(object, before, site.name)),
@@ -64,6 +75,14 @@ pub(super) fn peers(
     } else {
         Err(problems)
     }
+}
+
+/// Import and export rules of a FabricPeer, shared by all of its peers.
+fn policy(spec: &FabricPeerSpec) -> Result<(Rules, Rules), String> {
+    let named = |list: &str, (at, text): (usize, String)| format!("field `spec.{list}[{at}]`: {text}");
+    let import = rules::rules(&spec.import).map_err(|flaw| named("import", flaw))?;
+    let export = rules::rules(&spec.export).map_err(|flaw| named("export", flaw))?;
+    Ok((import, export))
 }
 
 /// Whether two objects ask for the same session under two names.
@@ -192,6 +211,8 @@ fn base(site: &Site<'_>, merged: &Merged, name: &str, address: IpAddr) -> PeerCo
         next_hop: NextHopMode::Auto,
         accept: merged.accept.clone(),
         accept_default: merged.accept_default,
+        import: Rules::default(),
+        export: Rules::default(),
         receive_limit: RECEIVE_LIMIT,
     }
 }

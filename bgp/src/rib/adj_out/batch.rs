@@ -18,7 +18,8 @@ use crate::wire::{encode, pack};
 /// The changes of one flush.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Changes {
-    announced: Vec<(Sent, Prefix)>,
+    /// With the place of the export rule: what one run shares.
+    announced: Vec<(Sent, Option<usize>, Prefix)>,
     /// By the source of what is withdrawn: that peer was never sent it.
     withdrawn: Vec<(SourceId, Prefix)>,
     /// Withdrawn from one member alone, because the new path is its own.
@@ -40,11 +41,17 @@ impl Changes {
     }
 
     /// The prefix is announced in place of `before`.
-    pub(super) fn announce(&mut self, prefix: Prefix, sent: Sent, before: Option<Sent>) {
+    pub(super) fn announce(
+        &mut self,
+        prefix: Prefix,
+        sent: Sent,
+        rule: Option<usize>,
+        before: Option<Sent>,
+    ) {
         if before.is_some_and(|before| before.source != sent.source) {
             self.taken_back.push((sent.source, prefix));
         }
-        self.announced.push((sent, prefix));
+        self.announced.push((sent, rule, prefix));
     }
 
     /// The prefix is withdrawn.
@@ -65,13 +72,11 @@ impl Changes {
         }
         self.announced.sort_unstable();
         let mut attribute_bytes = Vec::new();
-        for run in self.announced.chunk_by(|a, b| a.0 == b.0) {
-            let Sent { attributes, source } = run[0].0;
-            let stored = rib.attributes().get(attributes);
-            let kind = rib.sources().get(source).map(|source| source.kind);
-            let sent = kind.and_then(|kind| export.apply(family, kind, stored).ok());
+        for run in self.announced.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)) {
+            let (Sent { attributes, source }, _, prefix) = run[0];
+            let sent = rib.outgoing(prefix, attributes, source).and_then(|path| export.apply(&path).ok());
             let start = out.len();
-            let prefixes = run.iter().map(|&(_, prefix)| prefix);
+            let prefixes = run.iter().map(|&(_, _, prefix)| prefix);
             let packed = sent.map(|sent| {
                 attribute_bytes.clear();
                 encode::attributes(&sent, codec, family, &mut attribute_bytes);

@@ -15,7 +15,7 @@ use crate::view::{KernelView, RouteCursor};
 use crate::wire::codec::Codec;
 
 /// What members of one group share.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Key {
     /// The family.
     pub(super) family: Family,
@@ -78,7 +78,7 @@ impl Group {
             rib.attributes_mut().retain(sent.attributes);
         }
         Self {
-            key: self.key,
+            key: self.key.clone(),
             members: vec![self.members[index].clone()],
             slots: self.slots.clone(),
             queue: self.queue.clone(),
@@ -184,24 +184,24 @@ impl Group {
             Advertise::Nothing => None,
             Advertise::Path { attrs, source } => Some(Sent { attributes: attrs, source }),
         };
-        let wanted = wanted.filter(|sent| {
-            let attributes = rib.attributes().get(sent.attributes);
-            let kind = rib.sources().get(sent.source).map(|source| source.kind);
-            kind.is_some_and(|kind| self.key.export.refuses(self.key.family, kind, attributes).is_none())
+        let wanted = wanted.and_then(|wanted| {
+            let path = rib.outgoing(prefix, wanted.attributes, wanted.source)?;
+            Some((wanted, self.key.export.judge(&path).ok()?))
         });
-        if resend || wanted != sent {
+        if resend || wanted.map(|(wanted, _)| wanted) != sent {
             self.put(rib, id, prefix, wanted);
         }
     }
 
-    /// Changes the slot, and notes what the members are to be told.
-    fn put(&mut self, rib: &mut Rib, id: EntryId, prefix: Prefix, wanted: Option<Sent>) {
-        if let Some(sent) = wanted {
+    /// Changes the slot, and notes what the members are to be told. With what is
+    /// wanted comes the place of the export rule that it meets.
+    fn put(&mut self, rib: &mut Rib, id: EntryId, prefix: Prefix, wanted: Option<(Sent, Option<usize>)>) {
+        if let Some((sent, _)) = wanted {
             rib.attributes_mut().retain(sent.attributes);
         }
-        let before = self.slots.replace(id, wanted);
+        let before = self.slots.replace(id, wanted.map(|(sent, _)| sent));
         match (wanted, before) {
-            (Some(sent), _) => self.changes.announce(prefix, sent, before),
+            (Some((sent, rule)), _) => self.changes.announce(prefix, sent, rule, before),
             (None, Some(before)) => self.changes.withdraw(prefix, before),
             (None, None) => {}
         }

@@ -21,7 +21,7 @@ use crate::wire::codec::Codec;
 use crate::wire::pack;
 
 /// A peer as the one that is sent to.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Receiver {
     /// The peer.
     pub peer: PeerId,
@@ -60,13 +60,13 @@ impl AdjOut {
     }
 
     /// The peer's export rules changed: what the new rules change is sent again.
-    pub fn change_export(&mut self, rib: &mut Rib, peer: PeerId, export: Export) {
+    pub fn change_export(&mut self, rib: &mut Rib, peer: PeerId, export: &Export) {
         for family in Family::ALL {
             let outdated = |group: &Group| {
-                group.key.family == family && group.key.export != export && group.position(peer).is_some()
+                group.key.family == family && group.key.export != *export && group.position(peer).is_some()
             };
             if let Some(index) = self.groups.iter().position(outdated) {
-                let key = Key { export, ..self.groups[index].key };
+                let key = Key { export: export.clone(), ..self.groups[index].key };
                 self.send_again(rib, index, peer, key);
             }
         }
@@ -86,7 +86,7 @@ impl AdjOut {
     pub fn refresh(&mut self, rib: &mut Rib, peer: PeerId, family: Family) {
         let of_peer = |group: &Group| group.key.family == family && group.position(peer).is_some();
         if let Some(index) = self.groups.iter().position(of_peer) {
-            let key = self.groups[index].key;
+            let key = self.groups[index].key.clone();
             self.send_again(rib, index, peer, key);
         }
     }

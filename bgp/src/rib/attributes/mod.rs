@@ -83,6 +83,8 @@ struct Set {
     raw: u32,
     /// Whether the set is listed for the next sweep.
     idle: bool,
+    /// The set as it was received, where import changed it; held by this one.
+    received: Option<AttrId>,
 }
 
 /// The interned attribute sets.
@@ -123,8 +125,27 @@ impl Store {
     ///
     /// Beyond 2³² sets, which no memory holds.
     pub fn intern(&mut self, attributes: PathAttributes) -> AttrId {
+        self.intern_as(attributes, None)
+    }
+
+    /// The number of a set as import changed it; it remembers, and keeps, the
+    /// set that was received. Equal attributes out of two sets are two sets.
+    pub fn intern_changed(&mut self, attributes: PathAttributes, received: AttrId) -> AttrId {
+        self.intern_as(attributes, Some(received))
+    }
+
+    /// The set that was received where import made this one out of it; else the set itself.
+    #[must_use]
+    pub fn received(&self, id: AttrId) -> AttrId {
+        self.sets[id.index()].received.unwrap_or(id)
+    }
+
+    fn intern_as(&mut self, attributes: PathAttributes, received: Option<AttrId>) -> AttrId {
         let hash = self.hasher.hash_one(Some(&attributes));
-        let same = |&id: &u32| self.sets[id as usize].attributes.as_deref() == Some(&attributes);
+        let same = |&id: &u32| {
+            let set = &self.sets[id as usize];
+            set.received == received && set.attributes.as_deref() == Some(&attributes)
+        };
         if let Some(&id) = self.index.find(hash, same) {
             return AttrId::of(id as usize);
         }
@@ -140,7 +161,11 @@ impl Store {
             origin: attributes.origin,
         };
         self.with_med += usize::from(facts.med != 0);
-        let set = Set { attributes: Some(Box::new(attributes)), refs: 0, raw: raw::NONE, idle: true };
+        let attributes = Some(Box::new(attributes));
+        let set = Set { attributes, refs: 0, raw: raw::NONE, idle: true, received };
+        if let Some(received) = received {
+            self.retain(received);
+        }
         let id = match self.free.pop() {
             Some(id) => {
                 self.sets[id as usize] = set;
@@ -225,6 +250,10 @@ impl Store {
             self.addresses.release(facts.next_hop);
             self.raws.remove(head);
             self.free.push(id);
+            // The set that it was made of may be due as well.
+            if let Some(received) = self.sets[id as usize].received.take() {
+                self.release(received);
+            }
         }
     }
 

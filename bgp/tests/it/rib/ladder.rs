@@ -203,6 +203,7 @@ fn path_of(candidate: &Candidate) -> (Source, PathAttributes, Option<u32>) {
     attributes.cluster_list = vec![1; candidate.cluster_len as usize].into_boxed_slice();
     let source = Source {
         kind: candidate.kind,
+        origin: bgp::rule::RouteOrigin::Learned,
         peer: None,
         address: candidate.address,
         router_id: candidate.router_id,

@@ -11,6 +11,7 @@ use bgp::io::{Effects, NextHop, RouteAck};
 use bgp::prefix::Prefix;
 use bgp::reason::Reason;
 use bgp::rib::{Advertise, AttrId, EntryId, Rib, RibConfig, Source, SourceId, SourceKind};
+use bgp::rule::RouteOrigin;
 use bgp::wire::as_path::{AsPath, Segment, SegmentKind};
 use bgp::wire::attribute::{NextHops, PathAttributes};
 
@@ -23,6 +24,7 @@ const CONFIG: RibConfig = RibConfig { seed: 7, max_paths: 8, relax_as_path: true
 fn peer(n: u8) -> Source {
     Source {
         kind: SourceKind::External,
+        origin: RouteOrigin::Learned,
         peer: Some(PeerId(n.into())),
         address: Some(address(n)),
         router_id: RouterId(n.into()),
@@ -86,7 +88,7 @@ impl Bench {
 
     /// One turn: work to the end, what changed, effects.
     fn turn(&mut self) -> Effects {
-        while self.rib.work(1000, &mut |_, _, _| None) && self.rib.is_working() {}
+        while self.rib.work(1000, &mut |_, _, _| Ok(None)) && self.rib.is_working() {}
         self.changed.clear();
         self.rib.changed(&mut self.changed);
         let mut effects = Effects::default();

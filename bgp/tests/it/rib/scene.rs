@@ -263,7 +263,7 @@ fn attribute_bytes_are_decoded_once_and_go_with_their_set() {
 fn rules_that_change_are_applied_to_what_is_stored() {
     let (mut bench, a, b) = two_peers();
     bench.rib.judge_again(Some(a));
-    let refuse = &mut |_: &Source, _, _: &PathAttributes| Some(Reason::NotAccepted);
+    let refuse = &mut |_: &Source, _, _: &PathAttributes| Err(Reason::NotAccepted);
     while bench.rib.work(1, refuse) && bench.rib.is_working() {}
     assert_eq!(bench.verdicts(P), [(a, Reason::NotAccepted), (b, Reason::Best)]);
     bench.rib.judge_again(None);

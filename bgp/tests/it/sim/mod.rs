@@ -3,4 +3,5 @@
 
 mod network;
 mod routes;
+mod rules;
 mod sessions;

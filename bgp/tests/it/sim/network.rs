@@ -7,6 +7,7 @@ use bgp::config::{OwnNextHop, PeerAs, PeerConfig, Protected, SpeakerConfig, Time
 use bgp::id::{Asn, ConnId, PeerId, RouterId};
 use bgp::io::{Effects, Event, NextHop, Note, RouteAck, SetId, State, Tracking, Transport};
 use bgp::prefix::{PerFamily, Prefix};
+use bgp::rule::Rules;
 use bgp::speaker::Speaker;
 use bgp::time::{Duration, Instant};
 use bgp::view::{Explanation, PeerView, RouteFilter, RouteView};
@@ -97,6 +98,8 @@ pub(super) fn peer(own: usize, peer: usize) -> PeerConfig {
         next_hop: bgp::config::NextHopMode::Auto,
         accept: None,
         accept_default: false,
+        import: Rules::default(),
+        export: Rules::default(),
         receive_limit: 1_000_000,
     }
 }

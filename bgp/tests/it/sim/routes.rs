@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use bgp::config::{NextHopMode, Origination};
 use bgp::io::State;
 use bgp::reason::Reason;
+use bgp::rule::RouteOrigin;
 use bgp::time::Duration;
 use bgp::view::KernelView;
 use bgp::wire::community::Community;
@@ -12,8 +13,9 @@ use bgp::wire::community::Community;
 use super::network::{Network, address, config, peer, prefix};
 use super::sessions::pair;
 
-fn origin(text: &str) -> Origination {
+pub(super) fn origin(text: &str) -> Origination {
     Origination {
+        origin: RouteOrigin::Static,
         prefix: prefix(text),
         communities: Vec::new(),
         large_communities: Vec::new(),
@@ -22,7 +24,7 @@ fn origin(text: &str) -> Origination {
     }
 }
 
-fn originate(network: &mut Network, router: usize, prefixes: &[&str]) {
+pub(super) fn originate(network: &mut Network, router: usize, prefixes: &[&str]) {
     network.reconcile(router, |config| {
         config.origins = prefixes.iter().map(|text| origin(text)).collect();
         config.origins.sort_by_key(|origin| origin.prefix);
@@ -30,7 +32,7 @@ fn originate(network: &mut Network, router: usize, prefixes: &[&str]) {
 }
 
 /// Wires routers in a line or a star: each pair of `links` peers with each other.
-fn wired(seed: u64, asns: &[u32], links: &[(usize, usize)], transit: &[usize]) -> Network {
+pub(super) fn wired(seed: u64, asns: &[u32], links: &[(usize, usize)], transit: &[usize]) -> Network {
     let mut configs: Vec<_> = asns.iter().enumerate().map(|(router, &asn)| config(router, asn)).collect();
     for &(a, b) in links {
         configs[a].peers.push(peer(a, b));
@@ -46,7 +48,7 @@ fn wired(seed: u64, asns: &[u32], links: &[(usize, usize)], transit: &[usize]) -
 }
 
 /// What one side says it sent is what the other side has, for all sessions.
-fn assert_quiescent(network: &Network) {
+pub(super) fn assert_quiescent(network: &Network) {
     for own in 0..network.routers.len() {
         for view in network.routers[own].speaker.peers() {
             let other = (0..network.routers.len()).find(|&r| address(r) == view.address).expect("a router");

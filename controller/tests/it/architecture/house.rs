@@ -18,6 +18,7 @@ const LAYERS: [(&str, &[&[&str]]); 5] = [
         &[
             &["id", "prefix", "time"],
             &["wire"],
+            &["rule"],
             &["config", "io", "reason", "view"],
             &["policy", "session"],
             &["rib"],

@@ -1,0 +1,179 @@
+//! Export: whether a path is sent to a peer, and with which attributes.
+
+use crate::config::{NextHopMode, OwnNextHop};
+use crate::id::Asn;
+use crate::policy::{DEFAULT_LOCAL_PREFERENCE, SourceKind};
+use crate::prefix::{Family, Prefix};
+use crate::reason::Reason;
+use crate::rule::{RouteOrigin, Rule, Rules, Subject};
+use crate::view::Refusal;
+use crate::wire::attribute::{NextHops, PathAttributes};
+use crate::wire::community::Community;
+
+/// Octets that attributes may take, beside a header, an MP_REACH_NLRI with both
+/// next hops and a prefix, in a message of 4 096 octets.
+const ATTRIBUTE_ROOM: usize = 4_096 - 128;
+
+/// No fewer octets than the attributes take on the wire, to a peer of either
+/// AS width (RFC 6793 §4.2.2: AS4_PATH goes beside AS_PATH).
+fn most_octets(attributes: &PathAttributes) -> usize {
+    let segment = |asns: usize| 2 * 2 + asns * (2 + 4);
+    let path: usize = attributes.as_path.segments.iter().map(|s| segment(s.asns.len() + 1)).sum();
+    let unknown: usize = attributes.unknown.iter().map(|unknown| 4 + unknown.value.len()).sum();
+    path + unknown
+        + 4 * attributes.communities.len()
+        + 8 * attributes.extended_communities.len()
+        + 12 * attributes.large_communities.len()
+        + 4 * attributes.cluster_list.len()
+        // Headers of all known attributes, and the values of those of fixed length.
+        + 128
+}
+
+/// A path that may be sent.
+#[derive(Clone, Copy, Debug)]
+pub struct Outgoing<'a> {
+    /// Its prefix.
+    pub prefix: Prefix,
+    /// The kind of its source.
+    pub kind: SourceKind,
+    /// Where it comes from, as rules tell.
+    pub origin: RouteOrigin,
+    /// Its attributes, as import left them.
+    pub attributes: &'a PathAttributes,
+}
+
+impl<'a> Outgoing<'a> {
+    const fn family(&self) -> Family {
+        self.prefix.family()
+    }
+
+    const fn subject(&self) -> Subject<'a> {
+        Subject { prefix: self.prefix, origin: self.origin, attributes: self.attributes }
+    }
+}
+
+/// All that export asks of a peer: peers with equal rules get equal attributes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Export {
+    /// The speaker's AS.
+    pub asn: Asn,
+    /// Whether the peer is external.
+    pub external: bool,
+    /// Whether learned paths are sent on.
+    pub transit: bool,
+    /// How the next hop is chosen.
+    pub next_hop: NextHopMode,
+    /// The own addresses to name.
+    pub own_next_hop: OwnNextHop,
+    /// The export rules.
+    pub rules: Rules,
+}
+
+impl Export {
+    /// The place of the export rule that the path meets, `None` where no rule
+    /// speaks of it.
+    ///
+    /// # Errors
+    /// Why the path is not sent.
+    pub fn judge(&self, path: &Outgoing<'_>) -> Result<Option<usize>, Reason> {
+        let Outgoing { kind, attributes, .. } = *path;
+        if kind != SourceKind::Local && !self.transit {
+            return Err(Reason::NotTransit);
+        }
+        // RFC 4271 §9.2: what an internal peer sent is not sent to another one.
+        if kind == SourceKind::Internal && !self.external {
+            return Err(Reason::IbgpSplitHorizon);
+        }
+        let carries = |community| attributes.communities.contains(&community);
+        if kind != SourceKind::Local && carries(Community::NO_ADVERTISE) {
+            return Err(Reason::NoAdvertise);
+        }
+        // RFC 1997: outside of confederations the two say the same.
+        let kept_inside = carries(Community::NO_EXPORT) || carries(Community::NO_EXPORT_SUBCONFED);
+        if kind != SourceKind::Local && self.external && kept_inside {
+            return Err(Reason::NoExport);
+        }
+        let met = if self.rules.is_empty() { None } else { self.rules.first(&path.subject()) };
+        if met.is_some_and(|(_, rule)| rule.reject) {
+            return Err(Reason::ExportRule);
+        }
+        if self.choose_next_hop(path).is_none() {
+            return Err(Reason::NoNextHop);
+        }
+        let added = met.map_or(0, |(_, rule)| rule.set.most_octets());
+        if most_octets(attributes) + added > ATTRIBUTE_ROOM {
+            return Err(Reason::TooLong);
+        }
+        Ok(met.map(|(at, _)| at))
+    }
+
+    /// The attributes as they are sent (RFC 4271 §5.1).
+    ///
+    /// # Errors
+    /// The reason why the path is not sent, as [`Export::judge`] says.
+    pub fn apply(&self, path: &Outgoing<'_>) -> Result<PathAttributes, Reason> {
+        let rule = self.judge(path)?;
+        let Outgoing { kind, attributes, .. } = *path;
+        let mut sent = attributes.clone();
+        sent.next_hop = self.choose_next_hop(path).ok_or(Reason::NoNextHop)?;
+        if self.external {
+            // RFC 4271 §5.1.2 b.
+            sent.as_path = sent.as_path.prepended(self.asn, 1);
+            // RFC 4271 §5.1.4: a MED that was received is not sent to other ASes.
+            if kind != SourceKind::Local {
+                sent.med = None;
+            }
+            // RFC 4456 §8: both are non-transitive.
+            sent.originator = None;
+            sent.cluster_list = Box::default();
+        } else {
+            sent.local_preference = sent.local_preference.or(Some(DEFAULT_LOCAL_PREFERENCE));
+        }
+        if let Some(Rule { set, .. }) = rule.and_then(|at| self.rules.get(at)) {
+            // Inside the AS the own one would make the path a loop.
+            set.apply(&mut sent, self.external.then_some(self.asn));
+        }
+        if self.external {
+            // RFC 4271 §5.1.5: LOCAL_PREF stays inside the AS.
+            sent.local_preference = None;
+        }
+        Ok(sent)
+    }
+
+    /// The next hop to name: ours, or the one that came with the path.
+    fn choose_next_hop(&self, path: &Outgoing<'_>) -> Option<NextHops> {
+        let own = match path.family() {
+            Family::Ipv4 => self.own_next_hop.ipv4.map(NextHops::V4),
+            Family::Ipv6 => self.own_next_hop.ipv6.map(|global| NextHops::V6 { global, link_local: None }),
+        };
+        let keep = match self.next_hop {
+            NextHopMode::Auto => !self.external,
+            NextHopMode::Own => false,
+            NextHopMode::Unchanged => true,
+        };
+        if path.kind == SourceKind::Local || !keep {
+            return own;
+        }
+        match path.attributes.next_hop {
+            NextHops::V4(address) => Some(NextHops::V4(address)),
+            // The link-local half names a router on a link that the peer need not share (RFC 2545 §3).
+            NextHops::V6 { global, .. } => Some(NextHops::V6 { global, link_local: None }),
+        }
+    }
+
+    /// A refusal with its particulars.
+    #[must_use]
+    pub fn refusal(&self, reason: Reason, path: &Outgoing<'_>) -> Refusal {
+        let detail = match reason {
+            Reason::NoNextHop => format!("no own {} address to name as next hop", path.family()),
+            Reason::ExportRule => match self.rules.first(&path.subject()) {
+                Some((at, rule)) => {
+                    format!("export rule {}: {}", at + 1, rule.when.describe(&path.subject()))
+                }
+                None => reason.says().to_owned(),
+            },
+            _ => reason.says().to_owned(),
+        };
+        Refusal { reason, detail }
+    }
+}

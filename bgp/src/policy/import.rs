@@ -1,0 +1,204 @@
+//! Import: whether a received path is considered, and with which attributes.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::config::{PeerConfig, Protected, SpeakerConfig};
+use crate::prefix::{Family, Prefix};
+use crate::reason::Reason;
+use crate::rule::{self, RouteOrigin, Rule, Subject};
+use crate::wire::attribute::{NextHops, PathAttributes};
+
+/// Whose path, and by whose rules, is judged.
+#[derive(Clone, Copy, Debug)]
+pub struct Import<'a> {
+    /// The speaker's configuration.
+    pub speaker: &'a SpeakerConfig,
+    /// The configuration of the peer that sent the path.
+    pub peer: &'a PeerConfig,
+}
+
+impl Import<'_> {
+    /// The place of the import rule that let the path in, `None` where no rule
+    /// speaks of it. Attributes are judged before the prefix, and the rules last:
+    /// they can only refuse more.
+    ///
+    /// # Errors
+    /// Why the path is refused.
+    pub fn judge(&self, prefix: Prefix, attributes: &PathAttributes) -> Result<Option<usize>, Reason> {
+        if let Some(reason) = self.judge_attributes(prefix.family(), attributes) {
+            return Err(reason);
+        }
+        self.judge_prefix(prefix, attributes)
+    }
+
+    /// The part of the verdict that all prefixes of an UPDATE share.
+    #[must_use]
+    pub fn judge_attributes(&self, family: Family, attributes: &PathAttributes) -> Option<Reason> {
+        // RFC 4271 §9.1.2: a route whose AS_PATH holds the own AS is not considered.
+        if attributes.as_path.contains(self.speaker.asn) {
+            return Some(Reason::AsLoop);
+        }
+        // RFC 4456 §8.
+        if attributes.originator == Some(self.speaker.router_id) {
+            return Some(Reason::OriginatorLoop);
+        }
+        let usable = usable_next_hop(family, attributes.next_hop, &self.speaker.protected.addresses);
+        (!usable).then_some(Reason::InvalidNextHop)
+    }
+
+    /// The part of the verdict that depends on the prefix, as [`Import::judge`].
+    ///
+    /// # Errors
+    /// Why the path is refused.
+    pub fn judge_prefix(&self, prefix: Prefix, attributes: &PathAttributes) -> Result<Option<usize>, Reason> {
+        if let Some(reason) = self.judge_safety(prefix) {
+            return Err(reason);
+        }
+        match self.peer.import.first(&learned(prefix, attributes)) {
+            Some((_, Rule { reject: true, .. })) => Err(Reason::ImportRule),
+            Some((at, _)) => Ok(Some(at)),
+            None => Ok(None),
+        }
+    }
+
+    /// The attributes as the rule at that place changes them; `None` if they stay as they are.
+    #[must_use]
+    pub fn changed(&self, rule: usize, attributes: &PathAttributes) -> Option<PathAttributes> {
+        let set = &self.peer.import.get(rule)?.set;
+        let mut changed = attributes.clone();
+        set.apply(&mut changed, rule::nearest(&attributes.as_path));
+        (changed != *attributes).then_some(changed)
+    }
+
+    /// What an import rule did to a path that it let in, such as
+    /// `import rule 1 (prefix 10.244.0.0/16): local-preference 200`; `None` if it changed nothing.
+    #[must_use]
+    pub fn change_detail(&self, prefix: Prefix, received: &PathAttributes) -> Option<String> {
+        let at = self.judge(prefix, received).ok()??;
+        let rule = self.peer.import.get(at)?;
+        self.changed(at, received)?;
+        let what = rule.when.describe(&learned(prefix, received));
+        Some(format!("import rule {} ({what}): {}", at + 1, rule.set))
+    }
+
+    /// The safe rules and `accept`.
+    fn judge_safety(&self, prefix: Prefix) -> Option<Reason> {
+        if prefix.is_default() {
+            return (!self.peer.accept_default).then_some(Reason::DefaultRoute);
+        }
+        if is_martian(prefix) {
+            return Some(Reason::Martian);
+        }
+        if !self.speaker.transit
+            && let Some(reason) = touches(&self.speaker.protected, prefix)
+        {
+            return Some(reason);
+        }
+        match &self.peer.accept {
+            Some(accept) if !accept.iter().any(|outer| outer.contains(prefix)) => Some(Reason::NotAccepted),
+            _ => None,
+        }
+    }
+
+    /// A refusal with its particulars.
+    #[must_use]
+    pub fn detail(&self, reason: Reason, prefix: Prefix, attributes: &PathAttributes) -> String {
+        let protected = &self.speaker.protected;
+        let inside = |list: &[Prefix]| list.iter().find(|outer| outer.contains(prefix)).copied();
+        match reason {
+            Reason::AsLoop => format!("own AS {} in path (RFC 4271 9.1.2)", self.speaker.asn),
+            Reason::OriginatorLoop => {
+                format!("own router id {} is the ORIGINATOR_ID (RFC 4456 8)", self.speaker.router_id)
+            }
+            Reason::InvalidNextHop => {
+                format!("next hop {}", invalid_next_hop(attributes.next_hop, protected))
+            }
+            Reason::OwnPrefix => inside(&protected.own)
+                .map_or_else(|| reason.says().to_owned(), |own| format!("lies inside this node's own {own}")),
+            Reason::ConnectedPrefix => inside(&protected.connected).map_or_else(
+                || reason.says().to_owned(),
+                |subnet| format!("lies inside the connected subnet {subnet}"),
+            ),
+            Reason::NotAccepted => match &self.peer.accept {
+                Some(accept) if !accept.is_empty() => format!("outside of accept {}", list(accept)),
+                _ => "nothing is accepted from this peer".to_owned(),
+            },
+            Reason::ImportRule => match self.peer.import.first(&learned(prefix, attributes)) {
+                Some((at, rule)) => {
+                    format!("import rule {}: {}", at + 1, rule.when.describe(&learned(prefix, attributes)))
+                }
+                None => reason.says().to_owned(),
+            },
+            Reason::PrefixLimit => format!("limit is {} prefixes", self.peer.receive_limit),
+            _ => reason.says().to_owned(),
+        }
+    }
+}
+
+/// A received path as rules look at it.
+const fn learned(prefix: Prefix, attributes: &PathAttributes) -> Subject<'_> {
+    Subject { prefix, origin: RouteOrigin::Learned, attributes }
+}
+
+fn list(prefixes: &[Prefix]) -> String {
+    prefixes.iter().map(Prefix::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// What of the node the prefix would take over; a shorter prefix that only
+/// covers it takes nothing, since longest match protects what is inside.
+fn touches(protected: &Protected, prefix: Prefix) -> Option<Reason> {
+    if protected.own.iter().any(|own| own.contains(prefix)) {
+        return Some(Reason::OwnPrefix);
+    }
+    if prefix.is_host() {
+        let address = prefix.address();
+        if protected.addresses.contains(&address) || protected.hosts.contains(&address) {
+            return Some(Reason::ProtectedAddress);
+        }
+    }
+    protected.connected.iter().any(|subnet| subnet.contains(prefix)).then_some(Reason::ConnectedPrefix)
+}
+
+/// Blocks that are never routed between hosts (RFC 6890, RFC 4291).
+const MARTIANS_V4: [(Ipv4Addr, u8); 5] = [
+    (Ipv4Addr::UNSPECIFIED, 8),
+    (Ipv4Addr::new(127, 0, 0, 0), 8),
+    (Ipv4Addr::new(169, 254, 0, 0), 16),
+    (Ipv4Addr::new(224, 0, 0, 0), 4),
+    (Ipv4Addr::new(240, 0, 0, 0), 4),
+];
+
+/// Loopback and unspecified, v4-mapped, link-local, multicast.
+const MARTIANS_V6: [(Ipv6Addr, u8); 4] = [
+    (Ipv6Addr::UNSPECIFIED, 96),
+    (Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0), 96),
+    (Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10),
+    (Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0), 8),
+];
+
+/// Whether the prefix lies inside a block that is never routed; the default route does not.
+fn is_martian(prefix: Prefix) -> bool {
+    let inside = |address: IpAddr, len| Prefix::new(address, len).is_some_and(|outer| outer.contains(prefix));
+    match prefix {
+        Prefix::V4(_) => MARTIANS_V4.iter().any(|&(address, len)| inside(address.into(), len)),
+        Prefix::V6(_) => MARTIANS_V6.iter().any(|&(address, len)| inside(address.into(), len)),
+    }
+}
+
+/// RFC 4271 §6.3: the next hop is a host's address, not ours, of the prefix's family.
+fn usable_next_hop(family: Family, next_hop: NextHops, own: &[IpAddr]) -> bool {
+    let address = next_hop.address();
+    Family::of(address) == family && !is_martian(Prefix::host(address)) && !own.contains(&address)
+}
+
+fn invalid_next_hop(next_hop: NextHops, protected: &Protected) -> String {
+    let address = next_hop.address();
+    let why = if protected.addresses.contains(&address) {
+        "is this node's own address"
+    } else if is_martian(Prefix::host(address)) {
+        "is not a routable address"
+    } else {
+        "is of another family than the prefix"
+    };
+    format!("{address} {why}")
+}

@@ -1,0 +1,201 @@
+//! Import and export as functions: properties over random rules and paths.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use bgp::config::{
+    NextHopMode, OwnNextHop, PeerAs, PeerConfig, Protected, SpeakerConfig, Timers,
+};
+use bgp::id::{Asn, RouterId};
+use bgp::policy::{Export, Import, Outgoing, SourceKind};
+use bgp::prefix::{PerFamily, Prefix};
+use bgp::reason::Reason;
+use bgp::rule::{AnyCommunity, Changes, Condition, PrefixRange, RouteOrigin, Rule, Rules, Subject};
+use bgp::time::Duration;
+use bgp::wire::as_path::{AsPath, Segment, SegmentKind};
+use bgp::wire::attribute::{NextHops, PathAttributes};
+use bgp::wire::community::Community;
+use proptest::prelude::*;
+
+/// Few values of each kind, so that rules and paths meet often.
+const PREFIXES: [&str; 7] =
+    ["0.0.0.0/0", "10.244.0.0/16", "10.244.1.0/24", "10.244.1.7/32", "10.9.0.0/16", "127.0.0.0/8", "fd00::/48"];
+const PATTERNS: [&str; 6] = ["", "*", "65001 *", "* 65002", "* 65003 *", "65001..65002"];
+
+fn any_prefix() -> impl Strategy<Value = Prefix> {
+    proptest::sample::select(&PREFIXES[..]).prop_map(|text| text.parse().expect("a prefix"))
+}
+
+fn any_community() -> impl Strategy<Value = AnyCommunity> {
+    (1_u32..4).prop_map(|number| AnyCommunity::Standard(Community(number)))
+}
+
+prop_compose! {
+    fn any_range()(prefix in any_prefix(), ge in proptest::option::of(0_u8..=24), le in proptest::option::of(16_u8..=32))
+        -> PrefixRange {
+        PrefixRange::new(prefix, ge, le)
+    }
+}
+
+prop_compose! {
+    fn any_rule()(
+        prefixes in proptest::collection::vec(any_range(), 0..3),
+        communities in proptest::collection::vec(any_community(), 0..2),
+        as_path in proptest::option::of(proptest::sample::select(&PATTERNS[..])),
+        origin in proptest::option::weighted(0.2, proptest::sample::select(&[RouteOrigin::PodCidr, RouteOrigin::Learned][..])),
+        reject in any::<bool>(),
+        local_preference in proptest::option::of(1_u32..3),
+        med in proptest::option::of(0_u32..3),
+        prepend in 0_u8..3,
+        add in proptest::collection::vec(any_community(), 0..2),
+        remove in proptest::collection::vec(any_community(), 0..2),
+    ) -> Rule {
+        let as_path = as_path.map(|text| text.parse().expect("a pattern"));
+        Rule {
+            when: Condition { prefixes, communities, as_path, origin },
+            reject,
+            set: Changes { local_preference, med, prepend, add, remove },
+        }
+    }
+}
+
+prop_compose! {
+    fn any_attributes()(
+        asns in proptest::collection::vec(65_000_u32..65_005, 0..4),
+        communities in proptest::collection::vec((1_u32..4).prop_map(Community), 0..3),
+        med in proptest::option::of(0_u32..3),
+    ) -> PathAttributes {
+        let asns: Vec<Asn> = asns.into_iter().map(Asn).collect();
+        let segments = if asns.is_empty() { vec![] } else { vec![Segment { kind: SegmentKind::Sequence, asns }] };
+        PathAttributes {
+            as_path: AsPath { segments },
+            med,
+            communities: communities.into(),
+            ..PathAttributes::originated(NextHops::V4(Ipv4Addr::new(10, 0, 0, 2)))
+        }
+    }
+}
+
+fn speaker() -> SpeakerConfig {
+    SpeakerConfig {
+        asn: Asn(65_000),
+        router_id: RouterId(1),
+        transit: true,
+        install: true,
+        max_paths: 1,
+        relax_as_path: true,
+        origins: Vec::new(),
+        protected: Protected::default(),
+        peers: Vec::new(),
+    }
+}
+
+fn peer(import: Rules) -> PeerConfig {
+    PeerConfig {
+        name: "r".into(),
+        address: IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2)),
+        port: 179,
+        source: None,
+        passive: false,
+        disabled: false,
+        asn: PeerAs::Any,
+        families: PerFamily { ipv4: true, ipv6: true },
+        timers: Timers {
+            hold: Duration::from_secs(9),
+            keepalive: Duration::from_secs(3),
+            connect_retry: Duration::from_secs(5),
+        },
+        via_default: false,
+        own_next_hop: OwnNextHop::default(),
+        next_hop: NextHopMode::Auto,
+        accept: Some(vec!["10.0.0.0/8".parse().expect("a prefix")]),
+        accept_default: false,
+        import,
+        export: Rules::default(),
+        receive_limit: 10,
+    }
+}
+
+fn export(rules: Rules, external: bool) -> Export {
+    Export {
+        asn: Asn(65_000),
+        external,
+        transit: true,
+        next_hop: NextHopMode::Auto,
+        own_next_hop: OwnNextHop {
+            ipv4: Some(Ipv4Addr::new(10, 0, 0, 1)),
+            ipv6: Some("fd00::1".parse().expect("an address")),
+        },
+        rules,
+    }
+}
+
+proptest! {
+    #[test]
+    fn the_first_rule_that_a_path_meets_decides(
+        rules in proptest::collection::vec(any_rule(), 0..6),
+        prefix in any_prefix(),
+        attributes in any_attributes(),
+    ) {
+        let subject = Subject { prefix, origin: RouteOrigin::Learned, attributes: &attributes };
+        let expected = rules.iter().position(|rule| rule.when.meets(&subject));
+        let list = Rules::new(rules.clone());
+        prop_assert_eq!(list.first(&subject).map(|(at, _)| at), expected);
+        // What stands behind it makes no difference.
+        if let Some(at) = expected {
+            let shorter = Rules::new(rules[..=at].to_vec());
+            prop_assert_eq!(shorter.first(&subject), list.first(&subject));
+        }
+    }
+
+    #[test]
+    fn import_rules_can_only_refuse_more(
+        rules in proptest::collection::vec(any_rule(), 0..6),
+        prefix in any_prefix(),
+        attributes in any_attributes(),
+    ) {
+        let speaker = speaker();
+        let (with, without) = (peer(Rules::new(rules)), peer(Rules::default()));
+        let ruled = Import { speaker: &speaker, peer: &with };
+        let plain = Import { speaker: &speaker, peer: &without };
+        match (plain.judge(prefix, &attributes), ruled.judge(prefix, &attributes)) {
+            // A refusal by a safe rule keeps its word.
+            (Err(reason), verdict) => prop_assert_eq!(verdict, Err(reason)),
+            (Ok(_), Err(reason)) => prop_assert_eq!(reason, Reason::ImportRule),
+            (Ok(_), Ok(rule)) => {
+                let changed = rule.and_then(|rule| ruled.changed(rule, &attributes));
+                prop_assert_eq!(changed.is_some(), ruled.change_detail(prefix, &attributes).is_some());
+                if let Some(changed) = changed {
+                    prop_assert_eq!(changed.next_hop, attributes.next_hop);
+                    prop_assert_ne!(changed, attributes);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn export_rules_can_only_refuse_more_and_never_send_a_loop(
+        rules in proptest::collection::vec(any_rule(), 0..6),
+        prefix in any_prefix(),
+        attributes in any_attributes(),
+        external in any::<bool>(),
+    ) {
+        let path = Outgoing { prefix, kind: SourceKind::External, origin: RouteOrigin::Learned, attributes: &attributes };
+        let (ruled, plain) = (export(Rules::new(rules), external), export(Rules::default(), external));
+        match (plain.apply(&path), ruled.apply(&path)) {
+            (Err(reason), sent) => prop_assert_eq!(sent, Err(reason)),
+            (Ok(_), Err(reason)) => {
+                prop_assert_eq!(reason, Reason::ExportRule);
+                prop_assert!(ruled.refusal(reason, &path).detail.starts_with("export rule "));
+            }
+            (Ok(plain), Ok(sent)) => {
+                prop_assert_eq!(sent.next_hop, plain.next_hop);
+                if external {
+                    prop_assert_eq!(sent.local_preference, None);
+                    prop_assert!(sent.as_path.hops() >= plain.as_path.hops());
+                } else {
+                    prop_assert_eq!(sent.as_path, plain.as_path);
+                }
+            }
+        }
+    }
+}
