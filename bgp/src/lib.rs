@@ -14,6 +14,9 @@
 //!  speaker               owns sessions and tables, and answers questions
 //! ```
 
+// For `Arc`: shared data, and nothing of the operating system.
+extern crate alloc;
+
 pub mod config;
 pub mod id;
 pub mod io;

@@ -130,7 +130,11 @@ impl RouteRule {
         }
         if let Some(set) = &self.set {
             let field = format!("{field}.set");
-            check.that(set.prepend.is_none_or(|times| times <= 16), &format!("{field}.prepend"), rule::PREPEND);
+            check.that(
+                set.prepend.is_none_or(|times| times <= 16),
+                &format!("{field}.prepend"),
+                rule::PREPEND,
+            );
             communities(&set.add_communities, &format!("{field}.addCommunities"), check);
             communities(&set.remove_communities, &format!("{field}.removeCommunities"), check);
         }
@@ -143,7 +147,8 @@ impl RouteMatch {
         for (at, prefix) in self.prefixes.iter().enumerate() {
             let (len, most) = (prefix.cidr.prefix_len(), prefix.cidr.max_prefix_len());
             let least = prefix.ge.unwrap_or(len);
-            let fits = len <= least && least <= prefix.le.unwrap_or(most) && prefix.le.unwrap_or(most) <= most;
+            let fits =
+                len <= least && least <= prefix.le.unwrap_or(most) && prefix.le.unwrap_or(most) <= most;
             check.that(fits, &format!("{field}.prefixes[{at}]"), rule::PREFIX_BOUNDS);
         }
         communities(&self.communities, &format!("{field}.communities"), check);
@@ -160,7 +165,9 @@ fn communities(communities: &[String], field: &str, check: &mut Check) {
 }
 
 fn is_path_pattern(text: &str) -> bool {
-    let number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse::<u32>().ok()).flatten();
+    let number = |text: &str| {
+        text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse::<u32>().ok()).flatten()
+    };
     let part = |part: &str| match part.split_once("..") {
         _ if matches!(part, "*" | "?") => true,
         Some((least, most)) => number(least).zip(number(most)).is_some_and(|(least, most)| least <= most),

@@ -2,7 +2,7 @@
 
 use crate::config::{NextHopMode, OwnNextHop};
 use crate::id::Asn;
-use crate::policy::{DEFAULT_LOCAL_PREFERENCE, SourceKind};
+use crate::policy::source::{DEFAULT_LOCAL_PREFERENCE, SourceKind};
 use crate::prefix::{Family, Prefix};
 use crate::reason::Reason;
 use crate::rule::{RouteOrigin, Rule, Rules, Subject};

@@ -11,9 +11,9 @@
 
 mod pattern;
 
+use alloc::sync::Arc;
 use core::fmt;
 use core::ops::Deref;
-use std::sync::Arc;
 
 pub use self::pattern::{PathPattern, PatternError, Step};
 use crate::id::Asn;
@@ -212,7 +212,6 @@ impl Condition {
         let parts: Vec<String> = parts.into_iter().flatten().collect();
         if parts.is_empty() { "any path".to_owned() } else { parts.join(", ") }
     }
-
 }
 
 /// What a rule changes of a path. Communities are first taken off, then put on.

@@ -7,8 +7,9 @@ use crate::reason::Reason;
 use crate::rib::decision::Comparison;
 use crate::rib::{EntryView, Path};
 use crate::speaker::Speaker;
-use crate::view::{Changed, 
-    KernelCounts, KernelView, PathSource, PathView, PeerView, RouteCursor, RouteFilter, RoutePage, RouteView,
+use crate::view::{
+    Changed, KernelCounts, KernelView, PathSource, PathView, PeerView, RouteCursor, RouteFilter, RoutePage,
+    RouteView,
 };
 
 /// Entries that one call of [`Speaker::routes`] looks at, however few match: the
@@ -117,7 +118,9 @@ impl Speaker {
         let import = peer.map(|peer| Import { speaker: &self.config, peer: &peer.config });
         let changed = (store.received(path.attrs()) != path.attrs()).then(|| Changed {
             attributes: store.get(path.attrs()).clone(),
-            detail: import.and_then(|import| import.change_detail(entry.prefix, &received)).unwrap_or_default(),
+            detail: import
+                .and_then(|import| import.change_detail(entry.prefix, &received))
+                .unwrap_or_default(),
         });
         let accepted = path.is_accepted();
         Some(PathView { source: path_source, attributes: received, changed, verdict, accepted, detail })

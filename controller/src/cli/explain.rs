@@ -134,10 +134,10 @@ fn heard(paths: &[v1::Path]) -> Vec<Row> {
     }
     let row = |path: &v1::Path| match path.source {
         Some(v1::path::Source::Peer(_)) => {
-            let end = if path.accepted {
-                "accepted".to_owned()
-            } else {
-                format!("rejected  {}", reasoned(&path.verdict, &path.detail))
+            let end = match (path.accepted, &path.import_change) {
+                (true, Some(change)) => format!("accepted  {change}"),
+                (true, None) => "accepted".to_owned(),
+                (false, _) => format!("rejected  {}", reasoned(&path.verdict, &path.detail)),
             };
             Row::new("heard from", source(path), as_path(path.attributes.as_ref())).end(end)
         }

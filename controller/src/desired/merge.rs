@@ -12,9 +12,8 @@ use bgp::id::{Asn, RouterId};
 use bgp::prefix::{Family, Prefix};
 use bgp::rule::{AnyCommunity, RouteOrigin};
 use bgp::time::Duration;
-use ipnet::IpNet;
 
-use super::rules;
+use super::scalar::{self, prefix};
 use super::site::Site;
 use crate::cluster::object::{NodeFacts, Objects, Place, Problem};
 use crate::kernel::command::{MAIN_TABLE, METRIC, PROTOCOL};
@@ -294,21 +293,12 @@ fn origination(advertised: &api::crd::fabric::AdvertisedPrefix) -> Option<Origin
         ..plain(prefix(advertised.prefix))
     };
     for text in &advertised.communities {
-        match rules::community(text)? {
+        match scalar::community(text)? {
             AnyCommunity::Standard(community) => origin.communities.push(community),
             AnyCommunity::Large(community) => origin.large_communities.push(community),
         }
     }
     Some(origin)
-}
-
-/// A prefix as the speaker has it, without host bits.
-pub(super) fn prefix(net: IpNet) -> Prefix {
-    match Prefix::new(net.addr(), net.prefix_len()) {
-        Some(prefix) => prefix,
-        // `IpNet` holds no length beyond its family's.
-        None => Prefix::host(net.addr()),
-    }
 }
 
 /// A session's timers: the peer's, else the Fabric's, else the defaults. The

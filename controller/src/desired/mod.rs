@@ -5,6 +5,7 @@
 //! other both are named, and nothing is computed: the caller keeps what it had.
 //!
 //! ```text
+//!  scalar     prefixes, communities
 //!  site       this node among the objects
 //!  merge      Fabrics that select one node -> one set of values
 //!  address    which own address faces a peer, and what must be protected
@@ -16,6 +17,7 @@ mod address;
 mod merge;
 mod peers;
 mod rules;
+mod scalar;
 mod site;
 
 use std::collections::BTreeMap;

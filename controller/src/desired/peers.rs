@@ -17,6 +17,7 @@ use bgp::rule::Rules;
 use super::address;
 use super::merge::{self, Merged};
 use super::rules;
+use super::scalar;
 use super::site::Site;
 use crate::cluster::object::{NodeFacts, Place, Problem};
 
@@ -160,7 +161,7 @@ fn described(
         },
         accept: match &spec.accept {
             Some(accept) => {
-                let mut accept: Vec<_> = accept.iter().copied().map(merge::prefix).collect();
+                let mut accept: Vec<_> = accept.iter().copied().map(scalar::prefix).collect();
                 accept.sort();
                 accept.dedup();
                 Some(accept)

@@ -1,11 +1,11 @@
 //! Import and export rules as people write them, as the speaker has them.
 
-use api::crd::fabric::WELL_KNOWN_COMMUNITIES;
-use api::crd::policy::{PrefixMatch, RouteAction, RouteChanges, RouteMatch, RouteOrigin as Origin, RouteRule};
+use api::crd::policy::{
+    PrefixMatch, RouteAction, RouteChanges, RouteMatch, RouteOrigin as Origin, RouteRule,
+};
 use bgp::rule::{AnyCommunity, Changes, Condition, PatternError, PrefixRange, RouteOrigin, Rule, Rules};
-use bgp::wire::community::{Community, LargeCommunity};
 
-use super::merge::prefix;
+use super::scalar::{community, prefix};
 
 /// A list of rules.
 ///
@@ -50,21 +50,4 @@ fn changes(set: &RouteChanges) -> Result<Changes, String> {
 
 fn communities(texts: &[String]) -> Result<Vec<AnyCommunity>, String> {
     texts.iter().map(|text| community(text).ok_or_else(|| format!("`{text}` is not a community"))).collect()
-}
-
-/// A community from `A:B`, `A:B:C` or a well-known name.
-pub(super) fn community(text: &str) -> Option<AnyCommunity> {
-    let parts: Vec<Option<u32>> = text.split(':').map(|part| part.parse().ok()).collect();
-    match parts[..] {
-        [Some(upper @ 0..=0xffff), Some(lower @ 0..=0xffff)] => {
-            Some(AnyCommunity::Standard(Community(upper << 16 | lower)))
-        }
-        [Some(global), Some(local1), Some(local2)] => {
-            Some(AnyCommunity::Large(LargeCommunity { global, local1, local2 }))
-        }
-        _ => {
-            let (_, number) = WELL_KNOWN_COMMUNITIES.iter().find(|(name, _)| *name == text)?;
-            Some(AnyCommunity::Standard(Community(*number)))
-        }
-    }
 }

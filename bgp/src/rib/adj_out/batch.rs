@@ -41,13 +41,7 @@ impl Changes {
     }
 
     /// The prefix is announced in place of `before`.
-    pub(super) fn announce(
-        &mut self,
-        prefix: Prefix,
-        sent: Sent,
-        rule: Option<usize>,
-        before: Option<Sent>,
-    ) {
+    pub(super) fn announce(&mut self, prefix: Prefix, sent: Sent, rule: Option<usize>, before: Option<Sent>) {
         if before.is_some_and(|before| before.source != sent.source) {
             self.taken_back.push((sent.source, prefix));
         }

@@ -2,9 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use bgp::config::{
-    NextHopMode, OwnNextHop, PeerAs, PeerConfig, Protected, SpeakerConfig, Timers,
-};
+use bgp::config::{NextHopMode, OwnNextHop, PeerAs, PeerConfig, Protected, SpeakerConfig, Timers};
 use bgp::id::{Asn, RouterId};
 use bgp::policy::{Export, Import, Outgoing, SourceKind};
 use bgp::prefix::{PerFamily, Prefix};
@@ -17,8 +15,15 @@ use bgp::wire::community::Community;
 use proptest::prelude::*;
 
 /// Few values of each kind, so that rules and paths meet often.
-const PREFIXES: [&str; 7] =
-    ["0.0.0.0/0", "10.244.0.0/16", "10.244.1.0/24", "10.244.1.7/32", "10.9.0.0/16", "127.0.0.0/8", "fd00::/48"];
+const PREFIXES: [&str; 7] = [
+    "0.0.0.0/0",
+    "10.244.0.0/16",
+    "10.244.1.0/24",
+    "10.244.1.7/32",
+    "10.9.0.0/16",
+    "127.0.0.0/8",
+    "fd00::/48",
+];
 const PATTERNS: [&str; 6] = ["", "*", "65001 *", "* 65002", "* 65003 *", "65001..65002"];
 
 fn any_prefix() -> impl Strategy<Value = Prefix> {

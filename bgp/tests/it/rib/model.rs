@@ -218,10 +218,9 @@ impl Model {
 
     /// A turn as the speaker does it; what must hold after each is asserted here.
     fn turn(&mut self, budget: usize) -> bool {
-        let busy =
-            self.bench.rib.work(budget, &mut |_, _, attributes| {
-                refusal_of(attributes, self.refused_med).map_or(Ok(None), Err)
-            });
+        let busy = self.bench.rib.work(budget, &mut |_, _, attributes| {
+            refusal_of(attributes, self.refused_med).map_or(Ok(None), Err)
+        });
         self.bench.changed.clear();
         self.bench.rib.changed(&mut self.bench.changed);
         for &id in &self.bench.changed {

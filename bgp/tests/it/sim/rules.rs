@@ -85,7 +85,10 @@ fn an_import_rule_refuses_by_its_word_and_is_taken_back_without_a_new_session() 
         1,
         vec![
             set(inside("192.0.2.0/24", 24), Changes::default()),
-            reject(Condition { as_path: Some("* 65004".parse().expect("a pattern")), ..Condition::default() }),
+            reject(Condition {
+                as_path: Some("* 65004".parse().expect("a pattern")),
+                ..Condition::default()
+            }),
         ],
         vec![],
     );
@@ -161,7 +164,10 @@ fn export_rules_part_prefixes_that_share_their_attributes() {
         assert_eq!(heard(&network, 2, text), Some(("65001".into(), None)), "{text}: no rules for router 2");
     }
     let refused = network.explain(0, prefix("192.0.2.1/32")).sent[0].sent.clone().expect_err("refused");
-    assert_eq!((refused.reason, refused.detail.as_str()), (Reason::ExportRule, "export rule 1: prefix 192.0.2.0/24 ge 32 le 32"));
+    assert_eq!(
+        (refused.reason, refused.detail.as_str()),
+        (Reason::ExportRule, "export rule 1: prefix 192.0.2.0/24 ge 32 le 32")
+    );
     let sent = network.explain(0, prefix("10.244.1.0/24")).sent[0].sent.clone().expect("sent");
     assert_eq!(sent.as_path.to_string(), "65001 65001 65001", "explained as it was sent");
     assert_quiescent(&network);

@@ -63,6 +63,8 @@ fn path(path: &PathView) -> v1::Path {
         selected: selected(path),
         verdict: path.verdict.word().to_owned(),
         detail: path.detail.clone(),
+        attributes_in_use: path.changed.as_ref().map(|changed| attributes(&changed.attributes)),
+        import_change: path.changed.as_ref().map(|changed| changed.detail.clone()),
     }
 }
 

@@ -3,6 +3,7 @@
 use bgp::config::{NextHopMode, OwnNextHop, PeerAs, PeerConfig};
 use bgp::id::{Asn, RouterId};
 use bgp::prefix::{PerFamily, Prefix};
+use bgp::rule::RouteOrigin;
 use bgp::time::Duration;
 use bgp::wire::community::{Community, LargeCommunity};
 use controller::desired::{Desired, compute};
@@ -204,6 +205,45 @@ fn a_router_outside_a_cluster_needs_a_name_and_no_more() {
     assert!(speaker.transit && speaker.origins.is_empty() && kernel.unreachable.is_empty());
     assert_eq!(speaker.peers[0].own_next_hop.ipv4, Some("10.0.1.2".parse().unwrap()));
     assert!(warnings.is_empty(), "{warnings:?}");
+}
+
+#[test]
+fn rules_of_a_peer_reach_all_of_its_sessions() {
+    let rules = "asn: Any, peers: {nodeSelector: {}}, \
+        import: [{match: {prefixes: [{cidr: 10.244.0.9/16, ge: 24}], asPath: \"65001 *\"}, action: Reject}, \
+                 {action: Accept, set: {localPreference: 200, addCommunities: [no-export, 1:2:3]}}], \
+        export: [{match: {origin: PodCIDR, communities: [\"65000:1\"]}, action: Accept, set: {prepend: 2, med: 9}}]";
+    let text = fabric(
+        "f",
+        "mesh: None, asn: {value: 65001}, advertise: {prefixes: [{prefix: 192.0.2.1/32}, \
+        {prefix: 10.244.1.0/24, med: 3}]}",
+    ) + &peer("nodes", rules)
+        + &node(1, "1")
+        + &node(2, "1")
+        + &node(3, "1");
+    let speaker = desired(&text).speaker;
+    assert_eq!(speaker.peers.len(), 2);
+    for peer in &speaker.peers {
+        let [first, second] = &peer.import[..] else { panic!("{:?}", peer.import) };
+        assert!(first.reject && !second.reject);
+        assert_eq!(first.when.prefixes[0].to_string(), "10.244.0.0/16 ge 24 le 32");
+        assert_eq!(first.when.as_path.as_ref().unwrap().to_string(), "65001 *");
+        assert_eq!(second.set.to_string(), "local-preference 200, +65535:65281, +1:2:3");
+        let [out] = &peer.export[..] else { panic!("{:?}", peer.export) };
+        assert_eq!(
+            (out.when.origin, out.set.to_string().as_str()),
+            (Some(RouteOrigin::PodCidr), "med 9, prepend 2")
+        );
+    }
+    let origins: Vec<(String, RouteOrigin)> =
+        speaker.origins.iter().map(|origin| (origin.prefix.to_string(), origin.origin)).collect();
+    let expected = [
+        ("10.244.1.0/24", RouteOrigin::PodCidr),
+        ("192.0.2.1/32", RouteOrigin::Static),
+        ("fd00:10:244:1::/64", RouteOrigin::PodCidr),
+    ];
+    assert_eq!(origins, expected.map(|(prefix, origin)| (prefix.to_owned(), origin)));
+    assert_eq!(speaker.origins[0].med, Some(3), "what a Fabric says of a PodCIDR stands");
 }
 
 #[test]

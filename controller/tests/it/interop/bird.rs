@@ -6,13 +6,13 @@ use nix::sys::signal::Signal;
 
 use super::node::{LIMIT, Node};
 
-const POD_V4: &str = "10.244.1.0/24";
-const POD_V6: &str = "fd00:10:244:1::/64";
-const FAR_V4: &str = "10.244.9.0/24";
-const FAR_V6: &str = "fd00:10:244:9::/64";
+pub(super) const POD_V4: &str = "10.244.1.0/24";
+pub(super) const POD_V6: &str = "fd00:10:244:1::/64";
+pub(super) const FAR_V4: &str = "10.244.9.0/24";
+pub(super) const FAR_V6: &str = "fd00:10:244:9::/64";
 
 /// A node and a router on one link, of which the node has the second address.
-fn rack(sandbox: &Sandbox) -> (Netns, Netns) {
+pub(super) fn rack(sandbox: &Sandbox) -> (Netns, Netns) {
     let (node, router) = (sandbox.router("node"), sandbox.router("router"));
     sandbox.link(&node, "eth0", &router, "eth0");
     for (netns, host) in [(&node, 2), (&router, 1)] {
@@ -24,7 +24,7 @@ fn rack(sandbox: &Sandbox) -> (Netns, Netns) {
 
 /// The node's manifest; `peer` is the router's address, `more` further lines of
 /// the Fabric.
-fn manifest(peer: &str, more: &str) -> String {
+pub(super) fn manifest(peer: &str, more: &str) -> String {
     format!(
         r#"apiVersion: underlay.dev/v1alpha1
 kind: Fabric
@@ -54,7 +54,7 @@ status:
 
 /// BIRD's configuration: both families over one session with `neighbor`, and
 /// the far prefixes if they are `there`.
-fn config(neighbor: &str, there: bool) -> String {
+pub(super) fn config(neighbor: &str, there: bool) -> String {
     let (v4, v6) = if there {
         (format!("route {FAR_V4} blackhole;"), format!("route {FAR_V6} blackhole;"))
     } else {
@@ -79,7 +79,7 @@ protocol bgp node {{
     )
 }
 
-fn start(sandbox: &Sandbox, over_v6: bool) -> (Node, Bird) {
+pub(super) fn start(sandbox: &Sandbox, over_v6: bool) -> (Node, Bird) {
     let (node, router) = rack(sandbox);
     let (own, peer) = if over_v6 { ("fd00:1::2", "fd00:1::1") } else { ("10.0.1.2", "10.0.1.1") };
     let bird = Bird::start(sandbox, &router, "bird", &config(own, true));
@@ -89,7 +89,7 @@ fn start(sandbox: &Sandbox, over_v6: bool) -> (Node, Bird) {
 
 /// Waits until BIRD has a route whose description holds `word`, or has none.
 #[track_caller]
-fn until_bird(node: &Node, bird: &Bird, prefix: &str, word: Option<&str>) {
+pub(super) fn until_bird(node: &Node, bird: &Bird, prefix: &str, word: Option<&str>) {
     node.until(&format!("BIRD's route to {prefix}: {word:?}"), || {
         // A prefix that is not there is a refusal to birdc.
         let shown = bird.birdc("show route all");

@@ -5,3 +5,4 @@
 
 mod bird;
 mod node;
+mod rules;

@@ -159,7 +159,7 @@ pub(crate) fn path(
 ) -> PathView {
     let (id, name, peer) = peer;
     let source = PathSource::Peer { id: PeerId(id), name: name.to_owned(), address: address(peer) };
-    PathView { source, attributes, verdict, accepted, detail: detail.to_owned() }
+    PathView { source, attributes, changed: None, verdict, accepted, detail: detail.to_owned() }
 }
 
 pub(crate) const TOR1: (u32, &str, &str) = (1, "tor1", "10.0.2.1");
@@ -254,6 +254,7 @@ pub(crate) fn local_route() -> RouteView {
         paths: vec![PathView {
             source: PathSource::Local,
             attributes: attributes(&[], "0.0.0.0"),
+            changed: None,
             verdict: Reason::Best,
             accepted: true,
             detail: String::new(),
