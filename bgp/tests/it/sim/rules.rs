@@ -27,9 +27,10 @@ fn set(when: Condition, set: Changes) -> Rule {
 
 /// Changes what router `own` thinks of router `other`.
 fn rules(network: &mut Network, own: usize, other: usize, import: Vec<Rule>, export: Vec<Rule>) {
+    let (import, export) = (Rules::new(import), Rules::new(export));
     network.reconcile(own, |config| {
         for peer in config.peers.iter_mut().filter(|peer| peer.address == address(other)) {
-            (peer.import, peer.export) = (Rules::new(import.clone()), Rules::new(export.clone()));
+            (peer.import, peer.export) = (import.clone(), export.clone());
         }
     });
     network.settle();
