@@ -15,6 +15,9 @@ pub struct Tool {
     pub package: &'static str,
     /// What it is needed for.
     pub why: &'static str,
+    /// The service that the package would start; it is masked before, since labs and tests start the program
+    /// themselves and the machine is to have no routing daemon that nobody asked for.
+    pub service: Option<&'static str>,
 }
 
 /// Network namespaces, links, addresses and routes.
@@ -22,19 +25,47 @@ pub const IP: Tool = Tool {
     program: "ip",
     package: "iproute2",
     why: "makes the links and addresses of the labs, reads the routes",
+    service: None,
 };
 /// Reachability between pods.
-pub const PING: Tool = Tool { program: "ping", package: "iputils-ping", why: "pings between the pods" };
+pub const PING: Tool =
+    Tool { program: "ping", package: "iputils-ping", why: "pings between the pods", service: None };
 /// Entering a node.
 pub const NSENTER: Tool =
-    Tool { program: "nsenter", package: "util-linux", why: "runs commands inside a node" };
-/// The peer of the interoperability tests.
-pub const BIRD: Tool =
-    Tool { program: "bird", package: "bird2", why: "is the BGP peer of the interoperability tests" };
+    Tool { program: "nsenter", package: "util-linux", why: "runs commands inside a node", service: None };
+/// A peer of the interoperability tests, and a ToR of a lab.
+pub const BIRD: Tool = Tool {
+    program: "bird",
+    package: "bird2",
+    why: "is a BGP peer of the interoperability tests and a ToR of a lab",
+    service: Some("bird"),
+};
+/// A peer of the interoperability tests, and a ToR of a lab. Its daemons lie outside of `PATH`.
+pub const FRR: Tool = Tool {
+    program: "vtysh",
+    package: "frr",
+    why: "asks FRR, a BGP peer of the interoperability tests and a ToR of a lab",
+    service: Some("frr"),
+};
+/// A peer that labs can name as an image.
+pub const GOBGP: Tool = Tool {
+    program: "gobgpd",
+    package: "gobgpd",
+    why: "is a BGP peer that labs can have",
+    service: Some("gobgpd"),
+};
+/// A peer that labs can name as an image. Its daemon shares its name with FRR's.
+pub const OPENBGPD: Tool = Tool {
+    program: "bgpctl",
+    package: "openbgpd",
+    why: "asks OpenBGPD, a BGP peer that labs can have",
+    service: Some("openbgpd"),
+};
 /// Firewall rules that tests look at.
-pub const NFT: Tool = Tool { program: "nft", package: "nftables", why: "shows firewall rules to the tests" };
+pub const NFT: Tool =
+    Tool { program: "nft", package: "nftables", why: "shows firewall rules to the tests", service: None };
 /// The linker.
-pub const CC: Tool = Tool { program: "cc", package: "gcc", why: "links the programs" };
+pub const CC: Tool = Tool { program: "cc", package: "gcc", why: "links the programs", service: None };
 
 /// A command that runs as root: directly as uid 0, else by sudo.
 ///
@@ -69,6 +100,9 @@ pub fn install(tools: &[Tool]) -> anyhow::Result<()> {
     if !need::met("apt-get") {
         bail!("there is no apt-get on this machine; please install {}", packages.join(", "));
     }
+    for service in missing.iter().filter_map(|tool| tool.service) {
+        mask(service)?;
+    }
     let install = [&["install", "--yes", "--no-install-recommends"][..], &packages].concat();
     // The lists of packages may be missing or old: they are fetched only where that is so.
     if !apt(&install)? {
@@ -77,6 +111,19 @@ pub fn install(tools: &[Tool]) -> anyhow::Result<()> {
     }
     let still = missing.iter().find(|tool| !need::met(tool.program));
     still.map_or(Ok(()), |tool| Err(anyhow::anyhow!("{} brought no `{}`", tool.package, tool.program)))
+}
+
+/// Keeps a package that is about to be installed from starting its service. Without systemd nothing does.
+fn mask(service: &str) -> anyhow::Result<()> {
+    if !need::met("systemctl") {
+        return Ok(());
+    }
+    eprintln!("    masking service {service}; `systemctl unmask {service}` lets it run");
+    let mut command = as_root("systemctl")?;
+    let output = interrupt::output(command.args(["--quiet", "mask", &format!("{service}.service")]))?;
+    let message = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "systemctl mask {service}: {}", message.trim());
+    Ok(())
 }
 
 fn apt(args: &[&str]) -> anyhow::Result<bool> {

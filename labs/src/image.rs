@@ -8,8 +8,14 @@
 pub enum Image {
     /// `underlay`, from this build.
     Underlay,
-    /// BIRD 2, from the Debian package `bird2`.
+    /// BIRD 2, from the Debian package `bird2`; `/etc/bird/bird.conf`.
     Bird,
+    /// FRR with its supervisor, from the Debian package `frr`; `/etc/frr/frr.conf` and `/etc/frr/daemons`.
+    Frr,
+    /// GoBGP, from the Debian package `gobgpd`; `/etc/gobgp/gobgpd.toml`.
+    Gobgp,
+    /// OpenBGPD, from the Debian package of that name; `/etc/bgpd/bgpd.conf`.
+    Openbgpd,
     /// A host with tools and no program of its own; `cmd` is the program to run.
     Host,
 }
@@ -23,10 +29,21 @@ pub struct Run {
     pub args: Vec<String>,
 }
 
+/// What FRR's image does when it starts: the daemons that `/etc/frr/daemons` asks for, under FRR's own supervisor,
+/// which also applies `frr.conf`. The folder of their sockets is made here, since `/run` is empty.
+const FRR: &str = "install -d -o frr -g frr /run/frr && . /usr/lib/frr/frrcommon.sh && exec /usr/lib/frr/watchfrr $(daemon_list)";
+
+/// OpenBGPD refuses a file that others may read, and a file of a repository always is one.
+const OPENBGPD: &str = "install -d -m 755 /run/openbgpd && install -m 600 /etc/bgpd/bgpd.conf /run/openbgpd/bgpd.conf && \
+                        exec /usr/sbin/bgpd -d -f /run/openbgpd/bgpd.conf \"$@\"";
+
 /// Repositories by name, whatever the tag. A registry's host or an owner in front does not matter.
-const KNOWN: [(&str, Image); 6] = [
+const KNOWN: [(&str, Image); 9] = [
     ("underlay", Image::Underlay),
     ("bird", Image::Bird),
+    ("frr", Image::Frr),
+    ("gobgp", Image::Gobgp),
+    ("openbgpd", Image::Openbgpd),
     ("linux", Image::Host),
     ("alpine", Image::Host),
     ("busybox", Image::Host),
@@ -62,6 +79,14 @@ impl Image {
                 let default = || ["-f", "-c", "/etc/bird/bird.conf"].map(String::from).to_vec();
                 Ok(Some(Run { program: "bird".into(), args: args.unwrap_or_else(default) }))
             }
+            // Its entry point takes no arguments: what it is to be stands in its two files.
+            (Self::Frr, None) => Ok(Some(script(FRR, Vec::new()))),
+            (Self::Frr, Some(_)) => Err("image `frr` takes no `cmd`".into()),
+            (Self::Gobgp, args) => {
+                let default = || ["--log-plain", "-f", "/etc/gobgp/gobgpd.toml"].map(String::from).to_vec();
+                Ok(Some(Run { program: "gobgpd".into(), args: args.unwrap_or_else(default) }))
+            }
+            (Self::Openbgpd, args) => Ok(Some(script(OPENBGPD, args.unwrap_or_default()))),
             (Self::Host, None) => Ok(None),
             (Self::Host, Some(mut words)) => {
                 let args = words.split_off(1);
@@ -69,4 +94,10 @@ impl Image {
             }
         }
     }
+}
+
+/// A script with arguments. FRR's scripts want bash.
+fn script(text: &str, args: Vec<String>) -> Run {
+    let words = ["-c", text, "entry-point"].map(String::from);
+    Run { program: "bash".into(), args: words.into_iter().chain(args).collect() }
 }

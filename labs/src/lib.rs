@@ -8,7 +8,7 @@
 //! wait  need  program  namespace        namespace holds all unsafe code
 //! netns                                 a named network namespace
 //! sandbox  daemon                       a test's private machine; a program that runs in it
-//! bird                                  BIRD 2 as a peer
+//! bird  frr  gobgp  openbgpd            peers: one file a daemon
 //! normal                                printed output without what differs from run to run
 //!
 //! words  image  process  interrupt      runner: pieces without state
@@ -25,10 +25,13 @@
 
 pub mod bird;
 pub mod daemon;
+pub mod frr;
+pub mod gobgp;
 pub mod namespace;
 pub mod need;
 pub mod netns;
 pub mod normal;
+pub mod openbgpd;
 pub mod program;
 pub mod sandbox;
 pub mod wait;

@@ -7,7 +7,8 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-/// Skips the test that it stands in unless the machine has what is named: `root`, or a program such as `bird`.
+/// Skips the test that it stands in unless the machine has what is named: `root`, a program such as `bird`, or `frr`,
+/// `gobgp` and `openbgpd`.
 ///
 /// Stands first in a test; several needs may be named: `labs::require!("root", "bird")`.
 #[macro_export]
@@ -53,11 +54,15 @@ pub fn report(test: &str, reason: &str) {
     }
 }
 
-/// Whether the machine has `need`.
+/// Whether the machine has `need`. A daemon comes with the program that asks it; FRR and OpenBGPD both have a
+/// `bgpd`, so they are known by the other.
 #[must_use]
 pub fn met(need: &str) -> bool {
     match need {
         "root" => nix::unistd::geteuid().is_root(),
+        "frr" => find("zebra").is_some() && find("vtysh").is_some(),
+        "gobgp" => find("gobgpd").is_some() && find("gobgp").is_some(),
+        "openbgpd" => find("bgpctl").is_some(),
         program => find(program).is_some(),
     }
 }

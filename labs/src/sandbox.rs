@@ -135,6 +135,18 @@ pub(crate) fn private_mounts() -> io::Result<()> {
     for folder in ["/run/netns", "/run/lock", "/run/bird", "/run/frr", "/run/openbgpd"] {
         fs::create_dir_all(folder)?;
     }
+    if crate::need::met("frr") {
+        // Each daemon of FRR makes a folder in there, and one that is killed leaves it.
+        let folder = "/var/tmp/frr";
+        fs::create_dir_all(folder)?;
+        mount(
+            Some("tmpfs"),
+            folder,
+            Some("tmpfs"),
+            MsFlags::MS_NOSUID | MsFlags::MS_NODEV,
+            Some("mode=755"),
+        )?;
+    }
     mount(Some("sysfs"), "/sys", Some("sysfs"), MsFlags::empty(), none)?;
     Ok(())
 }

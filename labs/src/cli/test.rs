@@ -20,8 +20,17 @@ pub(super) struct Args {
 }
 
 const NEXTEST: &str = "0.9.143";
-const TOOLS: [debian::Tool; 6] =
-    [debian::CC, debian::IP, debian::PING, debian::NSENTER, debian::BIRD, debian::NFT];
+const TOOLS: [debian::Tool; 9] = [
+    debian::CC,
+    debian::IP,
+    debian::PING,
+    debian::NSENTER,
+    debian::BIRD,
+    debian::FRR,
+    debian::GOBGP,
+    debian::OPENBGPD,
+    debian::NFT,
+];
 
 /// The stages that ran: name, time, whether it succeeded.
 #[derive(Default)]

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use crate::image::Image;
 use crate::lab::Lab;
 use crate::topology::Topology;
 use crate::{cargo, debian, interrupt};
@@ -38,15 +39,18 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 
 /// What the lab's nodes run is installed or built, as the caller.
 fn prepare(topology: &Topology) -> anyhow::Result<()> {
-    let runs = |program: &str| {
-        topology.nodes.values().any(|node| node.run.as_ref().is_some_and(|run| run.program == program))
-    };
+    let images = topology.nodes.values().map(|node| Image::known(&node.image).map_err(anyhow::Error::msg));
+    let images = images.collect::<anyhow::Result<Vec<_>>>()?;
     let mut tools = vec![debian::IP, debian::NSENTER];
-    if runs("bird") {
-        tools.push(debian::BIRD);
-    }
+    let daemons = [
+        (Image::Bird, debian::BIRD),
+        (Image::Frr, debian::FRR),
+        (Image::Gobgp, debian::GOBGP),
+        (Image::Openbgpd, debian::OPENBGPD),
+    ];
+    tools.extend(daemons.iter().filter(|(image, _)| images.contains(image)).map(|(_, tool)| *tool));
     debian::install(&tools)?;
-    if runs("underlay") {
+    if images.contains(&Image::Underlay) {
         cargo::run(&["build", "--package", "controller"])?;
     }
     Ok(())

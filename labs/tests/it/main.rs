@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 mod cargo;
+mod interop;
 mod lab;
 mod namespaces;
 mod need;
