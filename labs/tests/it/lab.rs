@@ -1,4 +1,10 @@
-//! The runner as its users meet it: the program, in a sandbox, with a small lab of two BIRDs.
+//! The runner as its users meet it: the program, in a sandbox, with a small lab of two BIRDs. The labs themselves
+//! stand in files of their own.
+
+mod bird_frr;
+mod dual_tor;
+mod fabric;
+mod images;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
