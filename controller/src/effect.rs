@@ -1,9 +1,11 @@
 //! Everything that leaves the agent loop, and the one clock that it reads.
 
 use bgp::io::Transport;
+use bgp::prefix::Prefix;
 use bgp::time::Instant;
 
 use crate::kernel::Command;
+use crate::status::event::Event;
 use crate::status::snapshot::Snapshot;
 
 /// What the loop drives. No method blocks; each is called in the order of the
@@ -19,6 +21,10 @@ pub trait Drivers {
     fn status_due(&self) -> Option<Instant>;
     /// Notes that something which the status shows may have changed.
     fn status_changed(&mut self);
+    /// Tells readers of the status what happened.
+    fn event(&mut self, event: Event);
+    /// Tells readers of the status that the route of a prefix changed.
+    fn prefix(&mut self, prefix: Prefix);
     /// Replaces the status by what `build` makes, if that is due.
     fn publish(&mut self, build: &mut dyn FnMut() -> Snapshot, now: Instant);
 }

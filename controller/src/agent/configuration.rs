@@ -9,6 +9,7 @@ use bgp::time::Instant;
 use crate::cluster::{Objects, Problem, SourceEvent};
 use crate::desired::{self, Desired};
 use crate::kernel::LocalAddress;
+use crate::status::event::EventKind;
 
 /// Addresses of this node, shared with the kernel driver's events.
 type Addresses = Arc<[LocalAddress]>;
@@ -26,6 +27,8 @@ pub(super) struct Configuration {
     unread: Vec<Problem>,
     /// What keeps the newest objects from being applied.
     refused: Vec<Problem>,
+    /// What readers of the status are to be told.
+    news: Vec<(EventKind, String)>,
 }
 
 impl Configuration {
@@ -37,7 +40,7 @@ impl Configuration {
                 self.objects = Some(objects);
             }
             SourceEvent::Broken(problems) => {
-                report("configuration-unread", &problems, &self.unread);
+                report(EventKind::ConfigurationUnread, &problems, &self.unread, &mut self.news);
                 self.unread = problems;
             }
         }
@@ -59,7 +62,7 @@ impl Configuration {
                     return None;
                 }
                 let before = self.desired.as_ref().map_or(&[][..], |desired| &desired.warnings);
-                report("configuration-incomplete", &desired.warnings, before);
+                report(EventKind::ConfigurationIncomplete, &desired.warnings, before, &mut self.news);
                 tracing::info!(
                     event = "configured",
                     asn = desired.speaker.asn.0,
@@ -67,16 +70,29 @@ impl Configuration {
                     peers = desired.speaker.peers.len(),
                     origins = desired.speaker.origins.len(),
                 );
+                let summary = format!(
+                    "AS {}, router id {}, peers {}, own prefixes {}",
+                    desired.speaker.asn,
+                    desired.speaker.router_id,
+                    desired.speaker.peers.len(),
+                    desired.speaker.origins.len(),
+                );
+                self.news.push((EventKind::Configured, summary));
                 self.desired = Some(desired.clone());
                 self.loaded_at = Some(now);
                 Some(desired)
             }
             Err(problems) => {
-                report("configuration-refused", &problems, &self.refused);
+                report(EventKind::ConfigurationRefused, &problems, &self.refused, &mut self.news);
                 self.refused = problems;
                 None
             }
         }
+    }
+
+    /// What happened since it was last asked for.
+    pub(super) fn news(&mut self) -> Vec<(EventKind, String)> {
+        std::mem::take(&mut self.news)
     }
 
     /// The speaker's part of the configuration in use.
@@ -96,9 +112,10 @@ impl Configuration {
     }
 }
 
-/// Logs what is wrong once, and not again with each reading.
-fn report(event: &'static str, problems: &[Problem], before: &[Problem]) {
+/// Tells what is wrong once, and not again with each reading.
+fn report(kind: EventKind, problems: &[Problem], before: &[Problem], news: &mut Vec<(EventKind, String)>) {
     for problem in problems.iter().filter(|problem| !before.contains(problem)) {
-        tracing::warn!(event, reason = %problem);
+        tracing::warn!(event = kind.word(), reason = %problem);
+        news.push((kind, problem.to_string()));
     }
 }

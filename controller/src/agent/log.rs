@@ -29,8 +29,8 @@ pub(super) struct Journal {
 }
 
 impl Journal {
-    /// Logs what happened to a session.
-    pub(super) fn note(&mut self, note: &Note) {
+    /// Logs what happened to a session; whether that is news.
+    pub(super) fn note(&mut self, note: &Note) -> bool {
         let changed = note.from == State::Established || note.to == State::Established;
         let news = match &note.cause {
             Some(cause) => {
@@ -53,5 +53,6 @@ impl Journal {
             // The way up, and attempts that fail as the one before.
             tracing::debug!(event = "session", peer, %address, asn, from, to, reason, text);
         }
+        changed || news
     }
 }

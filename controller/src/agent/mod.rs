@@ -6,6 +6,7 @@
 //!
 //!  identity log     who it is, what it logs
 //!  configuration    objects and addresses -> the last good outcome
+//!  grievance        malformed attributes, told once for each look at the peers
 //!  report           the snapshot, and whether the node has settled
 //!  turn             the loop's state and its turn, over any drivers
 //!  run              the daemon: channels, signals, the real drivers
@@ -15,6 +16,7 @@ pub mod identity;
 pub mod turn;
 
 mod configuration;
+mod grievance;
 mod log;
 mod report;
 mod run;

@@ -1,6 +1,7 @@
 //! What the agent says of itself: the snapshot, and whether it has converged.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use bgp::id::PeerId;
 use bgp::io::{NextHop, State, Tracking};
@@ -203,5 +204,7 @@ pub(super) fn snapshot(
             loaded_at: configuration.loaded_at(),
             errors: configuration.errors(),
         },
+        events: Arc::default(),
+        prefixes: Arc::default(),
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use bgp::io::Transport;
+use bgp::prefix::Prefix;
 use bgp::time::Instant;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
@@ -21,7 +22,7 @@ use crate::kernel::{self, Command, KernelEvent};
 use crate::status::clock::Clock;
 use crate::status::query::Query;
 use crate::status::snapshot::{Publisher, Snapshot, Snapshots};
-use crate::status::{grpc, socket::Socket, supervisor};
+use crate::status::{event, grpc, socket::Socket, supervisor};
 use crate::transport::{self, TransportEvent, listener};
 
 /// The port of BGP (RFC 4271 §8).
@@ -247,6 +248,14 @@ impl Drivers for Live {
 
     fn status_changed(&mut self) {
         self.publisher.changed();
+    }
+
+    fn event(&mut self, event: event::Event) {
+        self.publisher.event(event);
+    }
+
+    fn prefix(&mut self, prefix: Prefix) {
+        self.publisher.prefix(prefix);
     }
 
     fn publish(&mut self, build: &mut dyn FnMut() -> Snapshot, now: Instant) {

@@ -13,11 +13,13 @@ use bgp::view::{Explanation, RoutePage};
 use crate::effect::Drivers;
 use crate::event::Event;
 use crate::kernel::{Command, KernelEvent};
+use crate::status::event::{Event as Happened, EventKind};
 use crate::status::query::{self, Query};
 use crate::status::snapshot::Snapshot;
 use crate::transport::TransportEvent;
 
 use super::configuration::Configuration;
+use super::grievance::Grievances;
 use super::identity::Identity;
 use super::log::Journal;
 use super::report::{self, Convergence};
@@ -32,6 +34,7 @@ pub struct Agent<D> {
     effects: Effects,
     convergence: Convergence,
     journal: Journal,
+    grievances: Grievances,
     more: bool,
     stopping: bool,
 }
@@ -54,10 +57,12 @@ impl<D: Drivers> Agent<D> {
             effects: Effects::default(),
             convergence: Convergence::default(),
             journal: Journal::default(),
+            grievances: Grievances::default(),
             more: false,
             stopping: false,
         };
-        agent.drivers.status_changed();
+        let (version, now) = (env!("CARGO_PKG_VERSION"), agent.drivers.now());
+        agent.drivers.event(Happened::new(EventKind::Started, &format!("version {version}"), now));
         agent
     }
 
@@ -102,10 +107,16 @@ impl<D: Drivers> Agent<D> {
         };
         self.dispatch();
         self.settle(now);
-        let Self { drivers, speaker, configuration, identity, convergence, more, .. } = self;
-        let mut build =
-            || report::snapshot(identity, speaker.as_ref(), configuration, convergence, *more, now);
+        let Self { drivers, speaker, configuration, identity, convergence, grievances, more, .. } = self;
+        let mut malformed = Vec::new();
+        let mut build = || {
+            let snapshot =
+                report::snapshot(identity, speaker.as_ref(), configuration, convergence, *more, now);
+            malformed = grievances.look(&snapshot.peers, now);
+            snapshot
+        };
         drivers.publish(&mut build, now);
+        malformed.into_iter().for_each(|event| drivers.event(event));
     }
 
     /// The status of an agent that has not begun.
@@ -158,13 +169,14 @@ impl<D: Drivers> Agent<D> {
             }
             KernelEvent::Acks(acks) => {
                 self.tell(SpeakerEvent::Acks(&acks), now);
+                acks.iter().for_each(|ack| self.drivers.prefix(ack.prefix));
                 self.drivers.status_changed();
             }
             KernelEvent::Addresses(addresses) => {
                 self.configuration.addresses(addresses);
                 self.configure(now);
             }
-            KernelEvent::Trouble(text) => tracing::warn!(event = "kernel-trouble", reason = text),
+            KernelEvent::Trouble(text) => self.trouble(EventKind::KernelTrouble, &text, now),
         }
     }
 
@@ -195,8 +207,13 @@ impl<D: Drivers> Agent<D> {
                 self.tell(SpeakerEvent::Closed { conn, error: error.as_deref() }, now);
                 self.drivers.status_changed();
             }
-            TransportEvent::Trouble(text) => tracing::warn!(event = "transport-trouble", reason = text),
+            TransportEvent::Trouble(text) => self.trouble(EventKind::TransportTrouble, &text, now),
         }
+    }
+
+    fn trouble(&mut self, kind: EventKind, text: &str, now: Instant) {
+        tracing::warn!(event = kind.word(), reason = text);
+        self.drivers.event(Happened::new(kind, text, now));
     }
 
     fn tell(&mut self, event: SpeakerEvent<'_>, now: Instant) {
@@ -209,7 +226,11 @@ impl<D: Drivers> Agent<D> {
     /// cannot be told, the last good configuration stays.
     fn configure(&mut self, now: Instant) {
         self.drivers.status_changed();
-        let Some(desired) = self.configuration.compute(&self.identity.node, now) else { return };
+        let desired = self.configuration.compute(&self.identity.node, now);
+        for (kind, text) in self.configuration.news() {
+            self.drivers.event(Happened::new(kind, &text, now));
+        }
+        let Some(desired) = desired else { return };
         if self.stopping {
             return;
         }
@@ -238,11 +259,15 @@ impl<D: Drivers> Agent<D> {
                 self.drivers.kernel(Command::Sets(effects.sets));
             }
             if !effects.routes.is_empty() {
+                effects.routes.iter().for_each(|change| self.drivers.prefix(change.prefix));
                 self.drivers.kernel(Command::Routes(effects.routes));
             }
         }
         for note in &effects.notes {
-            self.journal.note(note);
+            if self.journal.note(note) {
+                let now = self.drivers.now();
+                self.drivers.event(Happened::session(note, now));
+            }
         }
         if !effects.notes.is_empty() {
             self.drivers.status_changed();
@@ -255,7 +280,7 @@ impl<D: Drivers> Agent<D> {
         let Some(speaker) = self.speaker.as_ref().filter(|_| due && !self.stopping) else { return };
         if let Some(reason) = self.convergence.settles(&speaker.peers(), self.more, now) {
             self.drivers.kernel(Command::Sweep);
-            self.drivers.status_changed();
+            self.drivers.event(Happened::new(EventKind::Settled, reason, now));
             tracing::info!(event = "settled", reason);
         }
     }

@@ -24,6 +24,10 @@ pub enum Fault {
     AmbiguousPeer,
     /// The agent did not answer in time.
     AgentBusy,
+    /// What the reader has yet to be told is not held any more.
+    ReaderOvertaken,
+    /// As many readers watch as may.
+    TooManyReaders,
     /// The agent is on its way out.
     AgentStopping,
 }
@@ -39,6 +43,8 @@ impl Fault {
             Self::UnknownPeer => "UNKNOWN_PEER",
             Self::AmbiguousPeer => "AMBIGUOUS_PEER",
             Self::AgentBusy => "AGENT_BUSY",
+            Self::ReaderOvertaken => "READER_OVERTAKEN",
+            Self::TooManyReaders => "TOO_MANY_READERS",
             Self::AgentStopping => "AGENT_STOPPING",
         }
     }
@@ -50,6 +56,8 @@ impl Fault {
             }
             Self::UnknownPeer => Code::NotFound,
             Self::AgentBusy => Code::DeadlineExceeded,
+            Self::ReaderOvertaken => Code::Aborted,
+            Self::TooManyReaders => Code::ResourceExhausted,
             Self::AgentStopping => Code::Unavailable,
         }
     }

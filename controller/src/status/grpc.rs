@@ -4,25 +4,25 @@
 //! loop for routes with a deadline on each answer. A client that is slow, gone
 //! or greedy holds up itself alone.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use api::v1;
 use api::v1::list_routes_request::Filter;
 use api::v1::status_service_server::{StatusService, StatusServiceServer};
-use bgp::id::PeerId;
 use bgp::prefix::Prefix;
-use bgp::view::{PeerView, RouteFilter, RoutePage};
-use tokio::sync::{mpsc, oneshot};
+use bgp::view::{RouteFilter, RoutePage};
+use futures::stream::BoxStream;
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tonic::{Request, Response, Status};
 
 use super::error::Fault;
 use super::query::Query;
 use super::questions::{DEADLINE, Questions};
+use super::reader::Reader;
 use super::snapshot::{Snapshot, Snapshots};
 use super::socket::Socket;
-use super::{convert, nearest, page};
+use super::{convert, events, page, peer};
 
 /// Calls at a time on one connection.
 const STREAMS: u32 = 32;
@@ -31,6 +31,12 @@ const STREAMS: u32 = 32;
 const CONNECTION_AGE: Duration = Duration::from_secs(600);
 /// How long the calls of such a connection may go on.
 const CONNECTION_GRACE: Duration = Duration::from_secs(60);
+/// Readers of Watch at a time over all connections: each may hold a status of
+/// its own while its client is slow.
+const READERS: usize = 64;
+/// A client that hangs is asked for a sign of life after this time of silence, and
+/// let go when it gives none: its readers' places are others'.
+const SILENCE: Duration = Duration::from_secs(30);
 /// How long calls that are open at shutdown may go on; a health watch never ends.
 const GRACE: Duration = Duration::from_millis(500);
 
@@ -46,7 +52,8 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
     let questions = Questions::new(queries, DEADLINE);
-    let service = StatusServiceServer::new(Service { snapshots, questions });
+    let readers = Arc::new(Semaphore::new(READERS));
+    let service = StatusServiceServer::new(Service { snapshots, questions, readers });
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<StatusServiceServer<Service>>().await;
     let reflection = || {
@@ -64,6 +71,7 @@ pub async fn serve(
     };
     let serving = tonic::transport::Server::builder()
         .max_concurrent_streams(STREAMS)
+        .http2_keepalive_interval(Some(SILENCE))
         .max_connection_age(CONNECTION_AGE)
         .max_connection_age_grace(CONNECTION_GRACE)
         .add_service(service)
@@ -98,6 +106,7 @@ pub enum ServeError {
 struct Service {
     snapshots: Snapshots,
     questions: Questions,
+    readers: Arc<Semaphore>,
 }
 
 impl Service {
@@ -178,6 +187,26 @@ impl StatusService for Service {
         let story = self.questions.ask(|reply| Query::Explain { prefix, reply }).await?;
         Ok(Response::new(convert::explanation(&story, &self.snapshot().node)))
     }
+
+    async fn list_events(
+        &self,
+        request: Request<v1::ListEventsRequest>,
+    ) -> Result<Response<v1::ListEventsResponse>, Status> {
+        let events = events::list(&request.into_inner(), &self.snapshot())?;
+        Ok(Response::new(events))
+    }
+
+    type WatchStream = BoxStream<'static, Result<v1::WatchResponse, Status>>;
+
+    async fn watch(&self, request: Request<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        let place = Arc::clone(&self.readers).try_acquire_owned();
+        let place = place.map_err(|_| {
+            let message = format!("{READERS} readers watch already, and there is no room for more");
+            Fault::TooManyReaders.status(message)
+        })?;
+        let reader = Reader::new(&request.into_inner(), self.snapshots.clone(), place);
+        Ok(Response::new(Box::pin(reader.answers())))
+    }
 }
 
 fn prefix(text: &str) -> Result<Prefix, Status> {
@@ -188,38 +217,9 @@ fn prefix(text: &str) -> Result<Prefix, Status> {
 fn filter(filter: Option<Filter>, snapshot: &Snapshot) -> Result<RouteFilter, Status> {
     Ok(match filter {
         None => RouteFilter::All,
-        Some(Filter::Received(of)) => RouteFilter::Received(peer(&of.peer, snapshot)?),
+        Some(Filter::Received(of)) => RouteFilter::Received(peer::find(&of.peer, snapshot)?.id),
         Some(Filter::Rejected(_)) => RouteFilter::Rejected,
-        Some(Filter::Sent(of)) => RouteFilter::Sent(peer(&of.peer, snapshot)?),
+        Some(Filter::Sent(of)) => RouteFilter::Sent(peer::find(&of.peer, snapshot)?.id),
         Some(Filter::Installed(_)) => RouteFilter::Installed,
     })
-}
-
-/// The peer with this address, else the only one with this name.
-fn peer(text: &str, snapshot: &Snapshot) -> Result<PeerId, Status> {
-    let address = text.parse().ok();
-    if let Some(peer) = snapshot.peers.iter().find(|peer| Some(peer.address) == address) {
-        return Ok(peer.id);
-    }
-    let named: Vec<&PeerView> = snapshot.peers.iter().filter(|peer| peer.name == text).collect();
-    match named.as_slice() {
-        [peer] => Ok(peer.id),
-        [] => {
-            let words = snapshot.peers.iter().map(|peer| peer.name.clone());
-            let words = words.chain(snapshot.peers.iter().map(|peer| peer.address.to_string()));
-            let nearest = nearest::words(text, words).join(", ");
-            let mut message = format!("no peer `{text}` on {}", snapshot.node);
-            if !nearest.is_empty() {
-                // Writing to a String does not fail.
-                let _ = write!(message, "; nearest: {nearest}");
-            }
-            Err(Fault::UnknownPeer.status_with(message, [("nearest", nearest)]))
-        }
-        several => {
-            let addresses: Vec<String> = several.iter().map(|peer| peer.address.to_string()).collect();
-            let addresses = addresses.join(", ");
-            let message = format!("several peers are called `{text}`, name one by its address: {addresses}");
-            Err(Fault::AmbiguousPeer.status_with(message, [("addresses", addresses)]))
-        }
-    }
 }

@@ -6,17 +6,23 @@
 //!             └─ answer <──── channel of Query, reply a oneshot ┘
 //! ```
 //!
-//! The snapshot never holds routes; routes are asked for, a page a turn. A slow
-//! reader sees the newest snapshot, and nothing queues up behind it.
+//! The snapshot never holds routes; routes are asked for, a page a turn. With it
+//! come two bounded rings, of events and of changed prefixes. A slow reader sees
+//! the newest snapshot, and nothing queues up behind it.
 
 pub mod clock;
 pub mod convert;
 pub mod error;
+pub mod event;
+mod events;
 pub mod grpc;
 mod nearest;
 mod page;
+mod peer;
 pub mod query;
 mod questions;
+mod reader;
+pub mod ring;
 pub mod snapshot;
 pub mod socket;
 pub mod supervisor;

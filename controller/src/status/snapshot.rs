@@ -5,13 +5,15 @@ use std::sync::Arc;
 
 use bgp::id::{Asn, RouterId};
 use bgp::io::State;
-use bgp::prefix::PerFamily;
+use bgp::prefix::{PerFamily, Prefix};
 use bgp::reason::Reason;
 use bgp::time::{Duration, Instant};
 use bgp::view::{KernelCounts, PeerView};
 use tokio::sync::watch;
 
 use super::clock::Clock;
+use super::event::Event;
+use super::ring::{Recorder, Ring};
 
 /// What one agent is and does, at one instant.
 #[derive(Clone, Debug)]
@@ -34,6 +36,10 @@ pub struct Snapshot {
     pub kernel: PerFamily<KernelCounts>,
     /// Where the configuration comes from.
     pub source: SourceStatus,
+    /// What happened; set by the [`Publisher`].
+    pub events: Arc<Ring<Event>>,
+    /// The prefixes whose route in the kernel changed; set by the [`Publisher`].
+    pub prefixes: Arc<Ring<Prefix>>,
 }
 
 impl Snapshot {
@@ -108,12 +114,21 @@ pub struct SourceStatus {
 /// The readers' end of the cell.
 pub type Snapshots = watch::Receiver<Arc<Snapshot>>;
 
+/// The most events that are held: what a bad day of a node with some peers brings.
+const EVENTS: usize = 2048;
+
+/// The most changed prefixes that are held: some ten thousand readers' lines, and
+/// not a whole table, which is asked for anew with less effort.
+const PREFIXES: usize = 16_384;
+
 /// The agent loop's end of the cell: numbers the snapshots and spaces them.
 #[derive(Debug)]
 pub struct Publisher {
     cell: watch::Sender<Arc<Snapshot>>,
     published_at: Instant,
     changed: bool,
+    events: Recorder<Event>,
+    prefixes: Recorder<Prefix>,
 }
 
 impl Publisher {
@@ -126,11 +141,24 @@ impl Publisher {
     pub fn new(mut first: Snapshot, now: Instant) -> (Self, Snapshots) {
         first.revision = 1;
         let (cell, snapshots) = watch::channel(Arc::new(first));
-        (Self { cell, published_at: now, changed: false }, snapshots)
+        let (events, prefixes) = (Recorder::new(EVENTS), Recorder::new(PREFIXES));
+        (Self { cell, published_at: now, changed: false, events, prefixes }, snapshots)
     }
 
     /// Notes that something which the status shows may have changed.
     pub fn changed(&mut self) {
+        self.changed = true;
+    }
+
+    /// Notes what happened; the next snapshot shows it.
+    pub fn event(&mut self, event: Event) {
+        self.events.note(event);
+        self.changed = true;
+    }
+
+    /// Notes that the route of a prefix changed; the next snapshot shows it.
+    pub fn prefix(&mut self, prefix: Prefix) {
+        self.prefixes.note(prefix);
         self.changed = true;
     }
 
@@ -141,13 +169,15 @@ impl Publisher {
     }
 
     /// Replaces the snapshot if that is due; `build` is called only then, and
-    /// what it says of the revision is overwritten. Returns whether it was due.
+    /// what it says of the revision and the rings is overwritten. Returns whether it was due.
     pub fn publish(&mut self, build: impl FnOnce() -> Snapshot, now: Instant) -> bool {
         if self.deadline().is_none_or(|due| now < due) {
             return false;
         }
         let mut next = build();
         next.revision = self.cell.borrow().revision + 1;
+        next.events = self.events.seal(next.revision);
+        next.prefixes = self.prefixes.seal(next.revision);
         self.cell.send_replace(Arc::new(next));
         (self.changed, self.published_at) = (false, now);
         true

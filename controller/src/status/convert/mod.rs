@@ -1,12 +1,14 @@
 //! The only place where the speaker's types become messages of `underlay.v1`.
 //! Pure: what is shown and the moment of showing it in, messages out.
 
+mod event;
 mod explanation;
 mod node;
 mod peer;
 mod route;
 mod scalar;
 
+pub use event::event;
 pub use explanation::explanation;
 pub use node::node;
 pub use peer::peer;

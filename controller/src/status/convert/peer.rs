@@ -37,7 +37,7 @@ pub fn peer(peer: &PeerView, moment: &Moment) -> v1::Peer {
     }
 }
 
-const fn state(state: State) -> v1::SessionState {
+pub(super) const fn state(state: State) -> v1::SessionState {
     match state {
         State::Idle => v1::SessionState::Idle,
         State::Connect => v1::SessionState::Connect,

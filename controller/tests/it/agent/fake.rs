@@ -56,6 +56,14 @@ impl Drivers for Fake {
         self.publisher.changed();
     }
 
+    fn event(&mut self, event: controller::status::event::Event) {
+        self.publisher.event(event);
+    }
+
+    fn prefix(&mut self, prefix: Prefix) {
+        self.publisher.prefix(prefix);
+    }
+
     fn publish(&mut self, build: &mut dyn FnMut() -> Snapshot, now: Instant) {
         if self.publisher.publish(build, now) {
             self.published_at.push(now);

@@ -2,6 +2,7 @@
 //! over the loopback interface.
 
 mod configuration;
+mod events;
 mod fake;
 mod pace;
 mod restart;

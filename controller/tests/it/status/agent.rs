@@ -40,6 +40,13 @@ impl Agent {
         Self { directory, stop, serving, publisher }
     }
 
+    /// Replaces the status, as the loop does when it is due.
+    pub(crate) fn publish(&mut self, snapshot: Snapshot) {
+        self.publisher.changed();
+        let due = self.publisher.deadline().expect("something changed");
+        assert!(self.publisher.publish(|| snapshot, due));
+    }
+
     pub(crate) fn socket(&self) -> PathBuf {
         self.directory.path().join("run/status.sock")
     }

@@ -1,6 +1,7 @@
 //! Prepared status values: two racks as the design pages show them, at a fixed moment.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bgp::id::{Asn, PeerId, RouterId};
@@ -118,6 +119,8 @@ pub(crate) fn snapshot(node: &str, peers: Vec<PeerView>) -> Snapshot {
             loaded_at: Some(at(1)),
             errors: Vec::new(),
         },
+        events: Arc::default(),
+        prefixes: Arc::default(),
     }
 }
 

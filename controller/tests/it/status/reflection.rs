@@ -158,7 +158,7 @@ async fn descriptors_carry_their_comments() {
         let locations = file.source_code_info.iter().flat_map(|info| &info.location);
         locations.filter(|location| !location.leading_comments().trim().is_empty()).count() > 3
     });
-    assert_eq!(commented.count(), 5);
+    assert_eq!(commented.count(), 6);
 }
 
 #[tokio::test]

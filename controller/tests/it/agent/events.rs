@@ -1,0 +1,102 @@
+//! What the loop tells readers of the status of: each thing once, in order.
+
+use bgp::io::State;
+use bgp::time::Duration;
+use bgp::wire::header;
+use controller::event::Event;
+use controller::kernel::KernelEvent;
+use controller::status::event::EventKind;
+use controller::transport::TransportEvent;
+
+use super::fake::{World, announce, manifests};
+
+/// The events as `kind text`, those of before left out.
+fn told(world: &mut World, after: u64) -> Vec<String> {
+    world.run_for(Duration::from_millis(300));
+    let ring = world.snapshot().events.clone();
+    let lines = ring.iter().filter(|(revision, _)| *revision > after);
+    lines.map(|(_, event)| format!("{} {}", event.kind.word(), event.text)).collect()
+}
+
+#[test]
+fn configurations_and_troubles_are_told_once() {
+    let mut world = World::new();
+    world.manifests(&manifests(&[("10.0.1.1", 65100)], ""));
+    let told_first = told(&mut world, 0);
+    assert_eq!(
+        told_first,
+        [
+            format!("started version {}", env!("CARGO_PKG_VERSION")),
+            "configured AS 65001, router id 10.0.1.2, peers 1, own prefixes 1".to_owned(),
+        ]
+    );
+    let after = world.snapshot().revision;
+    world.broken("a.yaml: not to be read");
+    world.broken("a.yaml: not to be read");
+    world.put(Event::Kernel(KernelEvent::Trouble("a dump failed".into())));
+    world.put(Event::Transport(TransportEvent::Trouble("accepting failed".into())));
+    world.run();
+    assert_eq!(
+        told(&mut world, after),
+        [
+            "configuration-unread a.yaml: not to be read",
+            "kernel-trouble a dump failed",
+            "transport-trouble accepting failed",
+        ]
+    );
+}
+
+#[test]
+fn a_session_is_told_with_its_states_and_why_it_ended() {
+    let mut world = World::new();
+    world.manifests(&manifests(&[("10.0.1.1", 65100)], ""));
+    let conn = world.connecting("10.0.1.1:179");
+    world.establish(conn, 65100, 9);
+    world.put(Event::Transport(TransportEvent::Closed { conn, error: Some("connection reset".into()) }));
+    world.run_for(Duration::from_millis(300));
+    let ring = world.snapshot().events.clone();
+    let sessions: Vec<_> =
+        ring.iter().map(|(_, event)| event).filter(|event| event.kind == EventKind::Session).collect();
+    let [up, down] = sessions[..] else { panic!("{sessions:?}") };
+    assert_eq!(up.states.map(|(_, to)| to), Some(State::Established));
+    assert_eq!(down.states.map(|(from, _)| from), Some(State::Established));
+    assert!(down.reason.is_some() && down.text.contains("connection reset"), "{down:?}");
+    assert_eq!(down.peer.as_ref().map(|peer| peer.address), Some("10.0.1.1".parse().unwrap()));
+}
+
+/// RFC 7606: the session goes on, and somebody hears of it.
+#[test]
+fn malformed_attributes_are_told() {
+    let mut world = World::new();
+    world.manifests(&manifests(&[("10.0.1.1", 65100)], ""));
+    let conn = world.connecting("10.0.1.1:179");
+    world.establish(conn, 65100, 9);
+    let mut update = announce(65100, "10.0.1.1", ["10.7.0.0/16".parse().unwrap()]);
+    // ORIGIN stands first among the attributes, behind 4 octets of lengths: 3 is no origin.
+    let origin = header::HEADER_LEN + 4 + 3;
+    assert_eq!(update[origin - 3..origin], [0x40, 1, 1]);
+    update[origin] = 3;
+    world.bytes(conn, update.clone());
+    world.bytes(conn, update);
+    world.run_for(Duration::from_millis(300));
+    let malformed: Vec<String> =
+        told(&mut world, 0).into_iter().filter(|line| line.starts_with("malformed")).collect();
+    assert_eq!(malformed.len(), 1, "both at once: {malformed:?}");
+    assert!(malformed[0].starts_with("malformed 2 times, the last: "), "{malformed:?}");
+    assert!(world.snapshot().peers.iter().all(|peer| peer.state == State::Established));
+}
+
+#[test]
+fn changed_prefixes_are_told() {
+    let mut world = World::new();
+    world.manifests(&manifests(&[("10.0.1.1", 65100)], ""));
+    let conn = world.connecting("10.0.1.1:179");
+    world.establish(conn, 65100, 9);
+    let next_hop = bgp::io::NextHop { address: "10.0.1.1".parse().unwrap(), via_default: false };
+    world.bytes(conn, announce(65100, "10.0.1.1", ["10.7.0.0/16".parse().unwrap()]));
+    world.put(Event::Kernel(KernelEvent::NextHop { next_hop, metric: Some(0) }));
+    world.run_for(Duration::from_millis(300));
+    let prefixes: Vec<String> =
+        world.snapshot().prefixes.iter().map(|(_, prefix)| prefix.to_string()).collect();
+    assert_eq!(prefixes, ["10.7.0.0/16"]);
+}
