@@ -42,7 +42,7 @@ where
     (answers, failures)
 }
 
-async fn connect(socket: &Path) -> Result<Client, Failure> {
+pub(super) async fn connect(socket: &Path) -> Result<Client, Failure> {
     let unreachable = |message: String| Failure::new(Exit::Unreachable, message);
     let stream = match tokio::time::timeout(DEADLINE, UnixStream::connect(socket)).await {
         Ok(Ok(stream)) => stream,

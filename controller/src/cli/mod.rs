@@ -11,6 +11,7 @@
 pub mod agent;
 pub mod client;
 pub mod crd;
+pub mod events;
 pub mod explain;
 pub mod failure;
 pub mod options;
@@ -21,6 +22,7 @@ pub mod render;
 pub mod routes;
 pub mod status;
 pub mod version;
+pub mod watch;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -56,6 +58,8 @@ enum Verb {
     Explain(explain::ExplainArgs),
     /// The definitions of the Kubernetes objects, as YAML
     Crd,
+    /// What happened: sessions, configuration, the kernel
+    Events(events::EventsArgs),
     /// The version of this program and of the agents
     Version(version::VersionArgs),
 }
@@ -90,6 +94,7 @@ fn run(verb: Verb) -> Exit {
         Verb::Routes(args) => asking(routes::run(args)),
         Verb::Explain(args) => asking(explain::run(args)),
         Verb::Crd => crd::run().write(),
+        Verb::Events(args) => asking(events::run(args)),
         Verb::Version(args) => asking(version::run(args)),
     }
 }

@@ -58,6 +58,14 @@ impl Outcome {
         }
     }
 
+    /// Writes out a part of data of which more is to come.
+    ///
+    /// # Errors
+    /// The exit code to end with when the reader went away, or cannot be written to.
+    pub fn put(text: &str) -> Result<(), Exit> {
+        write(&mut io::stdout().lock(), text).map_err(|error| Self::default().unwritten(&error))
+    }
+
     /// Writes it out. A reader that went away ends the program quietly.
     #[must_use]
     pub fn write(&self) -> Exit {
@@ -65,13 +73,18 @@ impl Outcome {
         // Where stderr cannot be written to there is nobody to tell.
         let _ = write(&mut io::stderr().lock(), &self.stderr);
         match written {
-            Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-                let failure = Failure::new(Exit::Failed, format!("stdout: {error}"));
-                let _ = write(&mut io::stderr().lock(), &failure.line(Format::Table));
-                Exit::Failed
-            }
-            _ => self.exit,
+            Ok(()) => self.exit,
+            Err(error) => self.unwritten(&error),
         }
+    }
+
+    fn unwritten(&self, error: &io::Error) -> Exit {
+        if error.kind() == ErrorKind::BrokenPipe {
+            return self.exit;
+        }
+        let failure = Failure::new(Exit::Failed, format!("stdout: {error}"));
+        let _ = write(&mut io::stderr().lock(), &failure.line(Format::Table));
+        Exit::Failed
     }
 }
 
@@ -81,6 +94,6 @@ fn write(to: &mut impl Write, text: &str) -> io::Result<()> {
 }
 
 /// Whether STATE is coloured: on a terminal, unless `NO_COLOR` says otherwise.
-fn colour() -> bool {
+pub(super) fn colour() -> bool {
     io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }

@@ -10,6 +10,7 @@ use super::outcome::Outcome;
 use super::render::json::Document;
 use super::render::table::Table;
 use super::render::{Render, Style, text};
+use super::watch;
 
 /// The arguments of `peers`.
 #[derive(Args, Clone, Debug)]
@@ -17,6 +18,9 @@ pub struct PeersArgs {
     /// Exit with 3 unless every peer is Established, those disabled on purpose left out
     #[arg(long)]
     pub check: bool,
+    /// Go on: redraw a terminal, or print a line of JSON for each change
+    #[arg(short, long, conflicts_with = "check")]
+    pub watch: bool,
     /// Where and how
     #[command(flatten)]
     pub options: Options,
@@ -27,6 +31,16 @@ pub struct PeersArgs {
 pub struct Peers(pub Vec<v1::ListPeersResponse>);
 
 pub(super) async fn run(args: PeersArgs) -> Outcome {
+    if args.watch {
+        return watch::run(&args.options.clone(), &watch::STATUS, |options| {
+            once(PeersArgs { options, ..args.clone() })
+        })
+        .await;
+    }
+    once(args).await
+}
+
+async fn once(args: PeersArgs) -> Outcome {
     let options = &args.options;
     let (answers, mut failures) = client::ask(&options.sockets, async |mut agent| {
         let answer = agent.list_peers(v1::ListPeersRequest {}).await;

@@ -14,6 +14,7 @@ use super::prefix::PrefixArg;
 use super::render::json::Document;
 use super::render::table::Table;
 use super::render::{Render, Style, text};
+use super::watch;
 
 /// The arguments of `routes`.
 #[derive(Args, Clone, Debug)]
@@ -23,6 +24,9 @@ pub struct RoutesArgs {
     /// Which routes
     #[command(flatten)]
     pub which: Which,
+    /// Go on: redraw a terminal, or print a line of JSON for each change
+    #[arg(short, long)]
+    pub watch: bool,
     /// Where and how
     #[command(flatten)]
     pub options: Options,
@@ -64,6 +68,16 @@ impl Which {
 pub struct Routes(pub Vec<v1::ListRoutesResponse>);
 
 pub(super) async fn run(args: RoutesArgs) -> Outcome {
+    if args.watch {
+        return watch::run(&args.options.clone(), &watch::ROUTES, |options| {
+            once(RoutesArgs { options, ..args.clone() })
+        })
+        .await;
+    }
+    once(args).await
+}
+
+async fn once(args: RoutesArgs) -> Outcome {
     let (options, prefix) = (&args.options, args.prefix.as_ref());
     let request = v1::ListRoutesRequest {
         filter: args.which.filter(),

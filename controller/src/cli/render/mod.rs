@@ -66,6 +66,11 @@ pub trait Render {
     /// For programs: one document an agent.
     fn documents(&self) -> Vec<Self::Document>;
 
+    /// For programs that read line by line.
+    fn lines(&self) -> Vec<Self::Document> {
+        self.documents()
+    }
+
     /// Whether JSON and YAML show a list of the documents: if several agents were
     /// asked, even where only one of them answered.
     fn is_list(&self, asked: usize) -> bool {
@@ -81,9 +86,11 @@ pub fn render(what: &impl Render, format: Format, style: Style, asked: usize) ->
     if !format.is_structured() {
         return Ok(what.text(style));
     }
+    if format == Format::Jsonl {
+        return what.lines().iter().map(|line| serialized(line, format)).collect();
+    }
     let documents = what.documents();
     match (format, documents.as_slice()) {
-        (Format::Jsonl, documents) => documents.iter().map(|document| serialized(document, format)).collect(),
         (_, [document]) if !what.is_list(asked) => serialized(document, format),
         (_, documents) => serialized(documents, format),
     }

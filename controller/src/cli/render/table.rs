@@ -33,12 +33,23 @@ impl Table {
     /// The header and the rows, each line ended.
     #[must_use]
     pub fn render(&self, style: Style) -> String {
-        let mut widths: Vec<usize> = (0..self.header.len()).map(|column| self.width(column)).collect();
+        self.render_below(style, &mut Vec::new())
+    }
+
+    /// The rows below those that were printed with these widths, which grow; the
+    /// header only where there are none.
+    #[must_use]
+    pub fn render_below(&self, style: Style, above: &mut Vec<usize>) -> String {
+        let is_first = above.is_empty();
+        above.resize(self.header.len(), 0);
+        let mut widths: Vec<usize> =
+            above.iter().enumerate().map(|(column, width)| self.width(column).max(*width)).collect();
         if let Some(limit) = style.limit {
             self.squeeze(&mut widths, limit);
         }
+        above.clone_from(&widths);
         let header: Vec<String> = self.header.iter().map(ToString::to_string).collect();
-        let mut text = line(&header, &widths, |_, cell| cell);
+        let mut text = if is_first { line(&header, &widths, |_, cell| cell) } else { String::new() };
         for row in &self.rows {
             text += &line(row, &widths, |column, cell| {
                 if style.colour && self.header[column] == "STATE" { painted(&cell) } else { cell }

@@ -1,0 +1,127 @@
+//! `-w`: a verb asked again whenever its answer changed. The agents' Watch says
+//! when; what is shown is the verb's own answer.
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use api::v1::{WatchRequest, WatchTopic};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use super::client;
+use super::failure::{Exit, Failure};
+use super::options::Options;
+use super::outcome::Outcome;
+use super::render::Format;
+
+/// What a verb's answer depends on, and how often it is asked for at most.
+#[derive(Debug)]
+pub struct Subject {
+    topics: &'static [WatchTopic],
+    spacing: Duration,
+}
+
+/// Node and peers, as often as they are told.
+pub const STATUS: Subject = Subject { topics: &[WatchTopic::Status], spacing: Duration::from_millis(100) };
+
+/// Routes: with each prefix in the kernel, and with the counts of those that never
+/// come there. A large table takes long to ask for.
+pub const ROUTES: Subject =
+    Subject { topics: &[WatchTopic::Status, WatchTopic::Prefixes], spacing: Duration::from_secs(1) };
+
+/// How often a terminal is drawn though nothing changed: ages grow.
+const TICK: Duration = Duration::from_secs(1);
+
+/// The pause before an agent that went away is asked again.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Asks, shows, and waits for a change, until the reader goes away or, into a
+/// pipe, until no agent answers.
+pub(super) async fn run<F>(options: &Options, subject: &Subject, ask: impl Fn(Options) -> F) -> Outcome
+where
+    F: Future<Output = Outcome>,
+{
+    let is_terminal = std::io::stdout().is_terminal();
+    let mut options = options.clone();
+    if !is_terminal || options.output.is_structured() {
+        options.output = Format::Jsonl;
+    }
+    let redraws = is_terminal && !options.output.is_structured();
+    let mut changes = changes(&options.sockets, subject).await;
+    let mut is_first = true;
+    loop {
+        let asked_at = Instant::now();
+        let outcome = ask(options.clone()).await;
+        // What is wrong at first is wrong for good; later on a person waits for an agent.
+        if outcome.stdout.is_empty() && (is_first || !redraws) {
+            return outcome;
+        }
+        let text = if redraws {
+            format!("\x1b[H\x1b[2J{}{}", outcome.stdout, outcome.stderr)
+        } else {
+            outcome.stdout
+        };
+        if let Err(exit) = Outcome::put(&text) {
+            return Outcome { exit, ..Outcome::default() };
+        }
+        is_first = false;
+        sleep_until(asked_at + subject.spacing).await;
+        if redraws {
+            // Either way it is time to draw.
+            let _ = timeout(TICK, changes.recv()).await;
+        } else if changes.recv().await.is_none() {
+            let failure = Failure::new(Exit::Failed, "nothing is watched any more");
+            return Outcome {
+                stderr: failure.line(options.output),
+                exit: Exit::Failed,
+                ..Outcome::default()
+            };
+        }
+    }
+}
+
+/// Something comes when an agent tells of a change, or is back. Changes that come
+/// faster than they are taken are one. All agents that can be watched are by the
+/// time this returns, so that nothing changes unseen from here on.
+async fn changes(sockets: &[PathBuf], subject: &Subject) -> mpsc::Receiver<()> {
+    let (changed, changes) = mpsc::channel(1);
+    let (starting, mut started) = mpsc::channel::<()>(1);
+    let topics: Vec<i32> = subject.topics.iter().map(|topic| *topic as i32).collect();
+    for socket in sockets {
+        let (changed, socket, topics) = (changed.clone(), socket.clone(), topics.clone());
+        let mut starting = Some(starting.clone());
+        tokio::spawn(async move {
+            while !changed.is_closed() {
+                listen(&socket, &topics, &changed, starting.take()).await;
+                // So that an agent that went away is missed.
+                let _ = changed.try_send(());
+                sleep(PAUSE).await;
+            }
+        });
+    }
+    drop(starting);
+    // Nothing is sent: it ends when the last of them has started.
+    let _ = started.recv().await;
+    changes
+}
+
+/// Passes on that something changed until the agent ends the stream; lets go of
+/// `starting` once it knows the present.
+async fn listen(
+    socket: &std::path::Path,
+    topics: &[i32],
+    changed: &mpsc::Sender<()>,
+    mut starting: Option<mpsc::Sender<()>>,
+) {
+    let Ok(mut agent) = client::connect(socket).await else { return };
+    let request = WatchRequest { topics: topics.to_vec(), after_revision: None };
+    let Ok(answers) = agent.watch(request).await else { return };
+    let mut answers = answers.into_inner();
+    while let Ok(Some(answer)) = answers.message().await {
+        // The first answers are the present of an agent that is asked right after, or of one that is back.
+        if !answer.more && starting.take().is_none() {
+            let _ = changed.try_send(());
+        }
+    }
+}
