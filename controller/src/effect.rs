@@ -1,9 +1,12 @@
 //! Everything that leaves the agent loop, and the one clock that it reads.
 
+use std::sync::Arc;
+
 use bgp::io::Transport;
 use bgp::prefix::Prefix;
 use bgp::time::Instant;
 
+use crate::cluster::Objects;
 use crate::kernel::Command;
 use crate::status::event::Event;
 use crate::status::snapshot::Snapshot;
@@ -17,6 +20,8 @@ pub trait Drivers {
     fn transport(&mut self, effect: Transport);
     /// A command for the kernel driver.
     fn kernel(&mut self, command: Command);
+    /// A set of objects that is good, to be kept for a start without the source.
+    fn keep(&mut self, objects: Arc<Objects>);
     /// When a snapshot of the status is due; `None` while nothing changed.
     fn status_due(&self) -> Option<Instant>;
     /// Notes that something which the status shows may have changed.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bgp::config::SpeakerConfig;
 use bgp::time::Instant;
 
-use crate::cluster::{Objects, Problem, SourceEvent};
+use crate::cluster::{Checkpoint, Objects, Problem, SourceEvent};
 use crate::desired::{self, Desired};
 use crate::kernel::LocalAddress;
 use crate::status::event::EventKind;
@@ -15,14 +15,25 @@ use crate::status::event::EventKind;
 type Addresses = Arc<[LocalAddress]>;
 
 /// The configuration and its problems.
+///
+/// Until the source gives something good for the first time, the checkpoint of an earlier run stands in for it;
+/// from then on this run's own last good outcome does.
 #[derive(Debug, Default)]
 pub(super) struct Configuration {
     objects: Option<Arc<Objects>>,
     addresses: Option<Addresses>,
+    /// What an earlier run has kept; gone once the source has given something good.
+    checkpoint: Option<Checkpoint>,
+    /// Why there is no checkpoint, though there is a file.
+    unusable: Option<Problem>,
+    /// Whether the outcome in use is the checkpoint's.
+    stands_in: bool,
     /// The last good outcome.
     desired: Option<Desired>,
     /// When that was read.
     loaded_at: Option<Instant>,
+    /// The objects that gave it, and whether they have been handed out to be kept.
+    good: Option<(Arc<Objects>, bool)>,
     /// What keeps the newest state of the source from being read.
     unread: Vec<Problem>,
     /// What keeps the newest objects from being applied.
@@ -35,6 +46,11 @@ impl Configuration {
     /// Takes in what the source says.
     pub(super) fn source(&mut self, event: SourceEvent) {
         match event {
+            SourceEvent::Checkpoint(Ok(checkpoint)) => self.checkpoint = Some(checkpoint),
+            SourceEvent::Checkpoint(Err(problem)) => {
+                report(EventKind::Checkpoint, std::slice::from_ref(&problem), &[], &mut self.news);
+                self.unusable = Some(problem);
+            }
             SourceEvent::Objects(objects) => {
                 self.unread.clear();
                 self.objects = Some(objects);
@@ -54,37 +70,56 @@ impl Configuration {
     /// What the node is to be, if that can be told and differs from before.
     /// Without the node's addresses nothing can.
     pub(super) fn compute(&mut self, node: &str, now: Instant) -> Option<Desired> {
-        let (objects, addresses) = (self.objects.as_ref()?, self.addresses.as_ref()?);
-        match desired::compute(objects, node, addresses) {
-            Ok(desired) => {
-                self.refused.clear();
-                if self.desired.as_ref() == Some(&desired) {
-                    return None;
+        let addresses = self.addresses.clone()?;
+        if let Some(objects) = self.objects.clone() {
+            match desired::compute(&objects, node, &addresses) {
+                Ok(desired) => {
+                    self.refused.clear();
+                    self.return_to_source(objects);
+                    return self.apply(desired, now);
                 }
-                let before = self.desired.as_ref().map_or(&[][..], |desired| &desired.warnings);
-                report(EventKind::ConfigurationIncomplete, &desired.warnings, before, &mut self.news);
-                tracing::info!(
-                    event = "configured",
-                    asn = desired.speaker.asn.0,
-                    router_id = %desired.speaker.router_id,
-                    peers = desired.speaker.peers.len(),
-                    origins = desired.speaker.origins.len(),
-                );
-                let summary = format!(
-                    "AS {}, router id {}, peers {}, own prefixes {}",
-                    desired.speaker.asn,
-                    desired.speaker.router_id,
-                    desired.speaker.peers.len(),
-                    desired.speaker.origins.len(),
-                );
-                self.news.push((EventKind::Configured, summary));
-                self.desired = Some(desired.clone());
-                self.loaded_at = Some(now);
-                Some(desired)
+                Err(problems) => {
+                    report(EventKind::ConfigurationRefused, &problems, &self.refused, &mut self.news);
+                    self.refused = problems;
+                }
+            }
+        }
+        self.stand_in(node, &addresses, now)
+    }
+
+    /// The source's objects are good: they are what is kept from here on.
+    fn return_to_source(&mut self, objects: Arc<Objects>) {
+        if std::mem::take(&mut self.stands_in) {
+            tracing::info!(event = EventKind::Checkpoint.word(), reason = "the source has returned");
+            self.news.push((EventKind::Checkpoint, "the source has returned".to_owned()));
+        }
+        (self.checkpoint, self.unusable) = (None, None);
+        if !self.good.as_ref().is_some_and(|(good, _)| Arc::ptr_eq(good, &objects)) {
+            self.good = Some((objects, false));
+        }
+    }
+
+    /// The checkpoint's outcome, where the source has failed and gave nothing good before.
+    fn stand_in(&mut self, node: &str, addresses: &Addresses, now: Instant) -> Option<Desired> {
+        if self.unread.is_empty() && self.refused.is_empty() {
+            return None;
+        }
+        let Checkpoint { objects, description } = self.checkpoint.clone()?;
+        match desired::compute(&objects, node, addresses) {
+            Ok(desired) => {
+                if !std::mem::replace(&mut self.stands_in, true) {
+                    let text = format!("running from {description}");
+                    tracing::warn!(event = EventKind::Checkpoint.word(), reason = text);
+                    self.news.push((EventKind::Checkpoint, text));
+                }
+                self.apply(desired, now)
             }
             Err(problems) => {
-                report(EventKind::ConfigurationRefused, &problems, &self.refused, &mut self.news);
-                self.refused = problems;
+                let because: Vec<String> = problems.iter().map(Problem::to_string).collect();
+                let problem = Problem::anywhere(format!("{description}: {}", because.join("; ")));
+                let (now, before) = (std::slice::from_ref(&problem), self.unusable.as_slice());
+                report(EventKind::Checkpoint, now, before, &mut self.news);
+                self.unusable = Some(problem);
                 None
             }
         }
@@ -93,6 +128,38 @@ impl Configuration {
     /// What happened since it was last asked for.
     pub(super) fn news(&mut self) -> Vec<(EventKind, String)> {
         std::mem::take(&mut self.news)
+    }
+
+    fn apply(&mut self, desired: Desired, now: Instant) -> Option<Desired> {
+        if self.desired.as_ref() == Some(&desired) {
+            return None;
+        }
+        let before = self.desired.as_ref().map_or(&[][..], |desired| &desired.warnings);
+        report(EventKind::ConfigurationIncomplete, &desired.warnings, before, &mut self.news);
+        tracing::info!(
+            event = "configured",
+            asn = desired.speaker.asn.0,
+            router_id = %desired.speaker.router_id,
+            peers = desired.speaker.peers.len(),
+            origins = desired.speaker.origins.len(),
+        );
+        let summary = format!(
+            "AS {}, router id {}, peers {}, own prefixes {}",
+            desired.speaker.asn,
+            desired.speaker.router_id,
+            desired.speaker.peers.len(),
+            desired.speaker.origins.len(),
+        );
+        self.news.push((EventKind::Configured, summary));
+        self.desired = Some(desired.clone());
+        self.loaded_at = Some(now);
+        Some(desired)
+    }
+
+    /// The source's newest good objects, once.
+    pub(super) fn unkept(&mut self) -> Option<Arc<Objects>> {
+        let (objects, kept) = self.good.as_mut()?;
+        (!std::mem::replace(kept, true)).then(|| Arc::clone(objects))
     }
 
     /// The speaker's part of the configuration in use.
@@ -108,7 +175,10 @@ impl Configuration {
     /// Everything that is wrong, as lines for people.
     pub(super) fn errors(&self) -> Vec<String> {
         let warnings = self.desired.iter().flat_map(|desired| &desired.warnings);
-        self.unread.iter().chain(&self.refused).chain(warnings).map(Problem::to_string).collect()
+        let stand_in = self.checkpoint.iter().filter(|_| self.stands_in);
+        let stand_in = stand_in.map(|checkpoint| format!("running from {}", checkpoint.description));
+        let problems = self.unread.iter().chain(&self.refused).chain(&self.unusable).chain(warnings);
+        stand_in.chain(problems.map(Problem::to_string)).collect()
     }
 }
 

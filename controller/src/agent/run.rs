@@ -3,19 +3,21 @@
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use bgp::io::Transport;
 use bgp::prefix::Prefix;
 use bgp::time::Instant;
+use jiff::Timestamp;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
 use super::identity::Identity;
 use super::log;
 use super::turn::Agent;
-use crate::cluster::{self, SourceEvent};
+use crate::cluster::{self, Objects, Problem, SourceEvent};
 use crate::effect::Drivers;
 use crate::event::Event;
 use crate::kernel::{self, Command, KernelEvent};
@@ -45,6 +47,8 @@ pub struct Settings {
     pub node: String,
     /// The directory of manifests.
     pub manifests: PathBuf,
+    /// Where the last good configuration is kept.
+    pub checkpoint: PathBuf,
     /// Where to serve StatusService.
     pub socket: PathBuf,
 }
@@ -64,7 +68,7 @@ pub fn run(settings: impl Into<Settings>) -> anyhow::Result<()> {
 }
 
 async fn serve(settings: Settings) -> anyhow::Result<()> {
-    let Settings { node, manifests, socket } = settings;
+    let Settings { node, manifests, checkpoint, socket } = settings;
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let identity = Identity {
         node,
@@ -81,7 +85,9 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     let (kernel_events, kernel_inbox) = mpsc::channel(KERNEL_EVENTS);
     let kernel = kernel::spawn(kernel_events).context("kernel driver")?;
     let (source_events, source) = mpsc::channel(1);
-    tokio::spawn(cluster::watch::run(manifests, source_events));
+    tokio::spawn(objects(manifests, checkpoint.clone(), identity.node.clone(), source_events));
+    let (good, to_keep) = watch::channel(None);
+    let keeper = tokio::spawn(cluster::checkpoint::keep(checkpoint, identity.node.clone(), to_keep));
 
     let first = Agent::<Live>::first_snapshot(&identity);
     let (publisher, snapshots) = Publisher::new(first, identity.clock.now());
@@ -90,7 +96,7 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     let service = tokio::spawn(show(socket, status_socket, snapshots, questions, stop));
 
     let clock = identity.clock;
-    let live = Live { clock, transport: transport.clone(), kernel, publisher };
+    let live = Live { clock, transport: transport.clone(), kernel, publisher, good };
     let mut agent = Agent::new(identity, live);
     let mut inbox =
         Inbox { source, kernel: kernel_inbox, queries, transport: connections, quota: [0; 4], at: 0 };
@@ -110,9 +116,26 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     let _ = tokio::time::timeout(LAST_WORDS, service).await;
     // The driver waits for nobody who reads its events.
     drop(inbox);
-    let Live { kernel, .. } = agent.into_drivers();
+    let Live { kernel, good, .. } = agent.into_drivers();
+    // What was handed over last is written yet.
+    drop(good);
+    let _ = tokio::time::timeout(LAST_WORDS, keeper).await;
     tokio::task::spawn_blocking(|| kernel.join()).await.context("kernel driver")?;
     ended
+}
+
+/// Tells what an earlier run has kept, then what the source holds, and whenever that changes.
+async fn objects(manifests: PathBuf, checkpoint: PathBuf, node: String, events: mpsc::Sender<SourceEvent>) {
+    let read = move || cluster::checkpoint::read(&checkpoint, &node, Timestamp::now()).transpose();
+    let kept = tokio::task::spawn_blocking(read)
+        .await
+        .unwrap_or_else(|error| Some(Err(Problem::anywhere(format!("checkpoint: {error}")))));
+    if let Some(kept) = kept
+        && events.send(SourceEvent::Checkpoint(kept)).await.is_err()
+    {
+        return;
+    }
+    cluster::watch::run(manifests, events).await;
 }
 
 /// Serves StatusService until `stop` closes, anew where that failed.
@@ -227,6 +250,8 @@ struct Live {
     transport: transport::Handle,
     kernel: kernel::Handle,
     publisher: Publisher,
+    /// Objects to keep on disk; the newest alone.
+    good: watch::Sender<Option<Arc<Objects>>>,
 }
 
 impl Drivers for Live {
@@ -240,6 +265,10 @@ impl Drivers for Live {
 
     fn kernel(&mut self, command: Command) {
         self.kernel.send(command);
+    }
+
+    fn keep(&mut self, objects: Arc<Objects>) {
+        self.good.send_replace(Some(objects));
     }
 
     fn status_due(&self) -> Option<Instant> {

@@ -230,6 +230,9 @@ impl<D: Drivers> Agent<D> {
         for (kind, text) in self.configuration.news() {
             self.drivers.event(Happened::new(kind, &text, now));
         }
+        if let Some(objects) = self.configuration.unkept() {
+            self.drivers.keep(objects);
+        }
         let Some(desired) = desired else { return };
         if self.stopping {
             return;

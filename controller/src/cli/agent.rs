@@ -7,6 +7,9 @@ use clap::Args;
 
 use crate::agent::Settings;
 
+/// Where the last good configuration is kept unless the arguments name another place.
+const CHECKPOINT: &str = "/var/lib/underlay/checkpoint.json";
+
 /// The arguments of the daemon.
 #[derive(Args, Clone, Debug)]
 pub struct AgentArgs {
@@ -16,6 +19,9 @@ pub struct AgentArgs {
     /// A directory of manifests to read instead of the Kubernetes API
     #[arg(long, env = "UNDERLAY_MANIFESTS", value_name = "DIR")]
     pub manifests: PathBuf,
+    /// Where to keep the last good configuration, for a start without its source
+    #[arg(long, env = "UNDERLAY_CHECKPOINT", value_name = "PATH", default_value = CHECKPOINT)]
+    pub checkpoint: PathBuf,
     /// Where to serve StatusService
     #[arg(long, env = "UNDERLAY_SOCKET", value_name = "PATH", default_value = super::options::SOCKET)]
     pub socket: PathBuf,
@@ -23,6 +29,7 @@ pub struct AgentArgs {
 
 impl From<AgentArgs> for Settings {
     fn from(args: AgentArgs) -> Self {
-        Self { node: args.node, manifests: args.manifests, socket: args.socket }
+        let AgentArgs { node, manifests, checkpoint, socket } = args;
+        Self { node, manifests, checkpoint, socket }
     }
 }

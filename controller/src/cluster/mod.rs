@@ -7,9 +7,11 @@
 //!  tree decode            YAML with lines -> typed values, errors with line and field
 //!  manifest               one file -> objects
 //!  directory              all files -> the set
+//!  checkpoint             the last good set on disk, for a start without the source
 //!  watch                  a task: the directory again whenever it changed
 //! ```
 
+pub mod checkpoint;
 pub mod directory;
 pub mod manifest;
 pub mod object;
@@ -18,4 +20,4 @@ pub mod watch;
 mod decode;
 mod tree;
 
-pub use object::{Objects, Place, Problem, SourceEvent};
+pub use object::{Checkpoint, Objects, Place, Problem, SourceEvent};

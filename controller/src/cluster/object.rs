@@ -97,9 +97,20 @@ impl fmt::Display for Problem {
     }
 }
 
+/// The last good set of an earlier run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Checkpoint {
+    /// The set.
+    pub objects: Arc<Objects>,
+    /// Which file it is, of when and how old, for people.
+    pub description: String,
+}
+
 /// What a source tells the agent.
 #[derive(Clone, Debug, PartialEq)]
 pub enum SourceEvent {
+    /// What an earlier run has kept, or why that is of no use; before all else, if at all.
+    Checkpoint(Result<Checkpoint, Problem>),
     /// The whole set, at first and whenever it changed.
     Objects(Arc<Objects>),
     /// The newest state is unusable; the set before stays in use.

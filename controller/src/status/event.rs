@@ -26,6 +26,8 @@ pub enum EventKind {
     ConfigurationRefused,
     /// A part of the configuration could not be applied.
     ConfigurationIncomplete,
+    /// What an earlier run has kept stands in for the source, is of no use, or stands in no longer.
+    Checkpoint,
     /// The kernel driver met something unexpected.
     KernelTrouble,
     /// The transport met something unexpected.
@@ -46,6 +48,7 @@ impl EventKind {
             Self::ConfigurationUnread => "configuration-unread",
             Self::ConfigurationRefused => "configuration-refused",
             Self::ConfigurationIncomplete => "configuration-incomplete",
+            Self::Checkpoint => "checkpoint",
             Self::KernelTrouble => "kernel-trouble",
             Self::TransportTrouble => "transport-trouble",
             Self::Settled => "settled",

@@ -31,6 +31,7 @@ pub(super) struct Fake {
     now: Rc<Cell<Instant>>,
     pub(super) transport: Vec<(Instant, Transport)>,
     pub(super) kernel: Vec<Command>,
+    pub(super) kept: Vec<Arc<Objects>>,
     publisher: Publisher,
     pub(super) published_at: Vec<Instant>,
 }
@@ -46,6 +47,10 @@ impl Drivers for Fake {
 
     fn kernel(&mut self, command: Command) {
         self.kernel.push(command);
+    }
+
+    fn keep(&mut self, objects: Arc<Objects>) {
+        self.kept.push(objects);
     }
 
     fn status_due(&self) -> Option<Instant> {
@@ -89,6 +94,7 @@ impl World {
             now: Rc::clone(&now),
             transport: Vec::new(),
             kernel: Vec::new(),
+            kept: Vec::new(),
             publisher,
             published_at: Vec::new(),
         };

@@ -1,6 +1,7 @@
 //! The agent loop with fake drivers and a clock of its own, and the transport
 //! over the loopback interface.
 
+mod checkpoint;
 mod configuration;
 mod events;
 mod fake;

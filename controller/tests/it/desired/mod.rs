@@ -2,6 +2,7 @@
 //! directory and its watch, the computation.
 
 mod base;
+mod checkpoint;
 mod compute;
 mod manifests;
 mod watch;

@@ -37,6 +37,7 @@ impl Watched {
         match event.expect("an event in time").expect("the watch goes on") {
             SourceEvent::Objects(objects) => Ok(objects.fabrics.keys().cloned().collect()),
             SourceEvent::Broken(problems) => Err(problems[0].to_string()),
+            SourceEvent::Checkpoint(kept) => Err(format!("a directory keeps none: {kept:?}")),
         }
     }
 }

@@ -5,4 +5,5 @@
 
 mod bird;
 mod node;
+mod restart;
 mod rules;

@@ -95,5 +95,6 @@ impl Node {
 fn spawn(sandbox: &Sandbox, netns: &Netns, name: &str, manifests: &Path, socket: &Path) -> Daemon {
     let mut command = netns.exec(env!("CARGO_BIN_EXE_underlay"), ["agent", "--node", name]);
     command.arg("--manifests").arg(manifests).arg("--socket").arg(socket);
+    command.arg("--checkpoint").arg(socket.with_file_name("checkpoint.json"));
     sandbox.daemon(name, command)
 }

@@ -1,0 +1,194 @@
+//! The last good set of objects on disk, for a start without the source.
+//!
+//! It holds what the source gave, as manifests, and never what was learned from
+//! a peer; neither does it hold a Secret, because only Fabrics, FabricPeers and
+//! Nodes are written. It is read by the rules of a manifest, so that no file can
+//! bring in what a manifest could not.
+//!
+//! A file is replaced as a whole (temporary file, fsync, rename, fsync of the
+//! folder) and readable by its owner alone: a crash leaves the old one or the new.
+
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::crd::{GROUP, VERSION};
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use super::manifest;
+use super::object::{Checkpoint, NodeFacts, Objects, Problem};
+
+/// The shape of the file; another one is refused by name.
+const SHAPE: u64 = 1;
+
+/// A file larger than this is refused: ten thousand nodes are a tenth of it.
+const FILE_LIMIT: u64 = 64 << 20;
+
+/// When a write that failed is tried again: a full disk is emptied in minutes.
+const RETRY: Duration = Duration::from_secs(30);
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Document {
+    version: u64,
+    node: String,
+    /// RFC 3339.
+    written_time: String,
+    objects: Vec<Value>,
+}
+
+/// Reads the checkpoint of a node; `None` if there is no file.
+///
+/// # Errors
+/// A file that cannot be read, is damaged, of another node or of another version.
+pub fn read(path: &Path, node: &str, now: Timestamp) -> Result<Option<Checkpoint>, Problem> {
+    let problem = |text: String| Problem::anywhere(format!("checkpoint {}: {text}", path.display()));
+    let text = match text(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(problem(error.to_string())),
+    };
+    let value: Value =
+        serde_json::from_str(&text).map_err(|error| problem(format!("is damaged: {error}")))?;
+    // The version says how all the rest is to be read.
+    match value.get("version").and_then(Value::as_u64) {
+        Some(SHAPE) => {}
+        Some(other) => return Err(problem(format!("is of version {other}, this agent reads {SHAPE}"))),
+        None => return Err(problem("is damaged: it has no version".to_owned())),
+    }
+    let document: Document =
+        serde_json::from_value(value).map_err(|error| problem(format!("is damaged: {error}")))?;
+    if document.node != node {
+        return Err(problem(format!("is of node \"{}\", this is \"{node}\"", document.node)));
+    }
+    let (mut objects, mut problems) = (Objects::default(), Vec::new());
+    for object in document.objects {
+        manifest::read(&path.display().to_string(), &object.to_string(), &mut objects, &mut problems);
+    }
+    if let Some(first) = problems.first() {
+        return Err(problem(format!("is damaged: {}", first.text)));
+    }
+    let written: Timestamp =
+        document.written_time.parse().map_err(|error| problem(format!("is damaged: {error}")))?;
+    let age = SignedDuration::from_secs(now.duration_since(written).as_secs().max(0));
+    let description = format!("checkpoint {} of {written:.0}, {age:#} old", path.display());
+    Ok(Some(Checkpoint { objects: Arc::new(objects), description }))
+}
+
+fn text(path: &Path) -> io::Result<String> {
+    let metadata = fs::metadata(path)?;
+    if !metadata.is_file() {
+        // Reading a pipe would wait for a writer.
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "is not a regular file"));
+    }
+    if metadata.len() > FILE_LIMIT {
+        let text = format!("{} bytes are more than {FILE_LIMIT}", metadata.len());
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, text));
+    }
+    fs::read_to_string(path)
+}
+
+/// Replaces the checkpoint.
+///
+/// # Errors
+/// Those of the file system; the file before is whole then.
+pub fn write(path: &Path, node: &str, objects: &Objects, now: Timestamp) -> io::Result<()> {
+    let objects = manifests(objects).map_err(io::Error::other)?;
+    let document = Document { version: SHAPE, node: node.to_owned(), written_time: now.to_string(), objects };
+    let text = serde_json::to_string(&document).map_err(io::Error::other)?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    let mut name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_owned();
+    name.push(".new");
+    let temporary = folder.join(name);
+    // One that a crash has left; nobody else writes here.
+    match fs::remove_file(&temporary) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = File::options().write(true).create_new(true).mode(0o600).open(&temporary)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)?;
+    File::open(folder)?.sync_all()
+}
+
+/// The set as objects of Kubernetes.
+fn manifests(objects: &Objects) -> serde_json::Result<Vec<Value>> {
+    let mut all = Vec::new();
+    for (name, fabric) in &objects.fabrics {
+        all.push(custom("Fabric", name, serde_json::to_value(&fabric.value)?));
+    }
+    for (name, peer) in &objects.peers {
+        all.push(custom("FabricPeer", name, serde_json::to_value(&peer.value)?));
+    }
+    for (name, node) in &objects.nodes {
+        all.push(core_node(name, &node.value));
+    }
+    Ok(all)
+}
+
+fn custom(kind: &str, name: &str, mut spec: Value) -> Value {
+    strip_nulls(&mut spec);
+    json!({"apiVersion": format!("{GROUP}/{VERSION}"), "kind": kind, "metadata": {"name": name}, "spec": spec})
+}
+
+/// A field that is not set is left out: to a manifest's reader a null is a value.
+fn strip_nulls(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|_, field| !field.is_null());
+            fields.values_mut().for_each(strip_nulls);
+        }
+        Value::Array(elements) => elements.iter_mut().for_each(strip_nulls),
+        _ => {}
+    }
+}
+
+fn core_node(name: &str, facts: &NodeFacts) -> Value {
+    let NodeFacts { labels, annotations, internal, pod_cidrs } = facts;
+    let cidrs: Vec<String> = pod_cidrs.iter().map(ToString::to_string).collect();
+    let addresses: Vec<Value> = internal
+        .iter()
+        .map(|address| json!({"type": "InternalIP", "address": address.to_string()}))
+        .collect();
+    json!({
+        "apiVersion": "v1", "kind": "Node",
+        "metadata": {"name": name, "labels": labels, "annotations": annotations},
+        "spec": {"podCIDRs": cidrs},
+        "status": {"addresses": addresses},
+    })
+}
+
+/// Keeps the newest of `sets` on disk, until their sender is gone and the last is written. A failure is logged
+/// once and tried again.
+///
+/// Cancel-safe: a write that has begun goes on by itself and replaces the file as a whole or not at all.
+pub async fn keep(path: PathBuf, node: String, mut sets: watch::Receiver<Option<Arc<Objects>>>) {
+    let mut failed: Option<String> = None;
+    loop {
+        tokio::select! {
+            changed = sets.changed() => if changed.is_err() { return },
+            () = tokio::time::sleep(RETRY), if failed.is_some() => {}
+        }
+        let Some(objects) = sets.borrow_and_update().clone() else { continue };
+        let (file, name) = (path.clone(), node.clone());
+        let written =
+            tokio::task::spawn_blocking(move || write(&file, &name, &objects, Timestamp::now())).await;
+        let error = match written {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(error) => Some(error.to_string()),
+        };
+        if let Some(reason) = error.as_ref().filter(|reason| failed.as_ref() != Some(reason)) {
+            tracing::warn!(event = "checkpoint-unwritten", path = %path.display(), reason);
+        }
+        failed = error;
+    }
+}
