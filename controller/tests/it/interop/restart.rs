@@ -197,6 +197,15 @@ fn routes_of_an_earlier_configuration_go_too() {
     });
 }
 
+/// Tells the streams to stop, also where the test fails before it says so: nobody waits for them forever.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Sends numbered datagrams to `target` until told to stop, one each tick of the kernel's clock; counts in `sent`.
 fn send(from: &str, target: &str, sent: &AtomicU64, stop: &AtomicBool) {
     let socket = UdpSocket::bind(from).unwrap();
@@ -271,6 +280,7 @@ fn no_packet_is_lost_across_a_kill_and_a_restart() {
             if counts.iter().all(|sent| *sent >= count) { Ok(()) } else { Err(format!("{counts:?}")) }
         };
         std::thread::scope(|scope| {
+            let streams = Stop(&stop);
             let receivers = [0, 1].map(|index| {
                 let (from, target) = ends[index];
                 let (host, socket, sent, stop) = (&host, &sockets[index], &sent[index], &stop);
@@ -280,7 +290,7 @@ fn no_packet_is_lost_across_a_kill_and_a_restart() {
             node.until("datagrams before the kill", || before(50));
             node.kill_and_restart(sandbox, "node");
             node.until("settled again", || is_settled(&node, 2));
-            stop.store(true, Ordering::Relaxed);
+            drop(streams);
             for (receiver, sent) in receivers.into_iter().zip(&sent) {
                 let numbers = receiver.join().unwrap();
                 let sent = sent.load(Ordering::Relaxed);
