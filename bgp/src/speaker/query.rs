@@ -1,5 +1,8 @@
 //! Answers to questions about peers and routes, out of the stored state.
 
+use std::net::IpAddr;
+
+use crate::config::PeerConfig;
 use crate::id::PeerId;
 use crate::policy::Import;
 use crate::prefix::{PerFamily, Prefix};
@@ -22,6 +25,19 @@ impl Speaker {
     pub fn peers(&self) -> Vec<PeerView> {
         let peers = self.by_address.values().filter_map(|id| self.peers.get(id));
         peers.map(|peer| peer.view(&self.rib, &self.adj_out)).collect()
+    }
+
+    /// What a peer was asked to be.
+    #[must_use]
+    pub fn peer_config(&self, peer: PeerId) -> Option<&PeerConfig> {
+        self.peers.get(&peer).map(|peer| &peer.config)
+    }
+
+    /// The longest prefix with a selected path that covers an address.
+    #[must_use]
+    pub fn covering(&self, address: IpAddr) -> Option<Prefix> {
+        let entry = self.rib.entry(self.rib.longest_match(address)?)?;
+        Some(entry.prefix)
     }
 
     /// How many prefixes the kernel holds, by its state.

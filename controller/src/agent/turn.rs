@@ -6,6 +6,7 @@
 //! no lock: nothing but the loop touches this state.
 
 use bgp::io::{Effects, Event as SpeakerEvent, Transport};
+use bgp::prefix::Prefix;
 use bgp::speaker::Speaker;
 use bgp::time::{Duration, Instant};
 use bgp::view::{Explanation, RoutePage};
@@ -295,10 +296,15 @@ fn answer_without_speaker(question: Query) {
     match question {
         Query::Routes { reply, .. } => drop(reply.send(RoutePage::default())),
         Query::Route { reply, .. } => drop(reply.send(None)),
-        Query::Explain { prefix, reply } => {
-            drop(reply.send(Explanation { prefix, route: None, next_hops: Vec::new(), sent: Vec::new() }));
-        }
+        Query::Peer { reply, .. } => drop(reply.send(None)),
+        Query::Address { address, reply } => drop(reply.send(untold(Prefix::host(address)))),
+        Query::Explain { prefix, reply } => drop(reply.send(untold(prefix))),
     }
+}
+
+/// The story of a prefix that nobody ever sent.
+fn untold(prefix: Prefix) -> Explanation {
+    Explanation { prefix, route: None, next_hops: Vec::new(), sent: Vec::new() }
 }
 
 impl<D> std::fmt::Debug for Agent<D> {

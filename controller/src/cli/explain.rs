@@ -1,8 +1,14 @@
 //! `underlay explain`: why a prefix is where it is. One line says it, the lines
 //! below show how it came about, in the order in which it is decided.
 
+use std::net::IpAddr;
+use std::str::FromStr;
+
 use api::v1;
 use api::v1::advertisement::Outcome as Sent;
+use api::v1::explain_request::Subject;
+use api::v1::explain_response::Explanation;
+use bgp::prefix::ParsePrefixError;
 use clap::Args;
 
 use super::client;
@@ -12,15 +18,73 @@ use super::outcome::Outcome;
 use super::prefix::PrefixArg;
 use super::render::json::Document;
 use super::render::{Render, Style, text};
+use super::session;
+use super::story::{Row, laid_out};
 
 /// The arguments of `explain`.
 #[derive(Args, Clone, Debug)]
 pub struct ExplainArgs {
-    /// The prefix to explain
-    pub prefix: PrefixArg,
+    /// A prefix, an address (its longest match), a peer (by name or address), or a pod as NAMESPACE/NAME
+    #[arg(value_name = "PREFIX|ADDRESS|PEER|POD")]
+    pub subject: SubjectArg,
     /// Where and how
     #[command(flatten)]
     pub options: Options,
+}
+
+/// What is to be explained, told apart by its form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SubjectArg {
+    /// A prefix.
+    Prefix(PrefixArg),
+    /// An address.
+    Address(IpAddr),
+    /// A peer.
+    Peer(String),
+    /// A pod.
+    Pod(String),
+}
+
+impl FromStr for SubjectArg {
+    type Err = ParsePrefixError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if let Ok(address) = text.parse() {
+            return Ok(Self::Address(address));
+        }
+        let is_numeric = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit() || b".:".contains(&byte));
+        match text.split_once('/') {
+            None if text.is_empty() => text.parse().map(Self::Prefix),
+            None => Ok(Self::Peer(text.to_owned())),
+            // What looks like a prefix is one, or a mistake; names of namespaces have no colon
+            // and are never dotted numbers.
+            Some((first, rest)) if is_numeric(first) || first.contains(':') || rest.is_empty() => {
+                text.parse().map(Self::Prefix)
+            }
+            Some(_) => Ok(Self::Pod(text.to_owned())),
+        }
+    }
+}
+
+impl SubjectArg {
+    fn request(&self) -> v1::ExplainRequest {
+        let subject = match self {
+            Self::Prefix(prefix) => Subject::Prefix(prefix.prefix.to_string()),
+            Self::Address(address) => Subject::Address(address.to_string()),
+            Self::Peer(peer) => Subject::Peer(peer.clone()),
+            Self::Pod(pod) => Subject::Pod(pod.clone()),
+        };
+        v1::ExplainRequest { subject: Some(subject) }
+    }
+
+    /// What is missing where nobody has a route.
+    fn missing(&self) -> String {
+        match self {
+            Self::Prefix(prefix) => format!("no route {}", prefix.prefix),
+            Self::Address(address) => format!("no route to {address}"),
+            Self::Peer(name) | Self::Pod(name) => format!("no route to {name}"),
+        }
+    }
 }
 
 /// The story that each agent told.
@@ -29,8 +93,7 @@ pub struct Explanations(pub Vec<v1::ExplainResponse>);
 
 pub(super) async fn run(args: ExplainArgs) -> Outcome {
     let options = &args.options;
-    let subject = v1::explain_request::Subject::Prefix(args.prefix.prefix.to_string());
-    let request = v1::ExplainRequest { subject: Some(subject) };
+    let request = args.subject.request();
     let (answers, mut failures) = client::ask(&options.sockets, |mut agent| {
         let request = request.clone();
         async move {
@@ -41,23 +104,24 @@ pub(super) async fn run(args: ExplainArgs) -> Outcome {
     .await;
     let answered = answers.len();
     let stories = Explanations(answers);
-    if answered > 0 && stories.prefixes().all(|(_, story)| story.route.is_none()) {
-        let message = format!("no route {}", args.prefix.prefix);
-        failures.push(Failure::new(Exit::Missing, message));
+    if answered > 0 && stories.know_nothing() {
+        failures.push(Failure::new(Exit::Missing, args.subject.missing()));
     }
     let mut outcome = Outcome::of(&stories, answered, &failures, options);
-    if let Some(hint) = args.prefix.hint() {
+    if let SubjectArg::Prefix(prefix) = &args.subject
+        && let Some(hint) = prefix.hint()
+    {
         outcome.hint(&hint, options);
     }
     outcome
 }
 
 impl Explanations {
-    /// The stories of prefixes, each with the line that sums it up.
-    fn prefixes(&self) -> impl Iterator<Item = (&str, &v1::PrefixExplanation)> {
-        self.0.iter().filter_map(|response| {
-            let v1::explain_response::Explanation::Prefix(story) = response.explanation.as_ref()?;
-            Some((response.summary.as_str(), story))
+    /// Whether each story is that of a prefix without a route.
+    fn know_nothing(&self) -> bool {
+        self.0.iter().all(|response| match &response.explanation {
+            Some(Explanation::Prefix(story)) => story.route.is_none(),
+            _ => false,
         })
     }
 }
@@ -66,36 +130,19 @@ impl Render for Explanations {
     type Document = Document;
 
     fn text(&self, _: Style) -> String {
-        let stories = self.prefixes();
-        let stories = stories
-            .map(|(summary, story)| format!("{}\n\n{}", text::printable(summary), laid_out(&rows(story))));
+        let stories = self.0.iter().map(|response| {
+            let rows = match &response.explanation {
+                Some(Explanation::Prefix(story)) => rows(story),
+                Some(Explanation::Peer(story)) => session::rows(story),
+                None => Vec::new(),
+            };
+            format!("{}\n\n{}", text::printable(&response.summary), laid_out(&rows))
+        });
         stories.collect::<Vec<String>>().join("\n")
     }
 
     fn documents(&self) -> Vec<Document> {
         self.0.iter().map(Document::new).collect()
-    }
-}
-
-/// A line: what it is about, of whom, what, and how it ended. Where `end` is
-/// empty, `what` is a sentence and takes no part in the columns.
-#[derive(Debug, Default)]
-struct Row {
-    label: &'static str,
-    of: String,
-    what: String,
-    end: String,
-}
-
-impl Row {
-    fn new(label: &'static str, of: impl Into<String>, what: impl Into<String>) -> Self {
-        let (of, what) = (text::printable(&of.into()), text::printable(&what.into()));
-        Self { label, of, what, end: String::new() }
-    }
-
-    fn end(mut self, end: impl Into<String>) -> Self {
-        self.end = text::printable(&end.into());
-        self
     }
 }
 
@@ -218,25 +265,4 @@ fn advertisement(sent: &v1::Advertisement) -> Row {
         }
         None => Row::new("sent to", peer, "-"),
     }
-}
-
-/// The rows in columns; a label stands before its first row alone. The last
-/// part of a line is a reason, and never cut.
-fn laid_out(rows: &[Row]) -> String {
-    let width = |of: fn(&Row) -> &str| rows.iter().map(|row| of(row).chars().count()).max().unwrap_or(0);
-    let (label, of) = (width(|row| row.label), width(|row| &row.of));
-    let what = width(|row| if row.end.is_empty() { "" } else { &row.what });
-    let (mut text, mut before) = (String::new(), "");
-    for row in rows {
-        let name = if row.label == before { "" } else { row.label };
-        before = row.label;
-        text += &format!("  {name:label$}   {:of$}   ", row.of);
-        if row.end.is_empty() {
-            text += &row.what;
-        } else {
-            text += &format!("{:what$}   {}", row.what, row.end);
-        }
-        text.push('\n');
-    }
-    text
 }

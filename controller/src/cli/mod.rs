@@ -20,7 +20,9 @@ pub mod peers;
 pub mod prefix;
 pub mod render;
 pub mod routes;
+pub mod session;
 pub mod status;
+pub mod story;
 pub mod version;
 pub mod watch;
 
@@ -54,7 +56,7 @@ enum Verb {
     Peers(peers::PeersArgs),
     /// The routes: every path with its verdict
     Routes(routes::RoutesArgs),
-    /// Why a prefix is installed and announced, or is not
+    /// Why a prefix is installed and announced, or is not; why a peer is up, or is not
     Explain(explain::ExplainArgs),
     /// The definitions of the Kubernetes objects, as YAML
     Crd,

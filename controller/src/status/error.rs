@@ -14,6 +14,10 @@ pub const DOMAIN: &str = "underlay.dev";
 pub enum Fault {
     /// The text is not a prefix.
     InvalidPrefix,
+    /// The text is not an address.
+    InvalidAddress,
+    /// No pod of this name is known.
+    UnknownPod,
     /// The page token is not one of this run and this filter.
     InvalidPageToken,
     /// Explain was not told what to explain.
@@ -38,6 +42,8 @@ impl Fault {
     pub const fn word(self) -> &'static str {
         match self {
             Self::InvalidPrefix => "INVALID_PREFIX",
+            Self::InvalidAddress => "INVALID_ADDRESS",
+            Self::UnknownPod => "UNKNOWN_POD",
             Self::InvalidPageToken => "INVALID_PAGE_TOKEN",
             Self::MissingSubject => "MISSING_SUBJECT",
             Self::UnknownPeer => "UNKNOWN_PEER",
@@ -51,10 +57,12 @@ impl Fault {
 
     const fn code(self) -> Code {
         match self {
-            Self::InvalidPrefix | Self::InvalidPageToken | Self::MissingSubject | Self::AmbiguousPeer => {
-                Code::InvalidArgument
-            }
-            Self::UnknownPeer => Code::NotFound,
+            Self::InvalidPrefix
+            | Self::InvalidAddress
+            | Self::InvalidPageToken
+            | Self::MissingSubject
+            | Self::AmbiguousPeer => Code::InvalidArgument,
+            Self::UnknownPeer | Self::UnknownPod => Code::NotFound,
             Self::AgentBusy => Code::DeadlineExceeded,
             Self::ReaderOvertaken => Code::Aborted,
             Self::TooManyReaders => Code::ResourceExhausted,

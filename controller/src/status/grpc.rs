@@ -4,14 +4,16 @@
 //! loop for routes with a deadline on each answer. A client that is slow, gone
 //! or greedy holds up itself alone.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use api::v1;
+use api::v1::explain_request::Subject;
 use api::v1::list_routes_request::Filter;
 use api::v1::status_service_server::{StatusService, StatusServiceServer};
 use bgp::prefix::Prefix;
-use bgp::view::{RouteFilter, RoutePage};
+use bgp::view::{PeerView, RouteFilter, RoutePage};
 use futures::stream::BoxStream;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tonic::{Request, Response, Status};
@@ -114,6 +116,24 @@ impl Service {
         Arc::clone(&self.snapshots.borrow())
     }
 
+    /// The story of a peer.
+    async fn of_peer(&self, peer: &PeerView, snapshot: &Snapshot) -> Result<v1::ExplainResponse, Status> {
+        let id = peer.id;
+        let config = self.questions.ask(|reply| Query::Peer { peer: id, reply }).await?;
+        // It may have gone from the configuration since the snapshot.
+        let config = config.ok_or_else(|| peer::unknown(&peer.name, snapshot))?;
+        Ok(convert::peer_explanation(peer, &config, &snapshot.node, &snapshot.clock.moment()))
+    }
+
+    /// The story of the peer that has an address, else of the prefix that covers it.
+    async fn of_address(&self, address: IpAddr, snapshot: &Snapshot) -> Result<v1::ExplainResponse, Status> {
+        if let Some(peer) = snapshot.peers.iter().find(|peer| peer.address == address) {
+            return self.of_peer(peer, snapshot).await;
+        }
+        let story = self.questions.ask(|reply| Query::Address { address, reply }).await?;
+        Ok(convert::address_explanation(address, &story, &snapshot.node))
+    }
+
     /// The routes that one prefix has, as a page of at most one.
     async fn exactly(&self, prefix: Prefix, filter: RouteFilter) -> Result<RoutePage, Status> {
         let route = match filter {
@@ -180,12 +200,30 @@ impl StatusService for Service {
         &self,
         request: Request<v1::ExplainRequest>,
     ) -> Result<Response<v1::ExplainResponse>, Status> {
-        let Some(v1::explain_request::Subject::Prefix(text)) = request.into_inner().subject else {
+        let Some(subject) = request.into_inner().subject else {
             return Err(Fault::MissingSubject.status("the request names nothing to explain"));
         };
-        let prefix = prefix(&text)?;
-        let story = self.questions.ask(|reply| Query::Explain { prefix, reply }).await?;
-        Ok(Response::new(convert::explanation(&story, &self.snapshot().node)))
+        let snapshot = self.snapshot();
+        let story = match subject {
+            Subject::Prefix(text) => {
+                let prefix = prefix(&text)?;
+                let story = self.questions.ask(|reply| Query::Explain { prefix, reply }).await?;
+                convert::explanation(&story, &snapshot.node)
+            }
+            Subject::Peer(text) => self.of_peer(peer::find(&text, &snapshot)?, &snapshot).await?,
+            Subject::Address(text) => self.of_address(address(&text)?, &snapshot).await?,
+            Subject::Pod(text) => match text.parse() {
+                Ok(address) => self.of_address(address, &snapshot).await?,
+                Err(_) => {
+                    let message = format!(
+                        "no pod `{text}` is known on {}: {} tell of no pods; ask by the pod's address",
+                        snapshot.node, snapshot.source.description
+                    );
+                    return Err(Fault::UnknownPod.status(message));
+                }
+            },
+        };
+        Ok(Response::new(story))
     }
 
     async fn list_events(
@@ -207,6 +245,11 @@ impl StatusService for Service {
         let reader = Reader::new(&request.into_inner(), self.snapshots.clone(), place);
         Ok(Response::new(Box::pin(reader.answers())))
     }
+}
+
+fn address(text: &str) -> Result<IpAddr, Status> {
+    let address = text.parse::<IpAddr>().map(|address| address.to_canonical());
+    address.map_err(|_| Fault::InvalidAddress.status(format!("`{text}` is not an IP address")))
 }
 
 fn prefix(text: &str) -> Result<Prefix, Status> {

@@ -2,6 +2,10 @@
 //! Each is answered in one turn out of the speaker's table; an asker that went
 //! away costs nothing but that turn.
 
+use std::net::IpAddr;
+
+use bgp::config::PeerConfig;
+use bgp::id::PeerId;
 use bgp::prefix::Prefix;
 use bgp::speaker::Speaker;
 use bgp::view::{Explanation, RouteCursor, RouteFilter, RoutePage, RouteView};
@@ -31,6 +35,20 @@ pub enum Query {
         /// The way back.
         reply: oneshot::Sender<Option<RouteView>>,
     },
+    /// The whole story of the longest prefix that covers an address.
+    Address {
+        /// The address.
+        address: IpAddr,
+        /// The way back; of the address alone, without a route, if none covers it.
+        reply: oneshot::Sender<Explanation>,
+    },
+    /// What a peer was asked to be.
+    Peer {
+        /// The peer.
+        peer: PeerId,
+        /// The way back.
+        reply: oneshot::Sender<Option<PeerConfig>>,
+    },
     /// The whole story of one prefix.
     Explain {
         /// The prefix.
@@ -49,6 +67,11 @@ pub fn answer(speaker: &Speaker, query: Query) {
             }
         }
         Query::Route { prefix, reply } => drop(reply.send(speaker.route(prefix))),
+        Query::Address { address, reply } => {
+            let prefix = speaker.covering(address).unwrap_or_else(|| Prefix::host(address));
+            drop(reply.send(speaker.explain(prefix)));
+        }
+        Query::Peer { peer, reply } => drop(reply.send(speaker.peer_config(peer).cloned())),
         Query::Explain { prefix, reply } => drop(reply.send(speaker.explain(prefix))),
     }
 }

@@ -111,6 +111,23 @@ fn a_lost_session_takes_its_routes_along() {
 }
 
 #[test]
+fn an_address_is_covered_by_the_longest_prefix_in_use() {
+    let mut network = pair(6);
+    originate(&mut network, 1, &["10.244.0.0/16", "10.244.2.0/24"]);
+    network.until_up();
+    network.settle();
+    let covering = |network: &Network, text: &str| {
+        network.routers[0].speaker.covering(text.parse().expect("an address"))
+    };
+    assert_eq!(covering(&network, "10.244.2.7"), Some(prefix("10.244.2.0/24")));
+    assert_eq!(covering(&network, "10.244.3.7"), Some(prefix("10.244.0.0/16")));
+    assert_eq!(covering(&network, "10.9.9.9"), None);
+    let id = network.peer(0, 1).id;
+    let config = network.routers[0].speaker.peer_config(id).expect("a peer");
+    assert_eq!(config.address, address(1));
+}
+
+#[test]
 fn a_copy_that_comes_back_is_kept_as_a_loop() {
     // Two nodes of one AS behind a transit router.
     let mut network = wired(3, &[65001, 65101, 65001], &[(0, 1), (1, 2)], &[1]);

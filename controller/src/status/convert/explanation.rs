@@ -1,5 +1,7 @@
 //! The story of a prefix, and its one line.
 
+use std::net::IpAddr;
+
 use api::v1;
 use bgp::reason::Reason;
 use bgp::view::{Explanation, KernelView, PathSource, PathView, RouteView, SentView};
@@ -24,6 +26,17 @@ pub fn explanation(story: &Explanation, node: &str) -> v1::ExplainResponse {
             advertisements: story.sent.iter().map(advertisement).collect(),
         })),
     }
+}
+
+/// The story of the prefix that covers an address.
+#[must_use]
+pub fn address_explanation(address: IpAddr, story: &Explanation, node: &str) -> v1::ExplainResponse {
+    let told = explanation(story, node);
+    let summary = match &story.route {
+        Some(_) => format!("{address} is covered by {} which on {node} {}", story.prefix, ending(story)),
+        None => format!("{address} on {node} is covered by no prefix with a selected path"),
+    };
+    v1::ExplainResponse { summary, ..told }
 }
 
 fn advertisement(sent: &SentView) -> v1::Advertisement {

@@ -5,11 +5,13 @@ mod event;
 mod explanation;
 mod node;
 mod peer;
+mod peer_explanation;
 mod route;
 mod scalar;
 
 pub use event::event;
-pub use explanation::explanation;
+pub use explanation::{address_explanation, explanation};
 pub use node::node;
 pub use peer::peer;
+pub use peer_explanation::peer_explanation;
 pub use route::{page, route};

@@ -231,3 +231,35 @@ fn json_keeps_its_promises() {
     let empty: serde_json::Value = serde_json::from_str(&empty).expect("JSON");
     assert_eq!(empty["peers"], serde_json::json!([]));
 }
+
+fn explain_peer(peer: &bgp::view::PeerView) -> Explanations {
+    let config = fixture::config(peer.id);
+    Explanations(vec![convert::peer_explanation(peer, &config, "worker-1", &moment())])
+}
+
+#[test]
+fn explanations_of_peers() {
+    let counts = PerFamily {
+        ipv4: fixture::counts(14, 3, &[(Reason::AsLoop, 2), (Reason::NotAccepted, 1)]),
+        ipv6: fixture::counts(5, 1, &[]),
+    };
+    let mut up = fixture::established(1, "tor1", "10.0.2.1", 65_000, counts);
+    up.malformed = (3, Some("ORIGIN of 2 octets".to_owned()));
+    insta::assert_snapshot!("explain_peer_up", printed(&explain_peer(&up), Format::Table));
+    insta::assert_snapshot!("explain_peer_up_json", printed(&explain_peer(&up), Format::Json));
+    let mut down =
+        fixture::down("tor1", "10.0.4.1", State::Idle, Reason::BadPeerAs, "peer AS is 65010, expected 65000");
+    down.retry_at = Some(fixture::at(4 * 3600 + 12));
+    insta::assert_snapshot!("explain_peer_down", printed(&explain_peer(&down), Format::Table));
+}
+
+#[test]
+fn explanation_of_an_address_names_it() {
+    let story = fixture::installed_story();
+    let address = fixture::address("10.244.4.7");
+    let summary = convert::address_explanation(address, &story, "n").summary;
+    assert_eq!(
+        summary,
+        "10.244.4.7 is covered by 10.244.4.0/24 which on n is installed: via 10.0.2.1, 10.0.3.1"
+    );
+}

@@ -96,7 +96,9 @@ async fn usage_errors_end_with_2() {
     let mistakes = [
         "frobnicate",
         "explain",
-        "explain tor1",
+        "explain 10.0.0.0/33",
+        "explain fd00::/x",
+        "explain default/",
         "routes 10.0.0.0/33",
         "routes --rejected --installed",
         "peers -o xml",
@@ -261,4 +263,29 @@ async fn closed_pipe_ends_quietly() {
         let output = output.expect("the task ends").expect("the program runs");
         assert_eq!((code(&output), stderr(&output)), (0, ""), "{line}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn explain_takes_prefix_address_peer_and_pod() {
+    let agent = healthy();
+    let socket = agent.socket();
+    let starts = [
+        ("explain 10.244.4.0/24", 0, "10.244.4.0/24 on worker-1 is installed"),
+        ("explain 10.244.4.7", 0, "10.244.4.7 is covered by 10.244.4.0/24 which on worker-1 is installed"),
+        ("explain 10.9.9.9", 4, "10.9.9.9 on worker-1 is covered by no prefix with a selected path"),
+        ("explain tor1", 0, "tor1 10.0.2.1 on worker-1 is Established"),
+        ("explain 10.0.2.1", 0, "tor1 10.0.2.1 on worker-1 is Established"),
+        ("explain tro1", 4, ""),
+        ("explain default/web-0", 4, ""),
+    ];
+    for (line, expected, start) in starts {
+        let output = ask(line, &[&socket]).await;
+        assert_eq!(code(&output), expected, "{line}: {}", stderr(&output));
+        assert!(stdout(&output).starts_with(start), "{line}: {}", stdout(&output));
+        assert_eq!(stdout(&output).is_empty(), start.is_empty(), "{line}: {}", stdout(&output));
+    }
+    let output = ask("explain tro1", &[&socket]).await;
+    assert!(stderr(&output).contains("nearest: tor1"), "{}", stderr(&output));
+    let output = ask("explain default/web-0", &[&socket]).await;
+    assert!(stderr(&output).contains("ask by the pod's address"), "{}", stderr(&output));
 }

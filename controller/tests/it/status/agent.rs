@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use api::v1::status_service_client::StatusServiceClient;
+use bgp::prefix::Prefix;
 use bgp::view::{Explanation, RouteCursor, RouteFilter, RoutePage, RouteView};
 use bgp::view::{KernelView, PathSource};
 use controller::status::grpc;
@@ -87,13 +88,21 @@ async fn answer(mut inbox: mpsc::Receiver<Query>, stories: Vec<Explanation>) {
                 let story = stories.iter().find(|story| story.prefix == prefix);
                 drop(reply.send(story.and_then(|story| story.route.clone())));
             }
+            Query::Address { address, reply } => {
+                let story = stories.iter().find(|story| story.prefix.covers(address)).cloned();
+                drop(reply.send(story.unwrap_or(untold(Prefix::host(address)))));
+            }
+            Query::Peer { peer, reply } => drop(reply.send(Some(super::fixture::config(peer)))),
             Query::Explain { prefix, reply } => {
                 let story = stories.iter().find(|story| story.prefix == prefix).cloned();
-                let unknown = Explanation { prefix, route: None, next_hops: vec![], sent: vec![] };
-                drop(reply.send(story.unwrap_or(unknown)));
+                drop(reply.send(story.unwrap_or(untold(prefix))));
             }
         }
     }
+}
+
+fn untold(prefix: Prefix) -> Explanation {
+    Explanation { prefix, route: None, next_hops: vec![], sent: vec![] }
 }
 
 fn page(

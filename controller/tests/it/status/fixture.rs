@@ -4,10 +4,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use bgp::config::{NextHopMode, OwnNextHop, PeerAs, PeerConfig, Timers};
 use bgp::id::{Asn, PeerId, RouterId};
 use bgp::io::{Downfall, NextHop, State};
 use bgp::prefix::{PerFamily, Prefix};
 use bgp::reason::Reason;
+use bgp::rule::Rules;
 use bgp::time::Instant;
 use bgp::view::{
     Counts, Explanation, KernelCounts, KernelView, PathSource, PathView, PeerView, Refusal, RouteView,
@@ -69,6 +71,33 @@ pub(crate) fn established(id: u32, name: &str, peer: &str, asn: u32, counts: Per
         established_count: 1,
         malformed: (0, None),
         updates: (12, 4),
+    }
+}
+
+/// What every peer was asked to be.
+pub(crate) fn config(peer: PeerId) -> PeerConfig {
+    PeerConfig {
+        name: format!("peer {}", peer.0),
+        address: address("10.0.2.1"),
+        port: 179,
+        source: None,
+        passive: false,
+        disabled: false,
+        asn: PeerAs::External,
+        families: PerFamily { ipv4: true, ipv6: true },
+        timers: Timers {
+            hold: Duration::from_secs(90),
+            keepalive: Duration::from_secs(3),
+            connect_retry: Duration::from_secs(5),
+        },
+        via_default: false,
+        own_next_hop: OwnNextHop::default(),
+        next_hop: NextHopMode::Auto,
+        accept: Some(vec![prefix("10.244.0.0/16"), prefix("fd00:10:244::/48")]),
+        accept_default: false,
+        import: Rules::default(),
+        export: Rules::default(),
+        receive_limit: 1_000_000,
     }
 }
 

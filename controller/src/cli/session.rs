@@ -1,0 +1,143 @@
+//! The story of a peer as lines: the session, what was asked for beside what is
+//! in use, what is exchanged, what went wrong.
+
+use api::v1;
+
+use super::render::text;
+use super::story::Row;
+
+pub(super) fn rows(story: &v1::PeerExplanation) -> Vec<Row> {
+    let (Some(peer), Some(configured)) = (&story.peer, &story.configured) else { return Vec::new() };
+    let mut rows = session(peer);
+    rows.extend(agreed(peer, configured));
+    rows.extend(exchanged(peer));
+    rows.extend(rules(configured));
+    rows.extend(messages(peer));
+    rows
+}
+
+fn is_up(peer: &v1::Peer) -> bool {
+    peer.state() == v1::SessionState::Established
+}
+
+fn session(peer: &v1::Peer) -> Vec<Row> {
+    let since = format!("for {}", text::age(peer.since_seconds));
+    let mut rows = vec![Row::new(
+        "session",
+        text::state(peer),
+        if is_up(peer) { since } else { format!("not Established {since}") },
+    )];
+    if let Some(down) = &peer.down {
+        rows.push(Row::new("last error", down.reason.clone(), or_dash(down.detail.clone())));
+    }
+    if let Some(seconds) = peer.retry_seconds {
+        rows.push(Row::new("retry", "-", format!("in {}", text::age(seconds))));
+    }
+    let ups = match peer.established_count {
+        1 => "once since the agent's start".to_owned(),
+        count => format!("{count} times since the agent's start"),
+    };
+    rows.push(Row::new("Established", "-", ups));
+    rows
+}
+
+fn or_dash(text: String) -> String {
+    if text.is_empty() { "-".to_owned() } else { text }
+}
+
+fn families(families: impl Iterator<Item = v1::AddressFamily>) -> String {
+    or_dash(families.map(text::family).collect::<Vec<String>>().join(", "))
+}
+
+fn seconds(seconds: u64) -> String {
+    if seconds == 0 { "none".to_owned() } else { format!("{seconds}s") }
+}
+
+/// What was configured beside what was negotiated.
+fn agreed(peer: &v1::Peer, configured: &v1::PeerSettings) -> Vec<Row> {
+    let used = |value: Option<String>| match value {
+        Some(value) if is_up(peer) => format!("in use {}", or_dash(value)),
+        _ => "not negotiated".to_owned(),
+    };
+    let row =
+        |label, of: &str, value: Option<String>| Row::new(label, format!("configured {of}"), used(value));
+    let negotiated = families(peer.families.iter().map(v1::PeerFamily::family));
+    vec![
+        row("AS", &configured.asn, peer.asn.map(|asn| asn.to_string())),
+        row("families", &families(configured.families()), Some(negotiated)),
+        row(
+            "hold time",
+            &seconds(configured.hold_seconds),
+            peer.hold_seconds.map(|hold| seconds(hold.into())),
+        ),
+        Row::new(
+            "keepalive",
+            format!("configured {}", seconds(configured.keepalive_seconds)),
+            "at most a third of the hold time",
+        ),
+        Row::new(
+            "connection",
+            connection(configured),
+            match &peer.local_address {
+                Some(local) => format!("from {local}"),
+                None => "none".to_owned(),
+            },
+        ),
+    ]
+}
+
+fn connection(configured: &v1::PeerSettings) -> String {
+    match (configured.disabled, configured.passive) {
+        (true, _) => "disabled".to_owned(),
+        (_, true) => "the peer connects".to_owned(),
+        _ => format!("port {}, retry {}", configured.port, seconds(configured.connect_retry_seconds)),
+    }
+}
+
+fn exchanged(peer: &v1::Peer) -> Vec<Row> {
+    if !is_up(peer) {
+        return vec![Row::new("prefixes", "-", "nothing is exchanged")];
+    }
+    let mut rows = Vec::new();
+    for counts in &peer.families {
+        let family = text::family(counts.family());
+        let (received, accepted, sent) = (counts.received, counts.accepted, counts.sent);
+        let what = format!("{received} received, {accepted} accepted, {sent} sent");
+        rows.push(Row::new("prefixes", family.clone(), what));
+        for rejected in &counts.rejected {
+            let what = format!("{} rejected: {}", rejected.count, rejected.reason);
+            rows.push(Row::new("prefixes", family.clone(), what));
+        }
+    }
+    rows
+}
+
+fn rules(configured: &v1::PeerSettings) -> Vec<Row> {
+    let accept = match (configured.accept_any, configured.accept.as_slice()) {
+        (true, _) => "any prefix".to_owned(),
+        (false, []) => "nothing".to_owned(),
+        (false, accept) => format!("{} and longer", accept.join(", ")),
+    };
+    let default = if configured.accept_default_route { "a default route too" } else { "no default route" };
+    vec![
+        Row::new("accept", "-", format!("{accept}; {default}")),
+        Row::new("limit", "-", format!("{} prefixes a family", configured.receive_limit)),
+    ]
+}
+
+fn messages(peer: &v1::Peer) -> Vec<Row> {
+    let mut rows = vec![Row::new(
+        "UPDATEs",
+        "-",
+        format!("{} received, {} sent", peer.updates_received, peer.updates_sent),
+    )];
+    if peer.malformed_count > 0 {
+        let last = peer.malformed_detail.clone().unwrap_or_default();
+        rows.push(Row::new(
+            "malformed",
+            "-",
+            format!("{} attributes, the last: {last}", peer.malformed_count),
+        ));
+    }
+    rows
+}
