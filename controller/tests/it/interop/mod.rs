@@ -4,6 +4,7 @@
 //! the other daemon, one link. All waiting is for a condition.
 
 mod bird;
+mod ground;
 mod node;
 mod restart;
 mod rules;
