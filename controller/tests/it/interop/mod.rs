@@ -4,7 +4,9 @@
 //! the other daemon, one link. All waiting is for a condition.
 
 mod bird;
+mod frr;
 mod ground;
 mod node;
 mod restart;
 mod rules;
+mod tamper;
