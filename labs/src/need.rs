@@ -15,13 +15,21 @@ use std::path::PathBuf;
 macro_rules! require {
     ($($need:expr),+ $(,)?) => {{
         fn here() {}
-        let test = $crate::sandbox::test_name(::std::any::type_name_of_val(&here));
+        let test = $crate::need::test_name(::std::any::type_name_of_val(&here));
         $(
             if $crate::need::skip(&test, $need) {
                 return;
             }
         )+
     }};
+}
+
+/// The test's name as its harness knows it, from the path of a function inside the test: the crate's name in front
+/// and the inner names behind are dropped.
+#[must_use]
+pub fn test_name(path: &str) -> String {
+    let names: Vec<&str> = path.split("::").skip(1).filter(|name| *name != "{{closure}}").collect();
+    names[..names.len().saturating_sub(1)].join("::")
 }
 
 /// Whether `test` has to be skipped for want of `need`; says so where it is.

@@ -38,17 +38,9 @@ const FINISHED: &str = "finished";
 macro_rules! sandbox {
     ($body:expr) => {{
         fn here() {}
-        let test = $crate::sandbox::test_name(::std::any::type_name_of_val(&here));
+        let test = $crate::need::test_name(::std::any::type_name_of_val(&here));
         $crate::sandbox::run(&test, $body)
     }};
-}
-
-/// The test's name as its harness knows it, from the path of a function inside the test: the crate's name in front
-/// and the inner names behind are dropped.
-#[must_use]
-pub fn test_name(path: &str) -> String {
-    let names: Vec<&str> = path.split("::").skip(1).filter(|name| *name != "{{closure}}").collect();
-    names[..names.len().saturating_sub(1)].join("::")
 }
 
 /// The private machine, seen from inside.

@@ -13,9 +13,9 @@ fn a_program_is_found_or_missing() {
 #[test]
 fn a_test_knows_its_name() {
     fn here() {}
-    let name = labs::sandbox::test_name(std::any::type_name_of_val(&here));
+    let name = labs::need::test_name(std::any::type_name_of_val(&here));
     assert_eq!(name, "need::a_test_knows_its_name");
-    let inner = || labs::sandbox::test_name("it::module::test::{{closure}}::here");
+    let inner = || labs::need::test_name("it::module::test::{{closure}}::here");
     assert_eq!(inner(), "module::test");
 }
 

@@ -51,11 +51,10 @@ const LAYERS: [(&str, &[&[&str]]); 5] = [
     (
         "labs",
         &[
-            &["image", "namespace", "normal", "process", "program", "wait", "words"],
+            &["image", "namespace", "need", "normal", "process", "program", "wait", "words"],
             &["daemon", "interrupt", "netns", "topology"],
             &["cargo", "sandbox", "state"],
-            &["need"],
-            &["bird", "debian", "node"],
+            &["bird", "debian", "frr", "gobgp", "node", "openbgpd"],
             &["cluster", "lab"],
             &["pod"],
             &["path"],
