@@ -146,8 +146,48 @@ pub struct PeerConfig {
     pub import: Rules,
     /// What is sent of what may be sent at all, and how it is changed.
     pub export: Rules,
-    /// The most prefixes a family that are considered; more are refused as `prefix-limit`.
-    pub receive_limit: u32,
+    /// How many prefixes of a family may come.
+    pub receive: ReceiveLimit,
+    /// The most prefixes of a family that are sent; more are refused as `send-limit`.
+    pub send_limit: Option<u32>,
+    /// Whether the transport authenticates the peer (RFC 2385); the key is the transport's.
+    pub authenticated: bool,
+    /// What is missing of the peer's key, in words: the session is kept down meanwhile.
+    pub missing_secret: Option<String>,
+}
+
+/// How many prefixes of one family a peer may send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReceiveLimit {
+    /// The most, those that are refused included.
+    pub most: u32,
+    /// From how many on there is a warning.
+    pub warn_at: Option<u32>,
+    /// What becomes of more.
+    pub action: LimitAction,
+}
+
+impl ReceiveLimit {
+    /// The most that the table takes; the rest is counted and not stored.
+    #[must_use]
+    pub const fn stored(&self) -> u32 {
+        match self.action {
+            LimitAction::Reject => self.most,
+            LimitAction::Warn | LimitAction::Reset => u32::MAX,
+        }
+    }
+}
+
+/// What becomes of prefixes beyond a limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LimitAction {
+    /// They are considered, and there is a warning.
+    Warn,
+    /// They are counted as `prefix-limit` and not stored.
+    #[default]
+    Reject,
+    /// The session ends by Cease 6/1 (RFC 4486 §4), and rests before it is tried again.
+    Reset,
 }
 
 /// This node's addresses as next hops towards one peer.

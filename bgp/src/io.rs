@@ -2,7 +2,7 @@
 //! are plain data; effects come in batches.
 //!
 //! ```text
-//!  Event -> Speaker::handle -> Effects { transport, sets, routes, tracking, notes }
+//!  Event -> Speaker::handle -> Effects { transport, sets, routes, tracking, notes, notices }
 //! ```
 
 use std::net::{IpAddr, SocketAddr};
@@ -100,6 +100,8 @@ pub struct Effects {
     pub routes: Vec<RouteChange>,
     /// For people: what happened to sessions.
     pub notes: Vec<Note>,
+    /// For people: limits that were reached.
+    pub notices: Vec<Notice>,
 }
 
 impl Effects {
@@ -111,6 +113,7 @@ impl Effects {
             && self.sets.is_empty()
             && self.routes.is_empty()
             && self.notes.is_empty()
+            && self.notices.is_empty()
     }
 }
 
@@ -222,6 +225,19 @@ pub struct Downfall {
     /// The reason.
     pub reason: Reason,
     /// The same with its particulars, such as `peer AS is 65010, expected 65000`.
+    pub text: String,
+}
+
+/// A limit of an Established session that was reached; one each time it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// The peer's name.
+    pub name: String,
+    /// The peer's address.
+    pub address: IpAddr,
+    /// The reason.
+    pub reason: Reason,
+    /// The same with its particulars, such as `IPv4: 800 prefixes received, the limit is 1000`.
     pub text: String,
 }
 

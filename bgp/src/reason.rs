@@ -108,6 +108,8 @@ reasons! {
     NoAdvertise = "no-advertise", "the path carries NO_ADVERTISE";
     /// An `export` rule of the peer rejects it.
     ExportRule = "export-rule", "an export rule of the peer rejects the path";
+    /// Above `limits.send`.
+    SendLimit = "send-limit", "the peer is sent as many prefixes as its limit";
     /// No own address of the family to name as next hop.
     NoNextHop = "no-next-hop", "this node has no address of the family for the peer";
     /// The attributes leave no room for a prefix in a message (RFC 4271 §9.2).
@@ -120,6 +122,8 @@ reasons! {
     // Session: why it is not Established.
     /// Not configured to run.
     Disabled = "disabled", "the peer is disabled";
+    /// The password that the peer is to have is not there: there is no session without.
+    MissingSecret = "missing-secret", "the Secret with the peer's password, or its key, is missing";
     /// The transport has not answered yet.
     Connecting = "connecting", "waiting for the TCP connection";
     /// Connected, and the OPEN exchange has not ended.

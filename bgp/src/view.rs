@@ -46,6 +46,8 @@ pub struct PeerView {
     pub established_count: u64,
     /// How many malformed attributes did not end the session (RFC 7606), and the last in words.
     pub malformed: (u64, Option<String>),
+    /// Limits that are reached at present, in words.
+    pub limits: Vec<String>,
     /// UPDATE messages received and sent.
     pub updates: (u64, u64),
 }
@@ -61,6 +63,8 @@ pub struct Counts {
     pub rejected: Vec<(Reason, u64)>,
     /// Prefixes that we announced and did not withdraw.
     pub sent: u64,
+    /// Prefixes that were not sent as the limit was reached (`send-limit`).
+    pub kept_back: u64,
 }
 
 /// Where a path comes from.

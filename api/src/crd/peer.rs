@@ -69,6 +69,12 @@ pub struct FabricPeerSpec {
     /// What is sent of what may be sent at all; the first rule that is met decides.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub export: Vec<RouteRule>,
+    /// The key that signs the session's segments (RFC 2385); where its Secret is missing the session stays down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password_secret_ref: Option<SecretKeyRef>,
+    /// How many prefixes of a family may come and go.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<Limits>,
     /// Session timers; the Fabric's where unset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timers: Option<Timers>,
@@ -97,6 +103,63 @@ pub enum NextHop {
     Own,
     /// As received.
     Unchanged,
+}
+
+/// A key of a Secret in the agent's own namespace.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SecretKeyRef {
+    /// The Secret's name.
+    pub name: String,
+    /// The key in it.
+    pub key: String,
+}
+
+/// How many prefixes of a family may come and go.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Limits {
+    /// What the peer may send; 1 000 000 and Reject if unset.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receive: Option<ReceiveLimit>,
+    /// What the peer is sent; no limit if unset.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub send: Option<SendLimit>,
+}
+
+/// The most prefixes of a family that a peer may send.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ReceiveLimit {
+    /// The most, those that are refused included.
+    pub max: u32,
+    /// From how many per cent of them on there is a warning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new(rule::WARN_AT.cel).message(rule::WARN_AT.text))]
+    pub warn_at: Option<u8>,
+    /// What becomes of more.
+    #[serde(default)]
+    pub action: LimitAction,
+}
+
+/// What becomes of prefixes beyond a limit.
+#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LimitAction {
+    /// They are considered all the same, and there is a warning.
+    Warn,
+    /// They are counted, and not considered.
+    #[default]
+    Reject,
+    /// The session ends, and rests for a minute or more.
+    Reset,
+}
+
+/// The most prefixes of a family that a peer is sent.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SendLimit {
+    /// The most.
+    pub max: u32,
 }
 
 /// An address family.
@@ -129,6 +192,14 @@ impl FabricPeerSpec {
             let each_once = matches!(families[..], [_]) || matches!(families[..], [a, b] if a != b);
             check.that(each_once, "spec.families", rule::SOME_FAMILY);
         }
+        if let Some(secret) = &self.password_secret_ref {
+            let named = !secret.name.is_empty() && !secret.key.is_empty();
+            check.that(named, "spec.passwordSecretRef", rule::SECRET_REF);
+        }
+        let receive = self.limits.as_ref().and_then(|limits| limits.receive.as_ref());
+        let warn_at = receive.and_then(|limit| limit.warn_at);
+        let share = warn_at.is_none_or(|share| (1..=100).contains(&share));
+        check.that(share, "spec.limits.receive.warnAt", rule::WARN_AT);
         policy::check(&self.import, Direction::Import, &mut check);
         policy::check(&self.export, Direction::Export, &mut check);
         if let Some(timers) = &self.timers {

@@ -24,14 +24,12 @@ pub const FABRIC_PEER: &[Path] = &[
     &["removePrivateAS"],
     &["role"],
     &["routeReflectorClient"],
-    &["passwordSecretRef"],
     &["bfd"],
     &["ttlSecurity"],
     &["multihop"],
     &["sourceAddressFrom"],
     &["gracefulRestart"],
     &["addPath"],
-    &["limits"],
 ];
 
 /// The pending fields of a kind.

@@ -112,6 +112,10 @@ rules! {
     IMPORT_ORIGIN = "import-origin", "an import rule meets learned paths alone", "";
     /// RFC 4271 §9.1.2.2 a counts each one; no network is that wide.
     PREPEND = "prepend", "prepend is 0 to 16", "";
+    /// A share of the limit.
+    WARN_AT = "warn-at", "warnAt is 1 to 100, in per cent of max", "self >= 1 && self <= 100";
+    /// A Secret and a key in it.
+    SECRET_REF = "secret-ref", "passwordSecretRef names a Secret and a key in it", "";
     /// An operator and the values that belong to it.
     SELECTOR_VALUES = "selector-values", "In and NotIn have values, Exists and DoesNotExist have none", "";
 }

@@ -80,6 +80,19 @@ fn peers() -> Table {
             vec![],
         ),
         (json!({"peers": {"nodeSelector": {"matchLabels": {"rack": "1"}}}, "asn": "Internal"}), vec![]),
+        (
+            json!({"address": "10.0.1.1", "asn": 1, "passwordSecretRef": {"name": "tor", "key": "password"},
+                "limits": {"receive": {"max": 1000, "warnAt": 80, "action": "Reset"}, "send": {"max": 10}}}),
+            vec![],
+        ),
+        (
+            json!({"address": "10.0.1.1", "asn": 1, "limits": {"receive": {"max": 1, "warnAt": 0}}}),
+            vec![rule::WARN_AT],
+        ),
+        (
+            json!({"address": "10.0.1.1", "asn": 1, "passwordSecretRef": {"name": "", "key": "k"}}),
+            vec![rule::SECRET_REF],
+        ),
         (json!({"asn": "Any"}), vec![rule::ONE_TARGET]),
         (json!({"address": "10.0.1.1", "peers": {"nodeSelector": {}}, "asn": 1}), vec![rule::ONE_TARGET]),
         (json!({"address": "fe80::1", "asn": 1}), vec![rule::PEER_ADDRESS]),

@@ -129,7 +129,7 @@ impl Import<'_> {
                 }
                 None => reason.says().to_owned(),
             },
-            Reason::PrefixLimit => format!("limit is {} prefixes", self.peer.receive_limit),
+            Reason::PrefixLimit => format!("limit is {} prefixes", self.peer.receive.most),
             _ => reason.says().to_owned(),
         }
     }

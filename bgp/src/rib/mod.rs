@@ -176,6 +176,14 @@ impl Rib {
         }
     }
 
+    /// Forgets how many prefixes beyond the limit a source announced: it is
+    /// asked to send all of the family again.
+    pub fn forget_beyond_limit(&mut self, source: SourceId, family: Family) {
+        if let Some(counts) = self.state.sources.counts_mut(source, family) {
+            counts.forget(Reason::PrefixLimit);
+        }
+    }
+
     /// Takes the path of a source out; false if the table held none.
     pub fn withdraw(&mut self, source: SourceId, prefix: Prefix) -> bool {
         match prefix {

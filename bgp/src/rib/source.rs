@@ -87,6 +87,10 @@ impl SourceCounts {
         }
     }
 
+    pub(super) fn forget(&mut self, reason: Reason) {
+        self.rejected.retain(|&(held, _)| held != reason);
+    }
+
     pub(super) fn remove(&mut self, refusal: Option<Reason>) {
         let Some(reason) = refusal else {
             self.accepted -= 1;

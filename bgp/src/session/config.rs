@@ -2,9 +2,12 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use super::ending;
 use crate::config::{PeerAs, PeerConfig, SpeakerConfig, Timers};
 use crate::id::{Asn, RouterId};
+use crate::io::Downfall;
 use crate::prefix::PerFamily;
+use crate::reason::Reason;
 
 /// The configuration of one session.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +26,10 @@ pub struct SessionConfig {
     pub passive: bool,
     /// Whether the session is kept down on purpose.
     pub disabled: bool,
+    /// Whether the transport authenticates the peer (RFC 2385).
+    pub authenticated: bool,
+    /// What is missing of the peer's key: the session is kept down meanwhile.
+    pub missing_secret: Option<String>,
     /// The peer's address and port.
     pub remote: SocketAddr,
     /// The own address to connect from.
@@ -41,9 +48,18 @@ impl SessionConfig {
             timers: peer.timers,
             passive: peer.passive,
             disabled: peer.disabled,
+            authenticated: peer.authenticated,
+            missing_secret: peer.missing_secret.clone(),
             remote: SocketAddr::new(peer.address, peer.port),
             source: peer.source,
         }
+    }
+
+    /// Why the configuration keeps the session down.
+    pub(super) fn held(&self) -> Option<Downfall> {
+        let missing =
+            || self.missing_secret.clone().map(|text| Downfall { reason: Reason::MissingSecret, text });
+        if self.disabled { Some(ending::plain(Reason::Disabled)) } else { missing() }
     }
 
     /// Whether a connection made under this configuration cannot go on under
@@ -53,6 +69,7 @@ impl SessionConfig {
         self.local_asn != next.local_asn
             || self.router_id != next.router_id
             || self.families != next.families
+            || self.authenticated != next.authenticated
             || self.remote.ip() != next.remote.ip()
     }
 }

@@ -15,9 +15,10 @@ use super::ending::Ending;
 use super::fsm::{self, Input, Step};
 use super::machine::Session;
 use super::negotiate;
-use super::timer::{Jitter, SETTLE_WAIT, Timer, connect_wait};
+use super::timer::{Jitter, SETTLE_WAIT, Timer, connect_wait, rest};
 use crate::id::ConnId;
 use crate::io::{Downfall, State};
+use crate::reason::Reason;
 use crate::time::Instant;
 use crate::wire::open::Open;
 
@@ -174,6 +175,12 @@ impl Session {
         if established {
             self.since = now;
             out.push(Action::Down(ending.cause.clone()));
+            if ending.cause.reason == Reason::PrefixLimit {
+                // RFC 4486 §4: not at once, or the same prefixes come again.
+                self.running = false;
+                self.rest_until = Some(now + rest(self.rests));
+                self.rests = self.rests.saturating_add(1);
+            }
         } else if ending.failure && connection.state >= State::OpenSent {
             self.retry.failures = self.retry.failures.saturating_add(1);
         }

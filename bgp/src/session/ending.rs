@@ -9,6 +9,9 @@ use crate::wire::notification::{Cease, Notification, Unexpected};
 /// The code of Cease.
 const CEASE: u8 = 6;
 
+/// Its subcode for too many prefixes (RFC 4486 §3).
+const MAXIMUM_PREFIXES: u8 = Cease::MaximumPrefixes as u8;
+
 /// The end of one connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Ending {
@@ -36,8 +39,11 @@ impl Ending {
     /// The peer broke the protocol in a way that the NOTIFICATION tells completely.
     pub(super) fn sent(farewell: Notification) -> Self {
         let text = format!("sent {farewell}");
-        let bad_peer_as = (farewell.code, farewell.subcode) == (2, 2);
-        let reason = if bad_peer_as { Reason::BadPeerAs } else { Reason::NotificationSent };
+        let reason = match (farewell.code, farewell.subcode) {
+            (2, 2) => Reason::BadPeerAs,
+            (CEASE, MAXIMUM_PREFIXES) => Reason::PrefixLimit,
+            _ => Reason::NotificationSent,
+        };
         Self::refused(farewell, reason, text)
     }
 

@@ -53,6 +53,10 @@ pub struct Session {
     pub(super) cause: Option<Downfall>,
     /// Why the session is not Established, unless it never was tried.
     pub(super) failure: Option<Downfall>,
+    /// When a session that ended for too many prefixes is started again.
+    pub(super) rest_until: Option<Instant>,
+    /// How often it ended so.
+    pub(super) rests: u32,
     pub(super) since: Instant,
     pub(super) counters: Counters,
 }
@@ -75,17 +79,20 @@ impl Session {
             shown: State::Idle,
             cause: None,
             failure: None,
+            rest_until: None,
+            rests: 0,
             since: now,
             counters: Counters::default(),
         }
     }
 
     /// Starts the session: connects at once, or waits for the peer if passive.
-    /// A disabled or a started session stays as it is.
+    /// A started session, and one that the configuration keeps down, stays as it is.
     pub fn start(&mut self, out: &mut Vec<Action>, now: Instant) {
-        if self.config.disabled || self.running {
+        if self.config.held().is_some() || self.running {
             return;
         }
+        self.rest_until = None;
         self.failure = None;
         let input = if self.config.passive { Input::StartPassive } else { Input::Start };
         self.feed(Side::Outbound, input, out, now);
@@ -95,6 +102,7 @@ impl Session {
     /// sent, and stays in Idle until started.
     pub fn stop(&mut self, farewell: &Notification, cause: &Downfall, out: &mut Vec<Action>, now: Instant) {
         self.running = false;
+        self.rest_until = None;
         self.retry = Retry::default();
         self.blame(cause.clone());
         self.unsettle([true, true]);
@@ -109,11 +117,11 @@ impl Session {
     /// that is not admitted any more. Timers hold from the next session on.
     pub fn reconfigure(&mut self, config: SessionConfig, out: &mut Vec<Action>, now: Instant) {
         let previous = core::mem::replace(&mut self.config, config);
-        if self.config.disabled {
+        if let Some(held) = self.config.held() {
             let farewell = Notification::administrative_shutdown("");
-            return self.stop(&farewell, &ending::plain(Reason::Disabled), out, now);
+            return self.stop(&farewell, &held, out, now);
         }
-        if previous.disabled {
+        if previous.held().is_some() {
             return self.start(out, now);
         }
         if previous == self.config || !self.running {
@@ -259,6 +267,9 @@ impl Session {
                 self.fire(side, timer, out, now);
             }
         }
+        if self.rest_until.is_some_and(|at| at <= now) {
+            self.start(out, now);
+        }
         if self.retry.at.is_some_and(|at| at <= now) {
             self.retry.at = None;
             self.feed(Side::Outbound, Input::Retry, out, now);
@@ -288,7 +299,7 @@ impl Session {
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         let connections = [&self.outbound, &self.inbound].into_iter().flatten();
-        connections.filter_map(|c| c.timers.next()).chain(self.retry.at).min()
+        connections.filter_map(|c| c.timers.next()).chain(self.retry.at).chain(self.rest_until).min()
     }
 
     /// The state of the most advanced connection; Active if there is none.
@@ -320,9 +331,11 @@ impl Session {
     /// Why the session is not Established: its last failure, else what it waits for.
     #[must_use]
     pub fn down(&self) -> Option<Downfall> {
+        if let Some(held) = self.config.held().filter(|_| self.state() == State::Idle) {
+            return Some(held);
+        }
         let waits_for = match self.state() {
             State::Established => return None,
-            State::Idle if self.config.disabled => Reason::Disabled,
             State::Idle => Reason::Shutdown,
             State::Connect | State::Active => Reason::Connecting,
             State::OpenSent | State::OpenConfirm => Reason::Opening,
@@ -339,7 +352,18 @@ impl Session {
     /// When the next attempt to connect is due.
     #[must_use]
     pub const fn retry_at(&self) -> Option<Instant> {
-        self.retry.at
+        match self.retry.at {
+            None => self.rest_until,
+            at => at,
+        }
+    }
+
+    /// Ends the rest that follows a Cease for too many prefixes: another limit is in force.
+    pub fn resume(&mut self, out: &mut Vec<Action>, now: Instant) {
+        self.rests = 0;
+        if self.rest_until.is_some() {
+            self.start(out, now);
+        }
     }
 
     /// The negotiated hold time, while Established; zero means none.

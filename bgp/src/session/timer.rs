@@ -110,6 +110,12 @@ impl Retry {
     }
 }
 
+/// How long a session rests that ended for too many prefixes for the n-th time, from zero: a
+/// minute, doubled each time, up to about an hour.
+pub(super) fn rest(times: u32) -> Duration {
+    Duration::from_secs(60 << times.min(6))
+}
+
 /// How long a TCP connection may take to come up.
 pub(super) fn connect_wait(connect_retry: Duration) -> Duration {
     connect_retry.max(CONNECT_FLOOR)

@@ -70,6 +70,11 @@ impl Speaker {
         {
             return Err(export.refusal(reason, &path));
         }
+        if self.adj_out.is_limited(peer.id, entry.id) {
+            let most = peer.config.send_limit.unwrap_or_default();
+            let detail = format!("the peer is sent {most} prefixes of {family}, its limit");
+            return Err(Refusal { reason: Reason::SendLimit, detail });
+        }
         Err(refusal(match (entry.advertise, entry.kernel) {
             (Advertise::Nothing, KernelView::Failed(_)) => Reason::KernelRejected,
             (Advertise::Hold, _) | (_, KernelView::Pending) => Reason::AwaitingKernel,

@@ -6,8 +6,9 @@ use smallvec::SmallVec;
 use crate::config::{PeerConfig, SpeakerConfig};
 use crate::policy::Import;
 use crate::prefix::{Family, PerFamily};
-use crate::rib::{AttrId, Rib, SourceId};
+use crate::rib::{AttrId, Rib, SourceCounts, SourceId};
 use crate::session::{Negotiated, Sink};
+use crate::speaker::limit::is_fatal;
 use crate::wire::decode;
 use crate::wire::grade::Problem;
 use crate::wire::nlri::Nlri;
@@ -73,7 +74,7 @@ impl Intake<'_> {
         let import = Import { speaker: self.speaker, peer: self.peer };
         let family = announced.nlri.family();
         let shared = import.judge_attributes(family, self.rib.attributes().get(attributes));
-        let limit = self.peer.receive_limit;
+        let limit = self.peer.receive.stored();
         // What the rules made of the set, a rule each: prefixes of one UPDATE meet few.
         let mut made: SmallVec<[(usize, AttrId); 4]> = SmallVec::new();
         for prefix in announced.nlri.iter() {
@@ -87,6 +88,10 @@ impl Intake<'_> {
                 Err(reason) => (attributes, Some(reason)),
             };
             self.rib.announce(source, prefix, attributes, refusal, limit);
+        }
+        let stored = self.rib.counts(source, family).map_or(0, SourceCounts::stored);
+        if is_fatal(&self.peer.receive, stored) {
+            return Err(Notification::maximum_prefixes(family.afi(), 1, self.peer.receive.most));
         }
         Ok(())
     }

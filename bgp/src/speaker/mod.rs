@@ -10,10 +10,12 @@
 
 mod explain;
 mod intake;
+mod limit;
 mod peer;
 mod query;
 mod reconcile;
 mod timers;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -136,6 +138,7 @@ impl Speaker {
             Event::Acks(acks) => self.rib.acknowledge(acks),
             Event::Timer => {
                 while let Some(peer) = self.timers.take_due(now) {
+                    self.ask_again(peer, effects, now);
                     self.on_peer(peer, effects, now, |session, out| session.expire(out, now));
                 }
             }
@@ -164,8 +167,14 @@ impl Speaker {
         };
         let mut writes: Vec<(PeerId, Bytes)> = Vec::new();
         more |= adj_out.flush(rib, ENTRIES_PER_TURN, ready, |peer, bytes| writes.push((peer, bytes)));
+        let limited = writes.iter().map(|(peer, _)| *peer).collect::<std::collections::BTreeSet<_>>();
         for (peer, bytes) in writes {
             self.send(peer, bytes, effects, now);
+        }
+        for peer in limited {
+            if self.peers.get(&peer).is_some_and(|peer| peer.config.send_limit.is_some()) {
+                self.look_at_limits(peer, effects, now);
+            }
         }
         self.rib.drain(effects);
         more
@@ -233,6 +242,9 @@ impl Speaker {
                 self.adj_out.refresh(&mut self.rib, id, family);
             }
         }
+        if let Some(id) = self.conns.get(&conn).map(|conn| conn.peer) {
+            self.look_at_limits(id, effects, now);
+        }
     }
 
     /// Calls a session by one of its connections.
@@ -284,7 +296,7 @@ impl Speaker {
             }
         }
         self.actions = actions;
-        let deadline = self.peers.get(&id).and_then(|peer| peer.session.deadline());
+        let deadline = self.peers.get(&id).and_then(Peer::deadline);
         self.timers.set(id, deadline, now);
     }
 
@@ -328,6 +340,9 @@ impl Speaker {
         if let Some(source) = self.peers.get_mut(&id).and_then(|peer| peer.source.take()) {
             self.rib.remove_source(source);
         }
+        if let Some(peer) = self.peers.get_mut(&id) {
+            peer.watch = limit::Watch::default();
+        }
     }
 
     /// Hands UPDATEs to the peer's connection.
@@ -335,7 +350,7 @@ impl Speaker {
         let Some(peer) = self.peers.get_mut(&id) else { return };
         let Some((conn, _)) = peer.session.established() else { return };
         peer.session.sent(frame::count(&bytes), now);
-        self.timers.set(id, peer.session.deadline(), now);
+        self.timers.set(id, peer.deadline(), now);
         self.write(conn, bytes, effects);
     }
 

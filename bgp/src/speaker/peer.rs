@@ -9,6 +9,7 @@ use crate::rib::adj_out::{AdjOut, Receiver};
 use crate::rib::{Rib, Source, SourceId};
 use crate::rule::RouteOrigin;
 use crate::session::{Negotiated, Session, SessionConfig};
+use crate::speaker::limit::Watch;
 use crate::time::Instant;
 use crate::view::{Counts, PeerView};
 use crate::wire::grade::Problem;
@@ -25,6 +26,8 @@ pub(super) struct Peer {
     pub(super) end_of_rib: PerFamily<bool>,
     /// How many malformed attributes did not end the session, and the last of them.
     problems: (u64, Option<Problem>),
+    /// What is known of its limits, while the session is Established.
+    pub(super) watch: Watch,
 }
 
 impl Peer {
@@ -37,7 +40,20 @@ impl Peer {
         now: Instant,
     ) -> Self {
         let session = Session::new(id, SessionConfig::of(speaker, &config), jitter_seed, now);
-        Self { id, config, session, source: None, end_of_rib: PerFamily::default(), problems: (0, None) }
+        Self {
+            id,
+            config,
+            session,
+            source: None,
+            end_of_rib: PerFamily::default(),
+            problems: (0, None),
+            watch: Watch::default(),
+        }
+    }
+
+    /// When the peer wants to be woken.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.session.deadline().into_iter().chain(self.watch.ask_at()).min()
     }
 
     /// Keeps count of malformed attributes, and the last one.
@@ -75,6 +91,7 @@ impl Peer {
             source: self.source?,
             codec: negotiated.codec,
             export: self.export(speaker, negotiated),
+            limit: self.config.send_limit,
         })
     }
 
@@ -116,6 +133,7 @@ impl Peer {
             },
             established_count: counters.established,
             malformed: (self.problems.0, self.problems.1.as_ref().map(Problem::to_string)),
+            limits: self.limits(rib, adj_out),
             updates: (counters.updates_received, counters.updates_sent),
         }
     }
@@ -129,6 +147,7 @@ impl Peer {
             accepted: received.accepted,
             rejected: received.rejected.clone(),
             sent: adj_out.count(self.id, family) as u64,
+            kept_back: adj_out.limited(self.id, family) as u64,
         }
     }
 }

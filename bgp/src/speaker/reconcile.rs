@@ -109,6 +109,7 @@ impl Speaker {
             || before.accept_default != peer.config.accept_default
             || before.import != peer.config.import;
         self.on_peer(id, effects, now, |session, out| session.reconfigure(session_config, out, now));
+        self.change_limits(id, (before.receive, before.send_limit), effects, now);
         rules_changed
     }
 
@@ -116,7 +117,7 @@ impl Speaker {
     fn reconcile_exports(&mut self) {
         for peer in self.peers.values() {
             if let Some(receiver) = peer.receiver(&self.config) {
-                self.adj_out.change_export(&mut self.rib, peer.id, &receiver.export);
+                self.adj_out.change_export(&mut self.rib, peer.id, &receiver.export, receiver.limit);
             }
         }
     }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::io::{self, IsTerminal};
 use std::net::IpAddr;
 
-use bgp::io::{Note, State};
+use bgp::io::{Note, Notice, State};
 use bgp::reason::Reason;
 use tracing_subscriber::EnvFilter;
 
@@ -55,4 +55,10 @@ impl Journal {
         }
         changed || news
     }
+}
+
+/// Logs that a limit was reached.
+pub(super) fn notice(notice: &Notice) {
+    let (peer, address, reason) = (notice.name.as_str(), notice.address, notice.reason.word());
+    tracing::warn!(event = "limit", peer, %address, reason, text = notice.text.as_str());
 }

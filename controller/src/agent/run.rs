@@ -25,7 +25,7 @@ use crate::status::clock::Clock;
 use crate::status::query::Query;
 use crate::status::snapshot::{Publisher, Snapshot, Snapshots};
 use crate::status::{event, grpc, socket::Socket, supervisor};
-use crate::transport::{self, TransportEvent, listener};
+use crate::transport::{self, Passwords, TransportEvent, listener};
 
 /// The port of BGP (RFC 4271 §8).
 const PORT: u16 = 179;
@@ -261,6 +261,10 @@ impl Drivers for Live {
 
     fn transport(&mut self, effect: Transport) {
         self.transport.apply(effect);
+    }
+
+    fn passwords(&mut self, passwords: Passwords) {
+        self.transport.passwords(passwords);
     }
 
     fn kernel(&mut self, command: Command) {

@@ -22,7 +22,7 @@ use crate::transport::TransportEvent;
 use super::configuration::Configuration;
 use super::grievance::Grievances;
 use super::identity::Identity;
-use super::log::Journal;
+use super::log::{self, Journal};
 use super::report::{self, Convergence};
 
 /// The agent loop's state.
@@ -240,6 +240,8 @@ impl<D: Drivers> Agent<D> {
         }
         self.convergence.configured(now);
         self.drivers.kernel(Command::Configure(desired.kernel));
+        // Before any connection that needs them is opened or taken.
+        self.drivers.passwords(desired.passwords);
         let speaker = self.speaker.get_or_insert_with(|| Speaker::new(&desired.speaker, self.identity.seed));
         speaker.reconcile(desired.speaker, &mut self.effects, now);
         self.dispatch();
@@ -273,7 +275,8 @@ impl<D: Drivers> Agent<D> {
                 self.drivers.event(Happened::session(note, now));
             }
         }
-        if !effects.notes.is_empty() {
+        effects.notices.iter().for_each(log::notice);
+        if !(effects.notes.is_empty() && effects.notices.is_empty()) {
             self.drivers.status_changed();
         }
     }

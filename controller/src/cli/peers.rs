@@ -136,7 +136,12 @@ fn note(peer: &v1::Peer) -> String {
         let last = peer.malformed_detail.iter().map(|detail| format!(": {detail}"));
         format!("{} malformed{}", peer.malformed_count, last.collect::<String>())
     });
-    rejected(&peer.families).into_iter().chain(malformed).collect::<Vec<String>>().join("; ")
+    rejected(&peer.families)
+        .into_iter()
+        .chain(peer.limits.clone())
+        .chain(malformed)
+        .collect::<Vec<String>>()
+        .join("; ")
 }
 
 /// What the import rules refused, by reason, over all families.

@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::manifest;
@@ -30,11 +31,25 @@ pub fn read(directory: &Path) -> Result<Objects, Vec<Problem>> {
     for file in files {
         let name = file.display().to_string();
         match text(&file) {
-            Ok(text) => manifest::read(&name, &text, &mut objects, &mut problems),
+            Ok(text) => {
+                let before = objects.secrets.len();
+                manifest::read(&name, &text, &mut objects, &mut problems);
+                let mode = fs::metadata(&file).map_or(0, |metadata| metadata.mode());
+                if objects.secrets.len() > before && mode & 0o007 != 0 {
+                    let text = format!(
+                        "{name}: holds a Secret, and its mode {:04o} lets everybody at it",
+                        mode & 0o7777
+                    );
+                    objects.warnings.push(Problem::anywhere(text));
+                }
+            }
             Err(error) => problems.push(Problem::anywhere(format!("{name}: {error}"))),
         }
     }
-    let empty = objects.fabrics.is_empty() && objects.peers.is_empty() && objects.nodes.is_empty();
+    let empty = objects.secrets.is_empty()
+        && objects.fabrics.is_empty()
+        && objects.peers.is_empty()
+        && objects.nodes.is_empty();
     if problems.is_empty() && empty {
         let text = format!("the files of directory {} hold no object", directory.display());
         problems.push(Problem::anywhere(text));

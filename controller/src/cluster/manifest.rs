@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 
 use super::decode::{self, Flaw};
 use super::object::{NodeFacts, Objects, Place, Problem, Sourced};
+use super::secret;
 use super::tree::{Node, Value};
 
 /// Adds the objects of one file to a set; names every problem of the file.
@@ -85,10 +86,11 @@ impl Reader<'_> {
         let Some(kind) = self.node.text("kind") else {
             return Err(vec![self.problem(self.node.line, "not an object: field `kind` is missing".into())]);
         };
-        let expected = if kind == "Node" { "v1".to_owned() } else { format!("{GROUP}/{VERSION}") };
-        if !matches!(kind, "Fabric" | "FabricPeer" | "Node") {
+        let core = matches!(kind, "Node" | "Secret");
+        let expected = if core { "v1".to_owned() } else { format!("{GROUP}/{VERSION}") };
+        if !matches!(kind, "Fabric" | "FabricPeer" | "Node" | "Secret") {
             let of = if version.is_empty() { String::new() } else { format!(" of {version}") };
-            let text = format!("kind {kind}{of} is not read; Fabric, FabricPeer and Node are");
+            let text = format!("kind {kind}{of} is not read; Fabric, FabricPeer, Node and Secret are");
             return Err(vec![self.problem(self.line_of(&["kind"]), text)]);
         }
         if version != expected {
@@ -101,7 +103,7 @@ impl Reader<'_> {
             let text = format!("{kind} without a name: field `metadata.name` is missing or not a text");
             return Err(vec![self.problem(self.node.line, text)]);
         }
-        if kind != "Node" {
+        if !core {
             self.refuse_pending(kind, name)?;
         }
         match kind {
@@ -114,6 +116,12 @@ impl Reader<'_> {
                 let peer: FabricPeer = self.decode(kind, name)?;
                 self.rules(kind, name, peer.spec.violations())?;
                 self.insert(kind, name, &mut objects.peers, peer.spec)
+            }
+            "Secret" => {
+                let data = secret::read(self.node).map_err(|(line, field, text)| {
+                    vec![self.problem(line, format!("{kind} \"{name}\": field `{field}` {text}"))]
+                })?;
+                self.insert(kind, name, &mut objects.secrets, data)
             }
             _ => {
                 let facts = facts(self.decode(kind, name)?)

@@ -4,6 +4,7 @@
 //!
 //! ```text
 //!  object                 the set of objects, and what is wrong with one
+//!  secret                 a Secret's values, which nothing prints
 //!  tree decode            YAML with lines -> typed values, errors with line and field
 //!  manifest               one file -> objects
 //!  directory              all files -> the set
@@ -15,6 +16,7 @@ pub mod checkpoint;
 pub mod directory;
 pub mod manifest;
 pub mod object;
+pub mod secret;
 pub mod watch;
 
 mod decode;

@@ -9,6 +9,8 @@ use std::sync::Arc;
 use api::crd::{FabricPeerSpec, FabricSpec};
 use bgp::prefix::{Family, Prefix};
 
+use super::secret::SecretData;
+
 /// Everything that a source holds, by kind and name.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Objects {
@@ -18,6 +20,10 @@ pub struct Objects {
     pub peers: BTreeMap<String, Sourced<FabricPeerSpec>>,
     /// The core `Node`s.
     pub nodes: BTreeMap<String, Sourced<NodeFacts>>,
+    /// The core `Secret`s of the agent's own namespace.
+    pub secrets: BTreeMap<String, Sourced<SecretData>>,
+    /// What is dangerous about how the objects are kept.
+    pub warnings: Vec<Problem>,
 }
 
 /// A value, and where it was written.

@@ -10,11 +10,15 @@
 //!  merge      Fabrics that select one node -> one set of values
 //!  address    which own address faces a peer, and what must be protected
 //!  rules      import and export rules
+//!  limits     limits of prefixes
+//!  password   the key of a peer, out of its Secret
 //!  peers      FabricPeers and the mesh -> peers
 //! ```
 
 mod address;
+mod limits;
 mod merge;
+mod password;
 mod peers;
 mod rules;
 mod scalar;
@@ -28,6 +32,7 @@ use bgp::rule::RouteOrigin;
 
 use crate::cluster::object::{Objects, Problem, Sourced};
 use crate::kernel::{KernelConfig, LocalAddress};
+use crate::transport::Passwords;
 
 use merge::{Merged, plain};
 use site::Site;
@@ -37,6 +42,8 @@ use site::Site;
 pub struct Desired {
     /// For the speaker.
     pub speaker: SpeakerConfig,
+    /// For the transport.
+    pub passwords: Passwords,
     /// For the kernel driver.
     pub kernel: KernelConfig,
     /// What was left out, and why; the rest stands without it.
@@ -54,9 +61,9 @@ pub fn compute(objects: &Objects, name: &str, addresses: &[LocalAddress]) -> Res
     };
     let site = Site { objects, name, facts, addresses };
     let merged = merge::merge(&site)?;
-    let mut warnings = Vec::new();
+    let mut warnings = objects.warnings.clone();
     let origins = origins(&site, &merged, &mut warnings);
-    let peers = peers::peers(&site, &merged, &mut warnings)?;
+    let (peers, passwords) = peers::peers(&site, &merged, &mut warnings)?;
     let speaker = SpeakerConfig {
         asn: merged.asn,
         router_id: merged.router_id,
@@ -82,7 +89,7 @@ pub fn compute(objects: &Objects, name: &str, addresses: &[LocalAddress]) -> Res
             ipv6: facts.internal(Family::Ipv6),
         },
     };
-    Ok(Desired { speaker, kernel, warnings })
+    Ok(Desired { speaker, passwords, kernel, warnings })
 }
 
 /// The node's PodCIDRs and the prefixes of its Fabrics; what a Fabric says of a

@@ -15,24 +15,24 @@ use bgp::prefix::{Family, PerFamily};
 use bgp::rule::Rules;
 
 use super::address;
+use super::limits;
 use super::merge::{self, Merged};
+use super::password::password;
 use super::rules;
 use super::scalar;
 use super::site::Site;
 use crate::cluster::object::{NodeFacts, Place, Problem};
+use crate::transport::{Password, Passwords};
 
 /// The port of BGP (RFC 4271 §8).
 const PORT: u16 = 179;
-
-/// The most prefixes a family of one peer: far above a full table of 2026, far
-/// below what fills a node's memory.
-const RECEIVE_LIMIT: u32 = 1_000_000;
 
 /// What becomes of a FabricPeer or the mesh at one address.
 struct Entry<'a> {
     /// The FabricPeer; `None` for the mesh.
     object: Option<(&'a str, Option<&'a Place>)>,
     config: PeerConfig,
+    password: Option<Password>,
 }
 
 /// All peers of the node, ordered by address.
@@ -40,7 +40,7 @@ pub(super) fn peers(
     site: &Site<'_>,
     merged: &Merged,
     warnings: &mut Vec<Problem>,
-) -> Result<Vec<PeerConfig>, Vec<Problem>> {
+) -> Result<(Vec<PeerConfig>, Passwords), Vec<Problem>> {
     let mut entries: BTreeMap<IpAddr, Entry<'_>> = BTreeMap::new();
     let mut problems = Vec::new();
     for (name, peer) in &site.objects.peers {
@@ -57,22 +57,40 @@ pub(super) fn peers(
                 continue;
             }
         };
+        let password = spec.password_secret_ref.as_ref().map(|wanted| password(site.objects, wanted));
+        if let Some(Err(missing)) = &password {
+            let text = format!("FabricPeer \"{name}\": {missing}, and its sessions stay down");
+            warnings.push(Problem { place: peer.place.clone(), text });
+        }
+        let (receive, send_limit) = limits::limits(spec.limits.as_ref());
         for config in of_object(site, merged, name, spec, warnings) {
-            let config = PeerConfig { import: policy.0.clone(), export: policy.1.clone(), ..config };
-            match entries.get(&config.address) {
-                Some(before) if alike(&before.config, &config) => {}
+            let config = PeerConfig {
+                import: policy.0.clone(),
+                export: policy.1.clone(),
+                receive,
+                send_limit,
+                authenticated: password.is_some(),
+                missing_secret: password.as_ref().and_then(|password| password.as_ref().err().cloned()),
+                ..config
+            };
+            let entry =
+                Entry { object: Some(object), config, password: password.clone().and_then(Result::ok) };
+            match entries.get(&entry.config.address) {
+                Some(before) if alike(before, &entry) => {}
                 Some(before) => problems.push(contradiction(object, before, site.name)),
-                None => drop(entries.insert(config.address, Entry { object: Some(object), config })),
+                None => drop(entries.insert(entry.config.address, entry)),
             }
         }
     }
     if merged.mesh {
         for config in mesh(site, merged, warnings) {
-            entries.entry(config.address).or_insert(Entry { object: None, config });
+            entries.entry(config.address).or_insert(Entry { object: None, config, password: None });
         }
     }
     if problems.is_empty() {
-        Ok(entries.into_values().map(|entry| entry.config).collect())
+        let keyed = |entry: &Entry<'_>| Some((entry.config.address, entry.password.clone()?));
+        let passwords = entries.values().filter_map(keyed).collect();
+        Ok((entries.into_values().map(|entry| entry.config).collect(), passwords))
     } else {
         Err(problems)
     }
@@ -87,8 +105,9 @@ fn policy(spec: &FabricPeerSpec) -> Result<(Rules, Rules), String> {
 }
 
 /// Whether two objects ask for the same session under two names.
-fn alike(one: &PeerConfig, other: &PeerConfig) -> bool {
-    PeerConfig { name: other.name.clone(), ..one.clone() } == *other
+fn alike(one: &Entry<'_>, other: &Entry<'_>) -> bool {
+    PeerConfig { name: other.config.name.clone(), ..one.config.clone() } == other.config
+        && one.password == other.password
 }
 
 fn contradiction(object: (&str, Option<&Place>), before: &Entry<'_>, node: &str) -> Problem {
@@ -214,7 +233,10 @@ fn base(site: &Site<'_>, merged: &Merged, name: &str, address: IpAddr) -> PeerCo
         accept_default: merged.accept_default,
         import: Rules::default(),
         export: Rules::default(),
-        receive_limit: RECEIVE_LIMIT,
+        receive: limits::RECEIVE,
+        send_limit: None,
+        authenticated: false,
+        missing_secret: None,
     }
 }
 

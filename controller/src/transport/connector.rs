@@ -7,6 +7,8 @@ use std::time::Duration;
 use tokio::net::{TcpSocket, TcpStream};
 
 use super::event::{TransportEvent, words};
+use super::keys::Keys;
+use super::sockopt;
 use super::stream::{Command, Stream};
 
 /// An attempt is given up after this time; the speaker's own timer is shorter
@@ -14,8 +16,12 @@ use super::stream::{Command, Stream};
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Opens a connection from `source` if that is given.
-async fn open(remote: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpStream> {
+async fn open(remote: SocketAddr, source: Option<IpAddr>, keys: &Keys) -> io::Result<TcpStream> {
     let socket = if remote.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    if let Some(key) = keys.of(remote.ip()) {
+        let signed = sockopt::set_md5(&socket, remote.ip(), Some(&key));
+        signed.map_err(|error| io::Error::new(error.kind(), format!("TCP MD5 key: {error}")))?;
+    }
     if let Some(source) = source {
         let bound = socket.bind(SocketAddr::new(source, 0));
         bound.map_err(|error| io::Error::new(error.kind(), format!("source address {source}: {error}")))?;
@@ -36,9 +42,10 @@ pub(super) async fn run(
     mut commands: tokio::sync::mpsc::UnboundedReceiver<Command>,
     events: tokio::sync::mpsc::UnboundedSender<TransportEvent>,
     pool: super::pool::Pool,
+    keys: Keys,
 ) -> Option<TransportEvent> {
     let opened = {
-        let open = open(remote, source);
+        let open = open(remote, source, &keys);
         tokio::pin!(open);
         loop {
             tokio::select! {
@@ -46,6 +53,8 @@ pub(super) async fn run(
                 command = commands.recv() => match command {
                     // Nothing is written before the connection is up.
                     Some(Command::Write(_)) => {}
+                    // An attempt with the key before is in vain, and the next one has the new one.
+                    Some(Command::Key(_)) => {}
                     Some(Command::Close) | None => return None,
                 },
             }

@@ -2,6 +2,7 @@
 //! connections are kept by their number.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,6 +14,7 @@ use tokio::sync::{Semaphore, mpsc};
 
 use super::connector;
 use super::event::TransportEvent;
+use super::keys::{Keys, Passwords};
 use super::pool::Pool;
 use super::stream::{Command, Stream};
 
@@ -29,6 +31,7 @@ const REST: Duration = Duration::from_millis(100);
 pub struct Handle {
     streams: Streams,
     pool: Pool,
+    keys: Keys,
     events: mpsc::UnboundedSender<TransportEvent>,
 }
 
@@ -37,15 +40,32 @@ impl Handle {
     #[must_use]
     pub fn new() -> (Self, mpsc::UnboundedReceiver<TransportEvent>) {
         let (events, inbox) = mpsc::unbounded_channel();
-        (Self { streams: Streams::default(), pool: Pool::default(), events }, inbox)
+        (Self { streams: Streams::default(), pool: Pool::default(), keys: Keys::default(), events }, inbox)
     }
 
     /// Accepts connections from listeners.
     pub fn listen(&self, listeners: Vec<TcpListener>) {
         let places = Arc::new(Semaphore::new(ACCEPTED));
         let numbers = Arc::new(AtomicU64::new(0));
+        let listeners: Vec<Arc<TcpListener>> = listeners.into_iter().map(Arc::new).collect();
+        self.trouble(self.keys.listen(&listeners));
         for listener in listeners {
             tokio::spawn(self.clone().accept(listener, Arc::clone(&places), Arc::clone(&numbers)));
+        }
+    }
+
+    /// Makes these the keys of peers (RFC 2385). A connection whose peer had a
+    /// key goes on with the new one; what was opened without one, or loses its
+    /// key, is the speaker's to end.
+    pub fn passwords(&self, wanted: Passwords) {
+        let (renewed, troubles) = self.keys.replace(wanted);
+        self.streams.renew(&renewed);
+        self.trouble(troubles);
+    }
+
+    fn trouble(&self, troubles: Vec<String>) {
+        for trouble in troubles {
+            self.tell(TransportEvent::Trouble(trouble));
         }
     }
 
@@ -53,9 +73,9 @@ impl Handle {
     pub fn apply(&self, effect: Transport) {
         match effect {
             Transport::Connect { conn, remote, source } => {
-                let commands = self.streams.insert(conn);
-                let (events, pool) = (self.events.clone(), self.pool.clone());
-                self.spawn(conn, connector::run(conn, remote, source, commands, events, pool));
+                let commands = self.streams.insert(conn, remote.ip());
+                let (events, pool, keys) = (self.events.clone(), self.pool.clone(), self.keys.clone());
+                self.spawn(conn, connector::run(conn, remote, source, commands, events, pool, keys));
             }
             Transport::Write { conn, bytes } => self.streams.send(conn, Command::Write(bytes)),
             Transport::Close { conn } => self.streams.send(conn, Command::Close),
@@ -71,7 +91,7 @@ impl Handle {
         let _ = ended.wait_for(|_| self.streams.is_empty()).await;
     }
 
-    async fn accept(self, listener: TcpListener, places: Arc<Semaphore>, numbers: Arc<AtomicU64>) {
+    async fn accept(self, listener: Arc<TcpListener>, places: Arc<Semaphore>, numbers: Arc<AtomicU64>) {
         let mut troubled = false;
         loop {
             // The semaphore is never closed.
@@ -92,8 +112,11 @@ impl Handle {
                 }
             };
             troubled = false;
+            if !self.keys.admits(remote.ip()) {
+                continue;
+            }
             let conn = ConnId::Inbound(numbers.fetch_add(1, Ordering::Relaxed));
-            let commands = self.streams.insert(conn);
+            let commands = self.streams.insert(conn, remote.ip());
             // Said before the task can say anything of the connection.
             self.tell(TransportEvent::Accepted { conn, local, remote });
             let (events, pool) = (self.events.clone(), self.pool.clone());
@@ -123,10 +146,17 @@ impl Handle {
     }
 }
 
+/// The way to the task of a connection, and whose connection it is.
+#[derive(Debug)]
+struct Task {
+    peer: IpAddr,
+    commands: mpsc::UnboundedSender<Command>,
+}
+
 /// The ways to the tasks of all connections. Locked for a look-up only.
 #[derive(Clone, Debug)]
 struct Streams {
-    tasks: Arc<Mutex<HashMap<ConnId, mpsc::UnboundedSender<Command>>>>,
+    tasks: Arc<Mutex<HashMap<ConnId, Task>>>,
     ended: tokio::sync::watch::Sender<()>,
 }
 
@@ -137,25 +167,34 @@ impl Default for Streams {
 }
 
 impl Streams {
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<ConnId, mpsc::UnboundedSender<Command>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<ConnId, Task>> {
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn insert(&self, conn: ConnId) -> mpsc::UnboundedReceiver<Command> {
+    fn insert(&self, conn: ConnId, peer: IpAddr) -> mpsc::UnboundedReceiver<Command> {
         let (commands, inbox) = mpsc::unbounded_channel();
-        self.lock().insert(conn, commands);
+        self.lock().insert(conn, Task { peer, commands });
         inbox
     }
 
     fn send(&self, conn: ConnId, command: Command) {
-        if let Some(commands) = self.lock().get(&conn) {
+        if let Some(Task { commands, .. }) = self.lock().get(&conn) {
             // A task that ends at this moment takes no notice.
             let _ = commands.send(command);
         }
     }
 
+    /// Hands the connections of these peers their new keys.
+    fn renew(&self, keys: &Passwords) {
+        for Task { peer, commands } in self.lock().values() {
+            if let Some(key) = keys.get(peer) {
+                let _ = commands.send(Command::Key(key.clone()));
+            }
+        }
+    }
+
     fn close_all(&self) {
-        for commands in self.lock().values() {
+        for Task { commands, .. } in self.lock().values() {
             let _ = commands.send(Command::Close);
         }
     }

@@ -5,6 +5,9 @@
 //!  pool        buffers to read into, and the event vocabulary's chunk of bytes
 //!  event       what happens on connections
 //!  stream      a task a connection: fair reading, queued writing, orderly closing
+//!  password    a key that a peer shares with this node (RFC 2385)
+//!  sockopt     the socket option for it: the one file here with unsafe code
+//!  keys        which peers have one, on the listeners
 //!  listener    two sockets, a task each
 //!  connector   a task an attempt
 //!  handle      the loop's end: effects in
@@ -19,8 +22,13 @@ pub mod listener;
 pub mod pool;
 
 mod connector;
+mod keys;
+mod password;
+mod sockopt;
 mod stream;
 
 pub use event::TransportEvent;
 pub use handle::Handle;
+pub use keys::Passwords;
+pub use password::{Password, PasswordError};
 pub use pool::Chunk;

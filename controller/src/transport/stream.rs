@@ -19,7 +19,9 @@ use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::event::{Tally, TransportEvent, words};
+use super::password::Password;
 use super::pool::{Buffer, Pool};
+use super::sockopt;
 
 /// How long closing may take: a NOTIFICATION that the peer has not read by then
 /// is lost, and the peer learns of the end from the connection's.
@@ -37,6 +39,8 @@ const SLICES: usize = 64;
 pub(super) enum Command {
     /// Write.
     Write(Bytes),
+    /// Go on with another key of the peer.
+    Key(Password),
     /// Close in order.
     Close,
 }
@@ -79,6 +83,9 @@ impl Stream {
                 biased;
                 command = self.commands.recv() => match command {
                     Some(Command::Write(bytes)) => queue.push(bytes)?,
+                    Some(Command::Key(key)) => {
+                        sockopt::set_md5(&self.tcp, self.tcp.peer_addr()?.ip(), Some(&key))?;
+                    }
                     Some(Command::Close) | None => return Ok(End::Asked(queue)),
                 },
                 ready = self.tcp.writable(), if !queue.is_empty() => {

@@ -23,6 +23,8 @@ pub(super) struct Key {
     pub(super) export: Export,
     /// How it is written.
     pub(super) codec: Codec,
+    /// The most prefixes, and the peer that is counted: such a group has one member.
+    pub(super) limit: Option<(u32, PeerId)>,
 }
 
 /// A peer in the group.
@@ -139,7 +141,10 @@ impl Group {
         let (prefix, advertise) = (entry.prefix, entry.advertise);
         self.slots.hold(id, awaits_kernel(&entry));
         match advertise {
-            Advertise::Nothing => self.put(rib, id, prefix, None),
+            Advertise::Nothing => {
+                self.slots.limit(id, false);
+                self.put(rib, id, prefix, None);
+            }
             Advertise::Hold => {}
             Advertise::Path { .. } => {
                 if self.slots.queue(id) {
@@ -170,6 +175,9 @@ impl Group {
                 }
             }
         }
+        if self.walk.is_none() && self.has_room() {
+            self.walk = Some(None);
+        }
         self.changes.encode(rib, self.key.family, &self.key.export, &self.key.codec)
     }
 
@@ -188,9 +196,36 @@ impl Group {
             let path = rib.outgoing(prefix, wanted.attributes, wanted.source)?;
             Some((wanted, self.key.export.judge(&path).ok()?))
         });
+        let limited = wanted.is_some_and(|(wanted, _)| self.is_beyond_limit(wanted, sent));
+        self.slots.limit(id, limited);
+        let wanted = wanted.filter(|_| !limited);
         if resend || wanted.map(|(wanted, _)| wanted) != sent {
             self.put(rib, id, prefix, wanted);
         }
+    }
+
+    /// Whether the limit leaves no room for a path in the place of what was sent.
+    fn is_beyond_limit(&self, wanted: Sent, before: Option<Sent>) -> bool {
+        let (Some((most, _)), Some(member)) = (self.key.limit, self.members.first()) else { return false };
+        let counts = |sent: Sent| sent.source != member.source;
+        let others = self.count(member.source) - usize::from(before.is_some_and(counts));
+        counts(wanted) && others >= most as usize
+    }
+
+    /// Whether prefixes that the limit kept back fit in.
+    fn has_room(&self) -> bool {
+        let (Some((most, _)), Some(member)) = (self.key.limit, self.members.first()) else { return false };
+        self.slots.limited() > 0 && self.count(member.source) < most as usize
+    }
+
+    /// How many prefixes the limit keeps back.
+    pub(super) fn limited(&self) -> usize {
+        self.slots.limited()
+    }
+
+    /// Whether the limit keeps the entry's path back.
+    pub(super) fn is_limited(&self, entry: EntryId) -> bool {
+        self.slots.is_limited(entry)
     }
 
     /// Changes the slot, and notes what the members are to be told. With what is

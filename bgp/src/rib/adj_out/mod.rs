@@ -31,6 +31,8 @@ pub struct Receiver {
     pub codec: Codec,
     /// What it is sent.
     pub export: Export,
+    /// The most prefixes of a family that it is sent.
+    pub limit: Option<u32>,
 }
 
 /// All update groups.
@@ -42,9 +44,9 @@ pub struct AdjOut {
 impl AdjOut {
     /// A session came up: the peer is sent all of the family, then End-of-RIB.
     pub fn join(&mut self, receiver: Receiver, family: Family) {
-        let Receiver { peer, source, codec, export } = receiver;
+        let Receiver { peer, source, codec, export, limit } = receiver;
         let member = Member { peer, source, greeting: true };
-        let key = Key { family, export, codec };
+        let key = Key { family, export, codec, limit: limit.map(|most| (most, peer)) };
         match self.groups.iter_mut().find(|group| group.key == key && group.is_fresh()) {
             Some(group) => group.members.push(member),
             None => self.groups.push(Group::new(key, member)),
@@ -59,14 +61,17 @@ impl AdjOut {
         self.drop_empty(rib);
     }
 
-    /// The peer's export rules changed: what the new rules change is sent again.
-    pub fn change_export(&mut self, rib: &mut Rib, peer: PeerId, export: &Export) {
+    /// The peer's export rules or its limit changed: what the new ones change is sent again.
+    pub fn change_export(&mut self, rib: &mut Rib, peer: PeerId, export: &Export, limit: Option<u32>) {
+        let limit = limit.map(|most| (most, peer));
         for family in Family::ALL {
             let outdated = |group: &Group| {
-                group.key.family == family && group.key.export != *export && group.position(peer).is_some()
+                group.key.family == family
+                    && (group.key.export != *export || group.key.limit != limit)
+                    && group.position(peer).is_some()
             };
             if let Some(index) = self.groups.iter().position(outdated) {
-                let key = Key { export: export.clone(), ..self.groups[index].key };
+                let key = Key { export: export.clone(), limit, ..self.groups[index].key };
                 self.send_again(rib, index, peer, key);
             }
         }
@@ -144,6 +149,18 @@ impl AdjOut {
     #[must_use]
     pub fn count(&self, peer: PeerId, family: Family) -> usize {
         self.group_of(peer, family).map_or(0, |(group, member)| group.count(member.source))
+    }
+
+    /// How many prefixes of the family the peer's limit keeps back.
+    #[must_use]
+    pub fn limited(&self, peer: PeerId, family: Family) -> usize {
+        self.group_of(peer, family).map_or(0, |(group, _)| group.limited())
+    }
+
+    /// Whether the peer's limit keeps the entry back.
+    #[must_use]
+    pub fn is_limited(&self, peer: PeerId, entry: EntryId) -> bool {
+        self.group_of(peer, entry.family()).is_some_and(|(group, _)| group.is_limited(entry))
     }
 
     /// What was last sent of the entry to the peer: attributes of the table,

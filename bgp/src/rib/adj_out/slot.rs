@@ -35,6 +35,8 @@ const PIECE: usize = 1 << 12;
 const QUEUED: u16 = 1;
 /// The entry's path waits for the kernel.
 const HELD: u16 = 2;
+/// The entry's path is not sent, as the limit is reached.
+const LIMITED: u16 = 4;
 
 /// The slots of one group, parallel to the table's entries.
 #[derive(Clone, Debug, Default)]
@@ -44,6 +46,7 @@ pub(super) struct Slots {
     /// How many of them come from each source, by its number.
     by_source: Vec<usize>,
     held: usize,
+    limited: usize,
 }
 
 impl Slots {
@@ -110,6 +113,27 @@ impl Slots {
         let before = slot.flags & HELD != 0;
         slot.flags = if held { slot.flags | HELD } else { slot.flags & !HELD };
         self.held = self.held + usize::from(held) - usize::from(before);
+    }
+
+    /// How many prefixes are not sent, as the limit is reached.
+    pub(super) fn limited(&self) -> usize {
+        self.limited
+    }
+
+    /// Whether the entry is one of those.
+    pub(super) fn is_limited(&self, entry: EntryId) -> bool {
+        let piece = self.pieces.get(entry.index() / PIECE);
+        piece.is_some_and(|piece| piece[entry.index() % PIECE].flags & LIMITED != 0)
+    }
+
+    /// Notes whether the entry's path is not sent, as the limit is reached.
+    pub(super) fn limit(&mut self, entry: EntryId, limited: bool) {
+        let before = self.is_limited(entry);
+        if before != limited {
+            let slot = self.slot(entry);
+            slot.flags = if limited { slot.flags | LIMITED } else { slot.flags & !LIMITED };
+            self.limited = self.limited + usize::from(limited) - usize::from(before);
+        }
     }
 
     /// All that is sent, in the table's order.

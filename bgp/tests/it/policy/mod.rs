@@ -2,7 +2,9 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use bgp::config::{NextHopMode, OwnNextHop, PeerAs, PeerConfig, Protected, SpeakerConfig, Timers};
+use bgp::config::{
+    LimitAction, NextHopMode, OwnNextHop, PeerAs, PeerConfig, Protected, ReceiveLimit, SpeakerConfig, Timers,
+};
 use bgp::id::{Asn, RouterId};
 use bgp::policy::{Export, Import, Outgoing, SourceKind};
 use bgp::prefix::{PerFamily, Prefix};
@@ -116,7 +118,10 @@ fn peer(import: Rules) -> PeerConfig {
         accept_default: false,
         import,
         export: Rules::default(),
-        receive_limit: 10,
+        receive: ReceiveLimit { most: 10, warn_at: None, action: LimitAction::Reject },
+        send_limit: None,
+        authenticated: false,
+        missing_secret: None,
     }
 }
 

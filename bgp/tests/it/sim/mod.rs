@@ -1,6 +1,7 @@
 //! A network of speakers in one process with a virtual clock: pipes for TCP, a
 //! kernel that says yes, and a seed that decides the order in which things happen.
 
+mod limits;
 mod network;
 mod routes;
 mod rules;

@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 
-use bgp::config::{OwnNextHop, PeerAs, PeerConfig, Protected, SpeakerConfig, Timers};
+use bgp::config::{
+    LimitAction, OwnNextHop, PeerAs, PeerConfig, Protected, ReceiveLimit, SpeakerConfig, Timers,
+};
 use bgp::id::{Asn, ConnId, PeerId, RouterId};
-use bgp::io::{Effects, Event, NextHop, Note, RouteAck, SetId, State, Tracking, Transport};
+use bgp::io::{Effects, Event, NextHop, Note, Notice, RouteAck, SetId, State, Tracking, Transport};
 use bgp::prefix::{PerFamily, Prefix};
 use bgp::rule::Rules;
 use bgp::speaker::Speaker;
@@ -17,6 +19,7 @@ pub(super) struct Router {
     pub(super) speaker: Speaker,
     pub(super) config: SpeakerConfig,
     pub(super) notes: Vec<Note>,
+    pub(super) notices: Vec<Notice>,
     /// Messages of UPDATE type sent, by their number of bytes.
     pub(super) written: u64,
     pub(super) fib: BTreeMap<Prefix, SetId>,
@@ -100,7 +103,10 @@ pub(super) fn peer(own: usize, peer: usize) -> PeerConfig {
         accept_default: false,
         import: Rules::default(),
         export: Rules::default(),
-        receive_limit: 1_000_000,
+        receive: ReceiveLimit { most: 1_000_000, warn_at: None, action: LimitAction::Reject },
+        send_limit: None,
+        authenticated: false,
+        missing_secret: None,
     }
 }
 
@@ -111,6 +117,7 @@ impl Network {
             speaker: Speaker::new(&config, seed ^ index as u64),
             config,
             notes: Vec::new(),
+            notices: Vec::new(),
             written: 0,
             fib: BTreeMap::new(),
             sets: BTreeMap::new(),
@@ -308,6 +315,7 @@ impl Network {
     fn carry_out(&mut self, router: usize, effects: Effects) {
         let target = &mut self.routers[router];
         target.notes.extend(effects.notes);
+        target.notices.extend(effects.notices);
         for change in effects.sets {
             if change.members.is_empty() {
                 target.sets.remove(&change.id);

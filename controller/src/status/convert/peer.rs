@@ -34,6 +34,7 @@ pub fn peer(peer: &PeerView, moment: &Moment) -> v1::Peer {
         updates_sent: peer.updates.1,
         malformed_count: peer.malformed.0,
         malformed_detail: peer.malformed.1.clone(),
+        limits: peer.limits.clone(),
     }
 }
 

@@ -47,7 +47,7 @@ fn settings(config: &PeerConfig) -> v1::PeerSettings {
         accept_any: config.accept.is_none(),
         accept: accept.map(ToString::to_string).collect(),
         accept_default_route: config.accept_default,
-        receive_limit: config.receive_limit,
+        receive_limit: config.receive.most,
     }
 }
 

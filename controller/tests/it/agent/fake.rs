@@ -24,12 +24,13 @@ use controller::event::Event;
 use controller::kernel::{Command, KernelEvent, LocalAddress};
 use controller::status::clock::Clock;
 use controller::status::snapshot::{Publisher, Snapshot, Snapshots};
-use controller::transport::TransportEvent;
+use controller::transport::{Passwords, TransportEvent};
 
 /// What the drivers were told, and the time.
 pub(super) struct Fake {
     now: Rc<Cell<Instant>>,
     pub(super) transport: Vec<(Instant, Transport)>,
+    pub(super) passwords: Passwords,
     pub(super) kernel: Vec<Command>,
     pub(super) kept: Vec<Arc<Objects>>,
     publisher: Publisher,
@@ -43,6 +44,10 @@ impl Drivers for Fake {
 
     fn transport(&mut self, effect: Transport) {
         self.transport.push((self.now.get(), effect));
+    }
+
+    fn passwords(&mut self, passwords: Passwords) {
+        self.passwords = passwords;
     }
 
     fn kernel(&mut self, command: Command) {
@@ -93,6 +98,7 @@ impl World {
         let fake = Fake {
             now: Rc::clone(&now),
             transport: Vec::new(),
+            passwords: Passwords::new(),
             kernel: Vec::new(),
             kept: Vec::new(),
             publisher,

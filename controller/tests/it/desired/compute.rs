@@ -1,6 +1,6 @@
 //! The computation of what a node is to be, by small clusters.
 
-use bgp::config::{NextHopMode, OwnNextHop, PeerAs, PeerConfig};
+use bgp::config::{LimitAction, NextHopMode, OwnNextHop, PeerAs, PeerConfig, ReceiveLimit};
 use bgp::id::{Asn, RouterId};
 use bgp::prefix::{PerFamily, Prefix};
 use bgp::rule::RouteOrigin;
@@ -8,6 +8,7 @@ use bgp::time::Duration;
 use bgp::wire::community::{Community, LargeCommunity};
 use controller::desired::{Desired, compute};
 use controller::kernel::LocalAddress;
+use controller::transport::Password;
 
 use super::{lines, read};
 
@@ -74,7 +75,7 @@ fn names(peers: &[PeerConfig]) -> Vec<(&str, String)> {
 
 #[test]
 fn a_node_alone_has_its_defaults() {
-    let Desired { speaker, kernel, warnings } =
+    let Desired { speaker, kernel, warnings, passwords: _ } =
         desired(&(fabric("f", "asn: {value: 65001}") + &node(1, "1")));
     assert_eq!((speaker.asn, speaker.router_id), (Asn(65001), RouterId(0x0a00_0001)));
     assert!(!speaker.transit && speaker.install && speaker.relax_as_path && speaker.peers.is_empty());
@@ -201,7 +202,7 @@ fn a_router_outside_a_cluster_needs_a_name_and_no_more() {
     let text = fabric("f", "asn: {value: 65101}, routerID: {value: 10.9.9.9}, transit: true, mesh: None")
         + node
         + &peer("leaf", "address: 10.0.1.1, asn: 65001");
-    let Desired { speaker, kernel, warnings } = desired(&text);
+    let Desired { speaker, kernel, warnings, passwords: _ } = desired(&text);
     assert!(speaker.transit && speaker.origins.is_empty() && kernel.unreachable.is_empty());
     assert_eq!(speaker.peers[0].own_next_hop.ipv4, Some("10.0.1.2".parse().unwrap()));
     assert!(warnings.is_empty(), "{warnings:?}");
@@ -244,6 +245,64 @@ fn rules_of_a_peer_reach_all_of_its_sessions() {
     ];
     assert_eq!(origins, expected.map(|(prefix, origin)| (prefix.to_owned(), origin)));
     assert_eq!(speaker.origins[0].med, Some(3), "what a Fabric says of a PodCIDR stands");
+}
+
+#[test]
+fn a_key_comes_from_its_secret_and_a_missing_one_keeps_the_session_down() {
+    let keyed = "address: 10.0.2.3, asn: 1, passwordSecretRef: {name: tor, key: password}";
+    let base = fabric("f", "asn: {value: 65001}") + &peer("tor", keyed) + &node(1, "1");
+    let secret =
+        |lines: &str| format!("{base}---\napiVersion: v1\nkind: Secret\nmetadata: {{name: tor}}\n{lines}\n");
+    let long = format!("stringData: {{password: {}}}", "x".repeat(81));
+    let missing = [
+        (base.clone(), "Secret \"tor\" is missing"),
+        (secret("stringData: {other: x}"), "Secret \"tor\" has no key `password`"),
+        (secret("stringData: {password: \"\"}"), "key `password` of Secret \"tor\" is empty"),
+        (secret(&long), "key `password` of Secret \"tor\" is longer than 80 octets"),
+    ];
+    for (text, why) in missing {
+        let Desired { speaker, passwords, warnings, .. } = desired(&text);
+        let peer = &speaker.peers[0];
+        assert_eq!((peer.authenticated, peer.missing_secret.as_deref()), (true, Some(why)));
+        assert!(passwords.is_empty());
+        assert!(
+            lines(&warnings)[0].ends_with(&format!("FabricPeer \"tor\": {why}, and its sessions stay down"))
+        );
+    }
+    // `data` is base64, and `stringData` wins; nothing that can be printed shows the key.
+    for lines in ["data: {password: aHVudGVyMg==}", "data: {password: eA==}\nstringData: {password: hunter2}"]
+    {
+        let Desired { speaker, passwords, warnings, .. } = desired(&secret(lines));
+        assert_eq!((speaker.peers[0].authenticated, &speaker.peers[0].missing_secret), (true, &None));
+        assert_eq!(passwords[&"10.0.2.3".parse().unwrap()], Password::new(b"hunter2").unwrap());
+        assert!(warnings.is_empty());
+        let shown = format!("{passwords:?} {:?}", read(&secret(lines)).unwrap());
+        assert!(shown.contains("redacted") && !shown.contains("hunter2"), "{shown}");
+        assert!(!shown.contains(&format!("{:?}", b"hunter2")), "{shown}");
+    }
+    // Two objects about one peer with two keys contradict each other.
+    let other = base + &peer("tor-b", &keyed.replace("key: password", "key: second"));
+    let both = other
+        + "---\napiVersion: v1\nkind: Secret\nmetadata: {name: tor}\nstringData: {password: a, second: b}\n";
+    assert!(refused(&both)[0].contains("contradict each other"), "{:?}", refused(&both));
+}
+
+#[test]
+fn limits_have_their_defaults() {
+    let limits = |lines: &str| {
+        let text = format!("address: 10.0.2.3, asn: 1{lines}");
+        let peers = desired(&(fabric("f", "asn: {value: 65001}") + &peer("tor", &text) + &node(1, "1")))
+            .speaker
+            .peers;
+        (peers[0].receive, peers[0].send_limit)
+    };
+    let receive = |most, warn_at, action| ReceiveLimit { most, warn_at, action };
+    assert_eq!(limits(""), (receive(1_000_000, None, LimitAction::Reject), None));
+    assert_eq!(
+        limits(", limits: {receive: {max: 9, warnAt: 80, action: Reset}, send: {max: 3}}"),
+        (receive(9, Some(8), LimitAction::Reset), Some(3))
+    );
+    assert_eq!(limits(", limits: {receive: {max: 5}}"), (receive(5, None, LimitAction::Reject), None));
 }
 
 #[test]

@@ -95,10 +95,10 @@ fn a_pending_field_is_refused_by_name_wherever_it_stands() {
 
 #[test]
 fn what_is_no_object_of_ours_is_refused_by_kind() {
-    refused("kind: Foo\n", &["a.yaml:1: kind Foo is not read; Fabric, FabricPeer and Node are"]);
+    refused("kind: Foo\n", &["a.yaml:1: kind Foo is not read; Fabric, FabricPeer, Node and Secret are"]);
     refused(
         "apiVersion: v1\nkind: Service\nmetadata: {name: s}\n",
-        &["a.yaml:2: kind Service of v1 is not read; Fabric, FabricPeer and Node are"],
+        &["a.yaml:2: kind Service of v1 is not read; Fabric, FabricPeer, Node and Secret are"],
     );
     refused(
         "apiVersion: underlay.dev/v1\nkind: Fabric\nmetadata: {name: s}\n",
@@ -171,4 +171,33 @@ fn a_directory_that_is_none_is_said_to_be_none() {
     let missing = folder.path().join("missing");
     let found = lines(&directory::read(&missing).unwrap_err());
     assert_eq!(found, [format!("directory {}: No such file or directory (os error 2)", missing.display())]);
+}
+
+#[test]
+fn secrets_are_read_and_no_complaint_shows_a_value() {
+    let secret = |lines: &str| format!("apiVersion: v1\nkind: Secret\nmetadata: {{name: s}}\n{lines}\n");
+    refused(
+        &secret("stringData:\n  pin: 271828"),
+        &["a.yaml:5: Secret \"s\": field `stringData.pin` is not a text; quotes make it one"],
+    );
+    refused(
+        &secret("data: {pin: \"hunter2!\"}"),
+        &["a.yaml:4: Secret \"s\": field `data.pin` is not base64"],
+    );
+    refused(&secret("data: [hunter2]"), &["a.yaml:4: Secret \"s\": field `data` is not a map"]);
+}
+
+#[test]
+fn a_secret_that_everybody_can_read_is_warned_of() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("secret.yaml");
+    fs::write(&file, "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {a: b}\n").unwrap();
+    for (mode, warned) in [(0o644, true), (0o602, true), (0o640, false), (0o600, false)] {
+        fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+        let warnings = directory::read(folder.path()).unwrap().warnings;
+        assert_eq!(warnings.len(), usize::from(warned), "{mode:o}: {warnings:?}");
+        let named = format!("secret.yaml: holds a Secret, and its mode {mode:04o} lets everybody at it");
+        assert!(warnings.iter().all(|warning| warning.text.ends_with(&named)), "{warnings:?}");
+    }
 }

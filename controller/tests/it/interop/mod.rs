@@ -7,6 +7,7 @@ mod bird;
 mod frr;
 mod ground;
 mod node;
+mod password;
 mod restart;
 mod rules;
 mod tamper;

@@ -70,6 +70,7 @@ pub(crate) fn established(id: u32, name: &str, peer: &str, asn: u32, counts: Per
         counts,
         established_count: 1,
         malformed: (0, None),
+        limits: Vec::new(),
         updates: (12, 4),
     }
 }
@@ -97,7 +98,14 @@ pub(crate) fn config(peer: PeerId) -> PeerConfig {
         accept_default: false,
         import: Rules::default(),
         export: Rules::default(),
-        receive_limit: 1_000_000,
+        receive: bgp::config::ReceiveLimit {
+            most: 1_000_000,
+            warn_at: None,
+            action: bgp::config::LimitAction::Reject,
+        },
+        send_limit: None,
+        authenticated: false,
+        missing_secret: None,
     }
 }
 
@@ -113,6 +121,7 @@ pub(crate) fn down(name: &str, peer: &str, state: State, reason: Reason, text: &
         end_of_rib: PerFamily::default(),
         established_count: 0,
         malformed: (0, None),
+        limits: Vec::new(),
         updates: (0, 0),
         ..established(9, name, peer, 65_000, PerFamily::default())
     }
@@ -121,7 +130,7 @@ pub(crate) fn down(name: &str, peer: &str, state: State, reason: Reason, text: &
 /// Counts of one family.
 pub(crate) fn counts(received: u64, sent: u64, rejected: &[(Reason, u64)]) -> Counts {
     let refused: u64 = rejected.iter().map(|(_, count)| count).sum();
-    Counts { received, accepted: received - refused, rejected: rejected.to_vec(), sent }
+    Counts { received, accepted: received - refused, rejected: rejected.to_vec(), sent, kept_back: 0 }
 }
 
 /// A node with these peers, healthy.
