@@ -44,7 +44,8 @@ pub struct PeerView {
     pub counts: PerFamily<Counts>,
     /// How often the session was Established.
     pub established_count: u64,
-    /// How many malformed attributes did not end the session (RFC 7606), and the last in words.
+    /// How many UPDATEs had malformed attributes that did not end the session (RFC 7606), and the
+    /// cause of the last in words.
     pub malformed: (u64, Option<String>),
     /// Limits that are reached at present, in words.
     pub limits: Vec<String>,

@@ -29,7 +29,7 @@ pub(super) struct Intake<'a> {
     pub(super) end_of_rib: &'a mut PerFamily<bool>,
     /// Families that the peer asked for again (RFC 2918).
     pub(super) refresh: Vec<Family>,
-    /// Malformed attributes that did not end the session (RFC 7606).
+    /// The first malformed attribute of each UPDATE that did not end the session (RFC 7606).
     pub(super) problems: Vec<Problem>,
 }
 
@@ -41,12 +41,15 @@ impl Sink for Intake<'_> {
         for prefix in update.withdrawn().flat_map(Nlri::iter) {
             self.rib.withdraw(source, prefix);
         }
+        let before = self.problems.len();
         for announced in update.announced() {
             self.announce(source, negotiated, &update, announced)?;
         }
         if let Some(family) = update.end_of_rib() {
             self.end_of_rib[family] = true;
         }
+        // What follows from the first problem, as what a cut list lacks, hides the cause.
+        self.problems.truncate(before + 1);
         Ok(())
     }
 

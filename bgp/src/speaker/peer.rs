@@ -24,7 +24,7 @@ pub(super) struct Peer {
     pub(super) source: Option<SourceId>,
     /// The families of which the peer has sent all since the session came up.
     pub(super) end_of_rib: PerFamily<bool>,
-    /// How many malformed attributes did not end the session, and the last of them.
+    /// How many UPDATEs had malformed attributes and did not end the session, and the last one's first.
     problems: (u64, Option<Problem>),
     /// What is known of its limits, while the session is Established.
     pub(super) watch: Watch,
@@ -56,7 +56,7 @@ impl Peer {
         self.session.deadline().into_iter().chain(self.watch.ask_at()).min()
     }
 
-    /// Keeps count of malformed attributes, and the last one.
+    /// Keeps count of malformed UPDATEs, and the last one's problem.
     pub(super) fn note_problems(&mut self, problems: Vec<Problem>) {
         self.problems.0 += problems.len() as u64;
         self.problems.1 = problems.into_iter().next_back().or(self.problems.1.take());

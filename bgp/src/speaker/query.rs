@@ -46,6 +46,12 @@ impl Speaker {
         self.rib.kernel_counts()
     }
 
+    /// Whether a peer is configured at the address.
+    #[must_use]
+    pub fn has_peer(&self, address: IpAddr) -> bool {
+        self.by_address.contains_key(&address)
+    }
+
     /// A page of at most `limit` routes from `cursor` on. A page may be shorter,
     /// even empty, without being the last.
     #[must_use]

@@ -21,6 +21,12 @@ pub(super) fn start() {
     };
 }
 
+/// Logs that somebody who is no peer connected.
+pub(super) fn stranger(address: IpAddr) {
+    let reason = format!("no peer has the address {address}");
+    tracing::warn!(event = "connection-rejected", %address, reason);
+}
+
 /// What was said of each peer since its session was last up, so that the same failure is said once and not
 /// with each attempt.
 #[derive(Debug, Default)]

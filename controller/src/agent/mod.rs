@@ -7,6 +7,7 @@
 //!  identity log     who it is, what it logs
 //!  configuration    objects and addresses -> the last good outcome
 //!  grievance        malformed attributes, told once for each look at the peers
+//!  stranger         who was named of those that are no peer
 //!  report           the snapshot, and whether the node has settled
 //!  turn             the loop's state and its turn, over any drivers
 //!  run              the daemon: channels, signals, the real drivers
@@ -20,6 +21,7 @@ mod grievance;
 mod log;
 mod report;
 mod run;
+mod stranger;
 
 pub use run::{Settings, run};
 pub use turn::Agent;

@@ -24,6 +24,7 @@ use super::grievance::Grievances;
 use super::identity::Identity;
 use super::log::{self, Journal};
 use super::report::{self, Convergence};
+use super::stranger::Strangers;
 
 /// The agent loop's state.
 pub struct Agent<D> {
@@ -36,6 +37,7 @@ pub struct Agent<D> {
     convergence: Convergence,
     journal: Journal,
     grievances: Grievances,
+    strangers: Strangers,
     more: bool,
     stopping: bool,
 }
@@ -59,6 +61,7 @@ impl<D: Drivers> Agent<D> {
             convergence: Convergence::default(),
             journal: Journal::default(),
             grievances: Grievances::default(),
+            strangers: Strangers::default(),
             more: false,
             stopping: false,
         };
@@ -88,14 +91,15 @@ impl<D: Drivers> Agent<D> {
         due.into_iter().flatten().min()
     }
 
-    /// One turn. `next` gives what waits, and `None` when nothing does; it is
+    /// One turn, of at least one event if any waits. `next` gives what waits, and `None` when nothing does; it is
     /// asked for no more than what waited when the turn began.
     pub fn turn(&mut self, next: &mut dyn FnMut() -> Option<Event>) {
         let began_at = self.drivers.now();
         self.timers(began_at);
-        for _ in 0..Self::BATCH {
+        for taken in 0..Self::BATCH {
             let now = self.drivers.now();
-            if now.since(began_at) >= Self::SLICE {
+            // However late it is, one event is taken: the caller may hold it in its hand.
+            if taken > 0 && now.since(began_at) >= Self::SLICE {
                 break;
             }
             let Some(event) = next() else { break };
@@ -191,9 +195,13 @@ impl<D: Drivers> Agent<D> {
                 self.drivers.status_changed();
             }
             TransportEvent::Accepted { conn, local, remote } => {
-                if self.speaker.is_none() || self.stopping {
+                let Some(speaker) = self.speaker.as_ref().filter(|_| !self.stopping) else {
                     self.drivers.transport(Transport::Close { conn });
                     return;
+                };
+                let address = remote.ip().to_canonical();
+                if !speaker.has_peer(address) && self.strangers.is_news(address, now) {
+                    log::stranger(address);
                 }
                 self.tell(SpeakerEvent::Accepted { conn, local, remote }, now);
             }

@@ -61,6 +61,7 @@ pub fn compute(objects: &Objects, name: &str, addresses: &[LocalAddress]) -> Res
     };
     let site = Site { objects, name, facts, addresses };
     let merged = merge::merge(&site)?;
+    disjoint(&site)?;
     let mut warnings = objects.warnings.clone();
     let origins = origins(&site, &merged, &mut warnings);
     let (peers, passwords) = peers::peers(&site, &merged, &mut warnings)?;
@@ -90,6 +91,26 @@ pub fn compute(objects: &Objects, name: &str, addresses: &[LocalAddress]) -> Res
         },
     };
     Ok(Desired { speaker, passwords, kernel, warnings })
+}
+
+/// A PodCIDR that overlaps another Node's: which of the two is right cannot be
+/// told, so both nodes keep what they had, and the one that is new gets nothing.
+/// Other nodes are not concerned.
+fn disjoint(site: &Site<'_>) -> Result<(), Vec<Problem>> {
+    let mut problems = Vec::new();
+    for (name, node) in site.objects.nodes.iter().filter(|(name, _)| *name != site.name) {
+        for own in &site.facts.pod_cidrs {
+            let overlaps = |other: &&Prefix| own.contains(**other) || other.contains(*own);
+            if let Some(other) = node.value.pod_cidrs.iter().find(overlaps) {
+                let text = format!(
+                    "podCIDR {own} of Node \"{}\" overlaps podCIDR {other} of Node \"{name}\"",
+                    site.name
+                );
+                problems.push(Problem { place: node.place.clone(), text });
+            }
+        }
+    }
+    if problems.is_empty() { Ok(()) } else { Err(problems) }
 }
 
 /// The node's PodCIDRs and the prefixes of its Fabrics; what a Fabric says of a

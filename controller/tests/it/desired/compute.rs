@@ -381,3 +381,45 @@ fn what_stands_in_the_way_is_named() {
         assert!(problems[0].starts_with(expected), "{expected}: {problems:?}");
     }
 }
+
+#[test]
+fn a_pod_cidr_that_overlaps_another_nodes_is_refused_at_both_and_nowhere_else() {
+    let text = r#"apiVersion: underlay.dev/v1alpha1
+kind: Fabric
+metadata: {name: all}
+spec: {asn: {value: 64512}}
+---
+apiVersion: v1
+kind: Node
+metadata: {name: n1}
+spec: {podCIDRs: [10.244.1.0/24, "fd00:10:244:1::/64"]}
+status: {addresses: [{type: InternalIP, address: 10.0.0.1}]}
+---
+apiVersion: v1
+kind: Node
+metadata: {name: n2}
+spec: {podCIDRs: [10.244.0.0/23]}
+status: {addresses: [{type: InternalIP, address: 10.0.0.2}]}
+---
+apiVersion: v1
+kind: Node
+metadata: {name: n3}
+spec: {podCIDRs: [10.244.2.0/24]}
+status: {addresses: [{type: InternalIP, address: 10.0.0.3}]}
+"#;
+    let objects = read(text).unwrap();
+    let refused = |node| lines(&compute(&objects, node, &[]).unwrap_err());
+    assert_eq!(
+        refused("n1"),
+        [
+            "a.yaml:12 (document 3): podCIDR 10.244.1.0/24 of Node \"n1\" overlaps podCIDR 10.244.0.0/23 of Node \"n2\""
+        ]
+    );
+    assert_eq!(
+        refused("n2"),
+        [
+            "a.yaml:6 (document 2): podCIDR 10.244.0.0/23 of Node \"n2\" overlaps podCIDR 10.244.1.0/24 of Node \"n1\""
+        ]
+    );
+    assert!(compute(&objects, "n3", &[]).is_ok());
+}

@@ -4,6 +4,7 @@
 //! the other daemon, one link. All waiting is for a condition.
 
 mod bird;
+mod fault;
 mod frr;
 mod ground;
 mod node;

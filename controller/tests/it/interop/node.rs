@@ -36,6 +36,12 @@ impl Node {
     #[track_caller]
     pub(super) fn kill_and_restart(&mut self, sandbox: &Sandbox, name: &str) {
         self.agent.kill();
+        self.restart(sandbox, name);
+    }
+
+    /// Starts another agent in the place of the one that has ended.
+    #[track_caller]
+    pub(super) fn restart(&mut self, sandbox: &Sandbox, name: &str) {
         self.agent = spawn(sandbox, &self.netns, name, &self.manifests, &self.socket);
     }
 
