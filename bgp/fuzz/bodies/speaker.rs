@@ -13,6 +13,7 @@ use bgp::config::{
 use bgp::id::{Asn, ConnId, RouterId};
 use bgp::io::{Effects, Event, NextHop, RouteAck, State, Tracking, Transport};
 use bgp::prefix::{Family, PerFamily, Prefix};
+use bgp::rule::Rules;
 use bgp::speaker::Speaker;
 use bgp::time::{Duration, Instant};
 use bgp::view::{PeerView, RouteFilter, RouteView};
@@ -78,6 +79,8 @@ fn peer(host: u8) -> PeerConfig {
         next_hop: NextHopMode::Auto,
         accept: None,
         accept_default: false,
+        import: Rules::default(),
+        export: Rules::default(),
         receive_limit: 100,
     }
 }

@@ -29,6 +29,8 @@ use controller::transport::{Passwords, TransportEvent};
 /// What the drivers were told, and the time.
 pub(super) struct Fake {
     now: Rc<Cell<Instant>>,
+    /// What passes each time that the clock is read.
+    pub(super) tick: Duration,
     pub(super) transport: Vec<(Instant, Transport)>,
     pub(super) passwords: Passwords,
     pub(super) kernel: Vec<Command>,
@@ -39,7 +41,7 @@ pub(super) struct Fake {
 
 impl Drivers for Fake {
     fn now(&self) -> Instant {
-        self.now.get()
+        self.now.replace(self.now.get() + self.tick)
     }
 
     fn transport(&mut self, effect: Transport) {
@@ -97,6 +99,7 @@ impl World {
         let (publisher, snapshots) = Publisher::new(Agent::<Fake>::first_snapshot(&identity), now.get());
         let fake = Fake {
             now: Rc::clone(&now),
+            tick: Duration::ZERO,
             transport: Vec::new(),
             passwords: Passwords::new(),
             kernel: Vec::new(),

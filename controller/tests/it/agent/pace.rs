@@ -7,6 +7,7 @@ use bgp::time::{Duration, Instant};
 use bgp::view::RouteFilter;
 use controller::event::Event;
 use controller::status::query::Query;
+use controller::transport::TransportEvent;
 use tokio::sync::oneshot;
 
 use super::fake::{World, announce, keepalive, manifests};
@@ -84,6 +85,21 @@ fn a_turn_ends_in_time_whatever_waits() {
     world.turn(COST);
     // The slice, and the one event that was begun in it.
     assert!(world.now().since(before) <= Duration::from_millis(5) + COST, "{:?}", world.now().since(before));
+}
+
+#[test]
+fn a_turn_takes_an_event_however_late_it_is() {
+    let (mut world, loud, _) = two();
+    // A turn that is out of time when it begins: timers were due, or the machine did something else.
+    world.agent.drivers().tick = Duration::from_millis(10);
+    let mut waiting = Some(Event::Transport(TransportEvent::Closed { conn: loud, error: None }));
+    // What the caller holds in its hand is taken, or it is lost.
+    world.agent.turn(&mut || waiting.take());
+    assert!(waiting.is_none());
+    world.agent.drivers().tick = Duration::ZERO;
+    world.run_for(Duration::from_millis(300));
+    let states: Vec<State> = world.snapshot().peers.iter().map(|peer| peer.state).collect();
+    assert!(states.iter().any(|state| *state != State::Established), "the end was heard: {states:?}");
 }
 
 #[test]
