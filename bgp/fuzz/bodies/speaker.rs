@@ -88,6 +88,7 @@ fn peer(host: u8) -> PeerConfig {
 fn config() -> SpeakerConfig {
     let own = Origination {
         prefix: "10.244.1.0/24".parse().expect("a prefix"),
+        origin: bgp::rule::RouteOrigin::PodCidr,
         communities: Vec::new(),
         large_communities: Vec::new(),
         local_preference: None,
