@@ -15,7 +15,7 @@ use bgp::wire::update::Update;
 use bgp::wire::{encode, pack};
 
 /// Runs the target on one input.
-pub fn run(data: &[u8]) {
+pub(crate) fn run(data: &[u8]) {
     let [choice, size, stream @ ..] = data else { return };
     let codec = Codec {
         four_octet: choice & 1 == 0,

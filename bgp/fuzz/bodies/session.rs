@@ -19,7 +19,7 @@ use bgp::wire::notification::{Cease, Notification};
 use bgp::wire::update::Update;
 
 /// Runs the target on one input.
-pub fn run(data: &[u8]) {
+pub(crate) fn run(data: &[u8]) {
     let mut world = World::new();
     let mut rest = data;
     while let [step, tail @ ..] = rest {
@@ -71,6 +71,8 @@ fn config() -> SessionConfig {
         disabled: false,
         remote: socket(2),
         source: None,
+        authenticated: false,
+        missing_secret: None,
     }
 }
 

@@ -8,7 +8,8 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use bgp::config::{
-    NextHopMode, Origination, OwnNextHop, PeerAs, PeerConfig, Protected, SpeakerConfig, Timers,
+    LimitAction, NextHopMode, Origination, OwnNextHop, PeerAs, PeerConfig, Protected, ReceiveLimit,
+    SpeakerConfig, Timers,
 };
 use bgp::id::{Asn, ConnId, RouterId};
 use bgp::io::{Effects, Event, NextHop, RouteAck, State, Tracking, Transport};
@@ -26,10 +27,12 @@ use bgp::wire::{encode, frame, pack};
 
 const HEALTHY: ConnId = ConnId::Inbound(1);
 const FUZZED: ConnId = ConnId::Inbound(2);
+/// What goes beyond is told and stored.
+const LIMIT: ReceiveLimit = ReceiveLimit { most: 100, warn_at: Some(80), action: LimitAction::Warn };
 const ROUTE: &str = "10.244.9.0/24";
 
 /// Runs the target on one input.
-pub fn run(data: &[u8]) {
+pub(crate) fn run(data: &[u8]) {
     let [size, stream @ ..] = data else { return };
     let whole = known(stream, stream.len().max(1));
     let pieces = known(stream, usize::from(*size) + 1);
@@ -81,7 +84,10 @@ fn peer(host: u8) -> PeerConfig {
         accept_default: false,
         import: Rules::default(),
         export: Rules::default(),
-        receive_limit: 100,
+        receive: LIMIT,
+        send_limit: Some(50),
+        authenticated: false,
+        missing_secret: None,
     }
 }
 

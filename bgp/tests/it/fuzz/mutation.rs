@@ -34,7 +34,10 @@ impl Random {
 pub(super) fn guarded(name: &str, data: &[u8], run: fn(&[u8])) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(|| run(data))) {
         let mut hex = String::new();
-        data.iter().for_each(|octet| drop(write!(hex, "{octet:02x}")));
+        for octet in data {
+            // Writing to a string does not fail.
+            let _ = write!(hex, "{octet:02x}");
+        }
         eprintln!("{name}: {hex}");
         resume_unwind(panic);
     }
