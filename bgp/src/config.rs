@@ -11,6 +11,7 @@ use crate::wire::community::{Community, LargeCommunity};
 
 /// The whole desired configuration of a speaker.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct SpeakerConfig {
     /// The speaker's own AS.
     pub asn: Asn,
@@ -34,6 +35,7 @@ pub struct SpeakerConfig {
 
 /// A prefix that the speaker originates.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Origination {
     /// The prefix.
     pub prefix: Prefix,
@@ -51,6 +53,7 @@ pub struct Origination {
 
 /// Prefixes and addresses that stay as they are whatever a peer says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Protected {
     /// The node's own prefixes (PodCIDRs).
     pub own: Vec<Prefix>,
@@ -64,6 +67,7 @@ pub struct Protected {
 
 /// Which AS a peer may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum PeerAs {
     /// Just this one.
     Exactly(Asn),
@@ -90,6 +94,7 @@ impl PeerAs {
 
 /// How the next hop of a path that is sent is chosen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum NextHopMode {
     /// Own address towards external peers, unchanged towards internal ones.
     #[default]
@@ -102,6 +107,7 @@ pub enum NextHopMode {
 
 /// Session timers (RFC 4271 §10).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Timers {
     /// The proposed hold time, whole seconds: zero, or at least 3.
     pub hold: Duration,
@@ -113,6 +119,7 @@ pub struct Timers {
 
 /// One peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct PeerConfig {
     /// The peer's name for people; not unique.
     pub name: String,
@@ -158,6 +165,7 @@ pub struct PeerConfig {
 
 /// How many prefixes of one family a peer may send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ReceiveLimit {
     /// The most, those that are refused included.
     pub most: u32,
@@ -180,6 +188,7 @@ impl ReceiveLimit {
 
 /// What becomes of prefixes beyond a limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum LimitAction {
     /// They are considered, and there is a warning.
     Warn,
@@ -192,6 +201,7 @@ pub enum LimitAction {
 
 /// This node's addresses as next hops towards one peer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct OwnNextHop {
     /// For IPv4 prefixes.
     pub ipv4: Option<Ipv4Addr>,

@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 
 /// An autonomous system number of four octets (RFC 6793).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Asn(pub u32);
 
 impl Asn {
@@ -26,6 +27,7 @@ impl fmt::Display for Asn {
 
 /// The BGP Identifier: four octets, non-zero, unique within an AS (RFC 6286 §2).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct RouterId(pub u32);
 
 impl From<Ipv4Addr> for RouterId {
@@ -42,6 +44,7 @@ impl fmt::Display for RouterId {
 
 /// A configured peer, as the speaker numbers it; never reused for another peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct PeerId(pub u32);
 
 impl fmt::Display for PeerId {
@@ -53,6 +56,7 @@ impl fmt::Display for PeerId {
 /// One TCP connection. The two ends of the range never meet: the speaker
 /// numbers what it opens, the listener numbers what it accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum ConnId {
     /// Opened by us on [`Transport::Connect`](crate::io::Transport::Connect).
     Outbound(u64),

@@ -75,6 +75,7 @@ pub enum Event<'a> {
 
 /// A BGP next hop, and how it may be resolved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct NextHop {
     /// The address.
     pub address: IpAddr,
@@ -85,6 +86,7 @@ pub struct NextHop {
 /// An ECMP set of next hops, numbered by the speaker; the number is used again
 /// only after the set was dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct SetId(pub u32);
 
 /// What the speaker wants done, in the order of its fields.
@@ -177,6 +179,7 @@ pub struct RouteChange {
 /// What the kernel says to a [`RouteChange`]. Where several changes of one
 /// prefix were merged, the newest alone is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct RouteAck {
     /// The destination.
     pub prefix: Prefix,

@@ -67,6 +67,7 @@ impl fmt::Display for Family {
 
 /// One value for each family.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct PerFamily<T> {
     /// The value for IPv4 unicast.
     pub ipv4: T,
@@ -96,6 +97,7 @@ impl<T> core::ops::IndexMut<Family> for PerFamily<T> {
 
 /// An IPv4 or IPv6 prefix without host bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Prefix {
     /// An IPv4 prefix.
     V4(Prefix4),
@@ -105,6 +107,7 @@ pub enum Prefix {
 
 /// An IPv4 prefix: address bits in host order, length 0 to 32.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Prefix4 {
     bits: u32,
     len: u8,
@@ -112,6 +115,7 @@ pub struct Prefix4 {
 
 /// An IPv6 prefix: address bits in host order, length 0 to 128.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Prefix6 {
     bits: u128,
     len: u8,

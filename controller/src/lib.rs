@@ -30,5 +30,6 @@ pub mod desired;
 pub mod effect;
 pub mod event;
 pub mod kernel;
+pub mod record;
 pub mod status;
 pub mod transport;

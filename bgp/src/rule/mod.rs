@@ -24,6 +24,7 @@ use crate::wire::community::{Community, LargeCommunity};
 
 /// A list of rules; clones share it.
 #[derive(Clone, Debug, Default, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Rules(Option<Arc<[Rule]>>);
 
 impl Rules {
@@ -60,6 +61,7 @@ impl PartialEq for Rules {
 
 /// One rule.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Rule {
     /// Which paths meet it.
     pub when: Condition,
@@ -71,6 +73,7 @@ pub struct Rule {
 
 /// Where a path comes from, as rules tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum RouteOrigin {
     /// A PodCIDR of this node.
     PodCidr,
@@ -103,6 +106,7 @@ pub struct Subject<'a> {
 
 /// Prefixes inside a prefix, by their length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct PrefixRange {
     /// The prefix that they lie inside.
     pub prefix: Prefix,
@@ -142,6 +146,7 @@ impl fmt::Display for PrefixRange {
 
 /// A standard or a large community.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum AnyCommunity {
     /// RFC 1997.
     Standard(Community),
@@ -170,6 +175,7 @@ impl fmt::Display for AnyCommunity {
 /// Which paths meet a rule: those that meet all of its fields. An empty list
 /// and an unset field are met by any path.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Condition {
     /// The prefix is one of these.
     pub prefixes: Vec<PrefixRange>,
@@ -216,6 +222,7 @@ impl Condition {
 
 /// What a rule changes of a path. Communities are first taken off, then put on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Changes {
     /// LOCAL_PREF.
     pub local_preference: Option<u32>,

@@ -26,6 +26,7 @@ const MOST_STEPS: usize = 32;
 
 /// One place of a pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Step {
     /// Any number of ASes, also none.
     Many,
@@ -44,6 +45,7 @@ impl Step {
 
 /// The form of an AS_PATH; without steps, the empty path.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct PathPattern(Vec<Step>);
 
 /// Why a text is not a pattern.

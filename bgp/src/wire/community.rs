@@ -4,6 +4,7 @@ use core::fmt;
 
 /// A standard community: AS in the upper, value in the lower half (RFC 1997).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Community(pub u32);
 
 impl Community {
@@ -29,6 +30,7 @@ pub struct ExtendedCommunity(pub [u8; 8]);
 
 /// A large community: global administrator and two local values (RFC 8092).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct LargeCommunity {
     /// The global administrator, an AS.
     pub global: u32,

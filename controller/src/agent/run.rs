@@ -21,6 +21,7 @@ use crate::cluster::{self, Objects, Problem, SourceEvent};
 use crate::effect::Drivers;
 use crate::event::Event;
 use crate::kernel::{self, Command, KernelEvent};
+use crate::record::{self, Recorder};
 use crate::status::clock::Clock;
 use crate::status::query::Query;
 use crate::status::snapshot::{Publisher, Snapshot, Snapshots};
@@ -51,6 +52,8 @@ pub struct Settings {
     pub checkpoint: PathBuf,
     /// Where to serve StatusService.
     pub socket: PathBuf,
+    /// Where to record what the speaker is told.
+    pub record: Option<PathBuf>,
 }
 
 /// Runs the agent until SIGTERM or SIGINT.
@@ -68,7 +71,7 @@ pub fn run(settings: impl Into<Settings>) -> anyhow::Result<()> {
 }
 
 async fn serve(settings: Settings) -> anyhow::Result<()> {
-    let Settings { node, manifests, checkpoint, socket } = settings;
+    let Settings { node, manifests, checkpoint, socket, record: recording } = settings;
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let identity = Identity {
         node,
@@ -98,6 +101,10 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     let clock = identity.clock;
     let live = Live { clock, transport: transport.clone(), kernel, publisher, good };
     let mut agent = Agent::new(identity, live);
+    if let Some(path) = recording {
+        let recorder = Recorder::create(&path, record::LIMIT);
+        agent.record(recorder.with_context(|| format!("recording {}", path.display()))?);
+    }
     let mut inbox =
         Inbox { source, kernel: kernel_inbox, queries, transport: connections, quota: [0; 4], at: 0 };
     let ended = tokio::select! {

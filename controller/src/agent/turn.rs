@@ -7,13 +7,13 @@
 
 use bgp::io::{Effects, Event as SpeakerEvent, Transport};
 use bgp::prefix::Prefix;
-use bgp::speaker::Speaker;
 use bgp::time::{Duration, Instant};
 use bgp::view::{Explanation, RoutePage};
 
 use crate::effect::Drivers;
 use crate::event::Event;
 use crate::kernel::{Command, KernelEvent};
+use crate::record::{Recorded, Recorder};
 use crate::status::event::{Event as Happened, EventKind};
 use crate::status::query::{self, Query};
 use crate::status::snapshot::Snapshot;
@@ -32,7 +32,9 @@ pub struct Agent<D> {
     drivers: D,
     configuration: Configuration,
     /// There from the first good configuration on.
-    speaker: Option<Speaker>,
+    speaker: Option<Recorded>,
+    /// Waits for the speaker.
+    recorder: Option<Recorder>,
     effects: Effects,
     convergence: Convergence,
     journal: Journal,
@@ -57,6 +59,7 @@ impl<D: Drivers> Agent<D> {
             drivers,
             configuration: Configuration::default(),
             speaker: None,
+            recorder: None,
             effects: Effects::default(),
             convergence: Convergence::default(),
             journal: Journal::default(),
@@ -68,6 +71,11 @@ impl<D: Drivers> Agent<D> {
         let (version, now) = (env!("CARGO_PKG_VERSION"), agent.drivers.now());
         agent.drivers.event(Happened::new(EventKind::Started, &format!("version {version}"), now));
         agent
+    }
+
+    /// Records the speaker from its beginning on; to be called before the first turn.
+    pub fn record(&mut self, recorder: Recorder) {
+        self.recorder = Some(recorder);
     }
 
     /// What the loop drives.
@@ -86,7 +94,7 @@ impl<D: Drivers> Agent<D> {
         if self.more {
             return Some(Instant::default());
         }
-        let timers = self.speaker.as_ref().and_then(Speaker::deadline);
+        let timers = self.speaker.as_ref().and_then(|speaker| speaker.deadline());
         let due = [timers, self.drivers.status_due(), self.convergence.look_due()];
         due.into_iter().flatten().min()
     }
@@ -111,12 +119,15 @@ impl<D: Drivers> Agent<D> {
             None => false,
         };
         self.dispatch();
+        if let Some(speaker) = &mut self.speaker {
+            speaker.end_turn();
+        }
         self.settle(now);
         let Self { drivers, speaker, configuration, identity, convergence, grievances, more, .. } = self;
         let mut malformed = Vec::new();
         let mut build = || {
             let snapshot =
-                report::snapshot(identity, speaker.as_ref(), configuration, convergence, *more, now);
+                report::snapshot(identity, speaker.as_deref(), configuration, convergence, *more, now);
             malformed = grievances.look(&snapshot.peers, now);
             snapshot
         };
@@ -139,6 +150,7 @@ impl<D: Drivers> Agent<D> {
         let now = self.drivers.now();
         let Some(speaker) = &mut self.speaker else { return };
         speaker.shutdown(&mut self.effects, now);
+        speaker.end_turn();
         self.dispatch();
     }
 
@@ -250,7 +262,8 @@ impl<D: Drivers> Agent<D> {
         self.drivers.kernel(Command::Configure(desired.kernel));
         // Before any connection that needs them is opened or taken.
         self.drivers.passwords(desired.passwords);
-        let speaker = self.speaker.get_or_insert_with(|| Speaker::new(&desired.speaker, self.identity.seed));
+        let new = || Recorded::new(&desired.speaker, self.identity.seed, self.recorder.take());
+        let speaker = self.speaker.get_or_insert_with(new);
         speaker.reconcile(desired.speaker, &mut self.effects, now);
         self.dispatch();
     }

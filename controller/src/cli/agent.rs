@@ -25,11 +25,14 @@ pub struct AgentArgs {
     /// Where to serve StatusService
     #[arg(long, env = "UNDERLAY_SOCKET", value_name = "PATH", default_value = super::options::SOCKET)]
     pub socket: PathBuf,
+    /// Write what the speaker is told to a new file, for `underlay replay`; it stops at 1 GiB
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
 }
 
 impl From<AgentArgs> for Settings {
     fn from(args: AgentArgs) -> Self {
-        let AgentArgs { node, manifests, checkpoint, socket } = args;
-        Self { node, manifests, checkpoint, socket }
+        let AgentArgs { node, manifests, checkpoint, socket, record } = args;
+        Self { node, manifests, checkpoint, socket, record }
     }
 }

@@ -19,6 +19,7 @@ pub mod outcome;
 pub mod peers;
 pub mod prefix;
 pub mod render;
+pub mod replay;
 pub mod routes;
 pub mod session;
 pub mod status;
@@ -62,6 +63,8 @@ enum Verb {
     Crd,
     /// What happened: sessions, configuration, the kernel
     Events(events::EventsArgs),
+    /// Compute a recording of the agent anew, and name the first turn that differs
+    Replay(replay::ReplayArgs),
     /// The version of this program and of the agents
     Version(version::VersionArgs),
 }
@@ -97,6 +100,7 @@ fn run(verb: Verb) -> Exit {
         Verb::Explain(args) => asking(explain::run(args)),
         Verb::Crd => crd::run().write(),
         Verb::Events(args) => asking(events::run(args)),
+        Verb::Replay(args) => replay::run(&args).write(),
         Verb::Version(args) => asking(version::run(args)),
     }
 }

@@ -6,5 +6,6 @@ mod configuration;
 mod events;
 mod fake;
 mod pace;
+mod recording;
 mod restart;
 mod transport;

@@ -40,7 +40,7 @@ const LAYERS: [(&str, &[&[&str]]); 5] = [
     (
         "controller",
         &[
-            &["cluster", "kernel", "transport"],
+            &["cluster", "kernel", "record", "transport"],
             &["desired"],
             &["status"],
             &["event", "effect"],

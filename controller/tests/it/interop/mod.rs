@@ -9,6 +9,7 @@ mod frr;
 mod ground;
 mod node;
 mod password;
+mod recording;
 mod restart;
 mod rules;
 mod tamper;

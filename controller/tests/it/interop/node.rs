@@ -28,8 +28,15 @@ impl Node {
         let (manifests, socket) = (folder.join("manifests"), folder.join("status.sock"));
         fs::create_dir_all(&manifests).unwrap();
         fs::write(manifests.join("node.yaml"), manifest).unwrap();
-        let agent = spawn(sandbox, &netns, name, &manifests, &socket);
+        let agent = spawn(sandbox, &netns, name, &manifests, &socket, None);
         Self { netns, agent, manifests, socket }
+    }
+
+    /// Ends the agent and starts it anew with a recording.
+    #[track_caller]
+    pub(super) fn restart_recorded(&mut self, sandbox: &Sandbox, name: &str, recording: &Path) {
+        self.agent.terminate();
+        self.agent = spawn(sandbox, &self.netns, name, &self.manifests, &self.socket, Some(recording));
     }
 
     /// Kills the agent and starts it anew.
@@ -42,7 +49,7 @@ impl Node {
     /// Starts another agent in the place of the one that has ended.
     #[track_caller]
     pub(super) fn restart(&mut self, sandbox: &Sandbox, name: &str) {
-        self.agent = spawn(sandbox, &self.netns, name, &self.manifests, &self.socket);
+        self.agent = spawn(sandbox, &self.netns, name, &self.manifests, &self.socket, None);
     }
 
     /// Replaces the manifest as an editor does: a new file is moved over the old one.
@@ -98,9 +105,19 @@ impl Node {
 }
 
 #[track_caller]
-fn spawn(sandbox: &Sandbox, netns: &Netns, name: &str, manifests: &Path, socket: &Path) -> Daemon {
+fn spawn(
+    sandbox: &Sandbox,
+    netns: &Netns,
+    name: &str,
+    manifests: &Path,
+    socket: &Path,
+    recording: Option<&Path>,
+) -> Daemon {
     let mut command = netns.exec(env!("CARGO_BIN_EXE_underlay"), ["agent", "--node", name]);
     command.arg("--manifests").arg(manifests).arg("--socket").arg(socket);
     command.arg("--checkpoint").arg(socket.with_file_name("checkpoint.json"));
+    if let Some(recording) = recording {
+        command.arg("--record").arg(recording);
+    }
     sandbox.daemon(name, command)
 }

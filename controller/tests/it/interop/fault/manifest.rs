@@ -113,6 +113,7 @@ fn an_agent_that_starts_without_configuration_says_what_it_lacks() {
         scene.node.agent.kill();
         let folder = sandbox.folder().join("node/manifests");
         fs::rename(folder.join("node.yaml"), folder.join(".node.yaml")).unwrap();
+        fs::remove_file(sandbox.folder().join("node/checkpoint.json")).unwrap();
         scene.node.restart(sandbox, "node");
         scene.until_shown("status", "holds no *.yaml, *.yml or *.json");
         // Routes of the run before stay until there is a configuration.

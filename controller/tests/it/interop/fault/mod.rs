@@ -14,4 +14,4 @@ mod manifest;
 mod message;
 mod pressure;
 mod rogue;
-mod scene;
+pub(super) mod scene;

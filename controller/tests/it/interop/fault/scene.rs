@@ -14,14 +14,14 @@ pub(super) use crate::interop::node::LIMIT;
 use crate::interop::node::Node;
 
 /// The node's own prefix.
-pub(super) const OWN: &str = "10.244.1.0/24";
+pub(in crate::interop) const OWN: &str = "10.244.1.0/24";
 /// What BIRD announces from the start.
-pub(super) const FAR: &str = "10.244.9.0/24";
+pub(in crate::interop) const FAR: &str = "10.244.9.0/24";
 
 /// The scene, and BIRD's session as it was before the fault.
-pub(super) struct Scene {
-    pub(super) node: Node,
-    pub(super) bird: Bird,
+pub(in crate::interop) struct Scene {
+    pub(in crate::interop) node: Node,
+    pub(in crate::interop) bird: Bird,
     pub(super) rogue: Netns,
     monitor: Daemon,
     /// When BIRD's session came up, in milliseconds of the day.
@@ -30,7 +30,7 @@ pub(super) struct Scene {
 
 /// The node's manifest; `more` are further lines of the Fabric. The rogue is
 /// dialled once and then left alone, so that what is told of it stays to be read.
-pub(super) fn manifest(more: &str) -> String {
+pub(in crate::interop) fn manifest(more: &str) -> String {
     format!(
         r#"apiVersion: underlay.dev/v1alpha1
 kind: Fabric
@@ -69,7 +69,7 @@ status:
 }
 
 /// BIRD's configuration with these routes.
-pub(super) fn config(routes: &str) -> String {
+pub(in crate::interop) fn config(routes: &str) -> String {
     format!(
         r#"log stderr all;
 router id 10.0.1.1;
@@ -87,7 +87,7 @@ protocol bgp node {{
 
 impl Scene {
     #[track_caller]
-    pub(super) fn start(sandbox: &Sandbox, manifest: &str, routes: &str) -> Self {
+    pub(in crate::interop) fn start(sandbox: &Sandbox, manifest: &str, routes: &str) -> Self {
         let (netns, router, rogue) =
             (sandbox.router("node"), sandbox.router("router"), sandbox.netns("rogue"));
         sandbox.link(&netns, "eth0", &router, "eth0");
