@@ -112,13 +112,13 @@ fn peers_that_are_fine_and_peers_that_break_a_rule() {
     }
 }
 
-#[test]
-fn rules_that_are_fine_and_rules_that_break_one() {
+/// Lists of import rules and what they break.
+fn route_rules() -> Table {
     let prefixes = |range: Value| json!({"match": {"prefixes": [range]}, "action": "Accept"});
     let path = |text: &str| json!({"match": {"asPath": text}, "action": "Reject"});
     let sets = |set: Value| json!({"action": "Accept", "set": set});
     let many: Vec<String> = (0..65).map(|number| format!("1:{number}")).collect();
-    let table = [
+    vec![
         (json!([{"action": "Reject"}]), vec![]),
         (
             json!([{"match": {"prefixes": [{"cidr": "10.244.0.0/16", "ge": 24, "le": 32}, {"cidr": "fd00::/8"}],
@@ -140,8 +140,12 @@ fn rules_that_are_fine_and_rules_that_break_one() {
         (json!([{"match": {"origin": "PodCIDR"}, "action": "Reject"}]), vec![rule::IMPORT_ORIGIN]),
         (json!([sets(json!({"prepend": 17}))]), vec![rule::PREPEND]),
         (json!([sets(json!({"addCommunities": ["1"]}))]), vec![rule::COMMUNITY]),
-    ];
-    for (rules, expected) in table {
+    ]
+}
+
+#[test]
+fn rules_that_are_fine_and_rules_that_break_one() {
+    for (rules, expected) in route_rules() {
         let import = json!({"address": "10.0.1.1", "asn": 1, "import": rules});
         assert_eq!(peer(import.clone()), Ok(expected.clone()), "{import}");
         let expected: Vec<Rule> = expected.into_iter().filter(|rule| *rule != rule::IMPORT_ORIGIN).collect();
@@ -163,8 +167,9 @@ fn every_rule_has_an_object_that_breaks_it() {
     let name = |rule: &Rule| rule.name;
     let names: BTreeSet<&str> = rule::ALL.iter().map(name).collect();
     assert_eq!(names.len(), rule::ALL.len(), "each rule has a name of its own");
+    let tables = [fabrics(), peers(), route_rules()];
     let broken: BTreeSet<&str> =
-        fabrics().iter().chain(&peers()).flat_map(|(_, rules)| rules.iter().map(name)).collect();
+        tables.iter().flatten().flat_map(|(_, rules)| rules.iter().map(name)).collect();
     assert_eq!(broken, names);
 }
 

@@ -92,7 +92,8 @@ fn update(octets: &[u8], codec: &Codec) {
             assert!(!graded.problems.is_empty(), "withdrawn without a reason");
             continue;
         };
-        again(&attributes, family, announced.nlri.iter().collect(), codec);
+        let prefixes: Vec<_> = announced.nlri.iter().collect();
+        again(&attributes, family, &prefixes, codec);
     }
 }
 
@@ -100,7 +101,7 @@ fn update(octets: &[u8], codec: &Codec) {
 fn again(
     attributes: &bgp::wire::attribute::PathAttributes,
     family: Family,
-    prefixes: Vec<bgp::prefix::Prefix>,
+    prefixes: &[bgp::prefix::Prefix],
     codec: &Codec,
 ) {
     let (mut encoded, mut messages) = (Vec::new(), Vec::new());
