@@ -1,18 +1,40 @@
 //! A BGP-4 speaker as a library: no sockets, no clock, no runtime.
 //!
-//! The caller feeds [`io::Event`]s with the time into a speaker and
-//! carries out the [`io::Effects`] that come back.
+//! The caller feeds [`io::Event`]s with the time into a [`speaker::Speaker`],
+//! has it [`work`](speaker::Speaker::work) once a turn, wakes it at its
+//! [`deadline`](speaker::Speaker::deadline), and carries out the [`io::Effects`]
+//! that come back. No call blocks, each does a bounded piece of work, and equal
+//! seeds, configurations, events and times give equal effects.
+//!
+//! Each module uses those above it:
 //!
 //! ```text
 //!  id prefix time        numbers, prefixes, time
 //!  wire                  bytes <-> messages, pure
 //!  reason config io view the vocabulary of the door: why, what is wanted, in and out, what is shown
-//!  session               one peer's finite-state machine
 //!  rule                  import and export rules as data, and which one a path meets
-//!  rib                   attributes -> table -> adj_in -> decision -> loc
 //!  policy                import and export verdicts, pure
+//!  session               one peer's finite-state machine
+//!  rib                   attributes -> table -> adj_in -> decision -> loc -> adj_out
 //!  speaker               owns sessions and tables, and answers questions
 //! ```
+//!
+//! Where an RFC is obeyed; its sections stand beside the lines:
+//!
+//! | RFC | what | where |
+//! |---|---|---|
+//! | 4271 | BGP-4: messages; states and timers; decision | `wire`; `session`; `rib::decision` |
+//! | 1997, 4360, 8092 | communities, extended and large | `wire::community`, `policy` |
+//! | 2385 | TCP MD5: which peers have a key | `config`; the key itself stays with the caller |
+//! | 2545, 4760 | IPv6 next hops, multiprotocol attributes | `wire::update`, `wire::pack` |
+//! | 2918 | route refresh | `wire::refresh`, `rib::adj_out` |
+//! | 4456 | reflected paths: loops and tie-breaks | `policy`, `rib::decision` |
+//! | 4486, 9003 | Cease: subcodes and text | `wire::notification`, `session` |
+//! | 4724 | End-of-RIB alone | `wire::update`, `wire::pack`, `rib::adj_out` |
+//! | 5492, 9072 | capabilities, long optional parameters | `wire::open`, `wire::capability` |
+//! | 6286, 6608 | identifiers, errors of the state machine | `session`, `wire::notification` |
+//! | 6793 | four-octet AS numbers | `wire::as_path`, `wire::decode`, `wire::encode` |
+//! | 7606, 7607 | what a bad attribute leads to, AS 0 | `wire::decode`, `wire::grade`, `wire::update` |
 
 // For `Arc`: shared data, and nothing of the operating system.
 extern crate alloc;
