@@ -10,6 +10,7 @@ use api::netconf::LEARNED_ROUTE_PROTOCOL;
 use serde_json::Value;
 
 use crate::attachment::{Mac, is_link_name};
+use crate::catalogue::{self, Equipped};
 use crate::command::{Args, Target};
 use crate::conf::{Document, Network};
 use crate::error::{Code, Error, Result};
@@ -38,6 +39,7 @@ const ATTEMPTS: usize = 8;
 pub fn add(target: &Target, args: &Args, document: &Document, network: &Network) -> Result<Value> {
     let previous = accept_previous(network)?;
     let asked = Asked::new(network, args)?;
+    let extras = catalogue::extras(document, network)?;
     let (netns, mut pod, pod_ipv6_off) = enter(target)?;
     let mut host = kernel::open()?;
     for pool in &network.pools {
@@ -59,11 +61,15 @@ pub fn add(target: &Target, args: &Args, document: &Document, network: &Network)
         return Err(exists(target));
     }
     let pod_mac = asked.mac.unwrap_or_else(|| attachment.pod_mac());
+    if catalogue::admit(&extras, attachment, store.ledger().reservations()).is_err() {
+        drop_dead(&document.name, &mut store, &mut host)?;
+        catalogue::admit(&extras, attachment, store.ledger().reservations())?;
+    }
     let mut refused = BTreeSet::new();
     let mut attempt = 0;
     loop {
         attempt += 1;
-        let addresses = choose(&mut store, &mut host, network, &asked.ips, &refused)?;
+        let addresses = choose(&document.name, &mut store, &mut host, network, &asked.ips, &refused)?;
         let wanted = Wanted {
             attachment,
             network: &document.name,
@@ -71,11 +77,19 @@ pub fn add(target: &Target, args: &Args, document: &Document, network: &Network)
             pod_mac,
             mtu,
             ipv6_disabled: &off,
+            extras: &extras,
         };
         let plan = Plan::new(&wanted);
-        let mut ends =
-            Ends::new(&mut host, &mut pod, &netns, &attachment.link_name(), attachment.interface());
-        match attach(&mut store, &mut ends, &plan, &wanted, args.pod.as_deref()) {
+        let ends = Ends::new(&mut host, &mut pod, &netns, &attachment.link_name(), attachment.interface());
+        let mut kernel = Equipped {
+            ends,
+            network: &document.name,
+            attachment,
+            addresses: &addresses,
+            holder: args.pod.as_deref().unwrap_or(attachment.container()),
+            mtu,
+        };
+        match attach(&mut store, &mut kernel, &plan, &wanted, args.pod.as_deref()) {
             Ok(()) => return Ok(render(&plan, target, document, network, &previous, &addresses)),
             // The kernel has the last word on which address is free.
             Err(error) if error.code == Code::AddressInUse && asked.ips.is_empty() && attempt < ATTEMPTS => {
@@ -89,7 +103,7 @@ pub fn add(target: &Target, args: &Args, document: &Document, network: &Network)
 /// Reserves, then carries the plan out; what failed is not reserved.
 fn attach(
     store: &mut Store,
-    ends: &mut Ends<'_>,
+    kernel: &mut Equipped<'_, '_>,
     plan: &Plan,
     wanted: &Wanted<'_>,
     pod: Option<&str>,
@@ -99,11 +113,13 @@ fn attach(
         interface: wanted.attachment.interface().into(),
         link: plan.pair.host.clone(),
         mac: Some(plan.pair.pod_mac.to_string()),
+        mtu: Some(wanted.mtu),
         addresses: wanted.addresses.to_vec(),
         pod: pod.map(str::to_owned),
+        features: catalogue::kept(wanted.extras),
     });
     store.save()?;
-    execute(plan, ends).map_err(|mut error| {
+    execute(plan, kernel).map_err(|mut error| {
         store.ledger_mut().release(wanted.attachment);
         if let Err(second) = store.save_release() {
             error.details = format!("{}; not released: {second}", error.details);
@@ -170,6 +186,7 @@ fn exists(target: &Target) -> Error {
 
 /// One address a family: the one asked for, or the next that is free.
 fn choose(
+    name: &str,
     store: &mut Store,
     host: &mut Netlink,
     network: &Network,
@@ -180,8 +197,8 @@ fn choose(
     for pool in &network.pools {
         let wanted = asked.iter().copied().find(|address| Family::of(*address) == pool.family());
         let address = match wanted {
-            Some(address) => claim(store, host, address)?,
-            None => next_free(store, host, pool, refused)?,
+            Some(address) => claim(name, store, host, address)?,
+            None => next_free(name, store, host, pool, refused)?,
         };
         addresses.push(address);
     }
@@ -189,9 +206,9 @@ fn choose(
 }
 
 /// An address that somebody asked for.
-fn claim(store: &mut Store, host: &mut Netlink, address: IpAddr) -> Result<IpAddr> {
+fn claim(name: &str, store: &mut Store, host: &mut Netlink, address: IpAddr) -> Result<IpAddr> {
     if store.ledger().holder(address).is_some() {
-        drop_dead(store, host)?;
+        drop_dead(name, store, host)?;
     }
     if let Some(holder) = store.ledger().holder(address) {
         let text = format!("the requested address {address} is in use by {}", holder.holder());
@@ -205,6 +222,7 @@ fn claim(store: &mut Store, host: &mut Netlink, address: IpAddr) -> Result<IpAdd
 }
 
 fn next_free(
+    name: &str,
     store: &mut Store,
     host: &mut Netlink,
     pool: &Pool,
@@ -217,7 +235,7 @@ fn next_free(
         {
             Ok(address) => return Ok(address),
             Err(NoAddress::Unknown(error)) => return Err(error),
-            Err(NoAddress::Exhausted) if heal => drop_dead(store, host)?,
+            Err(NoAddress::Exhausted) if heal => drop_dead(name, store, host)?,
             Err(NoAddress::Exhausted) => {}
         }
     }
@@ -226,7 +244,7 @@ fn next_free(
 }
 
 /// Drops reservations of which nothing is left in the kernel: their pods ended without a DEL.
-fn drop_dead(store: &mut Store, host: &mut Netlink) -> Result<()> {
+fn drop_dead(network: &str, store: &mut Store, host: &mut Netlink) -> Result<()> {
     let links: BTreeSet<String> = kernel::links(host)?.into_iter().map(|link| link.name).collect();
     let mut alive = BTreeSet::new();
     for reservation in store.ledger().reservations() {
@@ -235,6 +253,14 @@ fn drop_dead(store: &mut Store, host: &mut Netlink) -> Result<()> {
             live = live || kernel::is_live(host, *address)?;
         }
         if live {
+            alive.insert(reservation.link.clone());
+        }
+    }
+    for reservation in store.ledger().reservations() {
+        // One that does not go keeps its reservation, and with it the knowledge of what is left.
+        if !alive.contains(&reservation.link)
+            && catalogue::remove(network, &reservation.link, Some(reservation), host).is_err()
+        {
             alive.insert(reservation.link.clone());
         }
     }

@@ -7,10 +7,12 @@
 use std::net::IpAddr;
 
 use crate::attachment::{Attachment, Mac};
+use crate::catalogue;
 use crate::command::Target;
 use crate::conf::{Document, Network};
 use crate::error::{Code, Error, Result};
 use crate::fact::{Address, Link, Neighbour, Route};
+use crate::feature::Site;
 use crate::ipam::Family;
 use crate::kernel;
 use crate::netlink::Netlink;
@@ -76,10 +78,27 @@ pub fn check(target: &Target, document: &Document, network: &Network) -> Result<
         pod_mac: reservation.mac.as_deref().and_then(Mac::parse).unwrap_or_else(|| attachment.pod_mac()),
         mtu: network.mtu.unwrap_or_default(),
         ipv6_disabled: &[],
+        extras: &[],
     });
-    let mut pod = netns.run(kernel::open)??;
-    let seen = look(&mut kernel::open()?, &mut pod, attachment, &reservation.addresses)?;
+    let (mut host, mut pod) = (kernel::open()?, netns.run(kernel::open)??);
+    let seen = look(&mut host, &mut pod, attachment, &reservation.addresses)?;
     let mut faults = faults(&plan, &seen);
+    if let (Some(near), Some(far)) = (&seen.host.link, &seen.pod.link) {
+        let mut site = Site {
+            network: &document.name,
+            attachment,
+            addresses: &reservation.addresses,
+            holder: reservation.holder(),
+            mtu: reservation.mtu.unwrap_or(near.mtu),
+            host_link: &near.name,
+            host_index: near.index,
+            pod_index: far.index,
+            host: &mut host,
+            pod: &mut pod,
+            netns: &netns,
+        };
+        faults.extend(catalogue::faults(&reservation.features, &mut site)?);
+    }
     faults.extend(contradictions(&seen, previous, &reservation.addresses, network.mtu, attachment));
     if faults.is_empty() {
         return Ok(());
@@ -191,6 +210,8 @@ fn fault(plan: &Plan, step: &Step, seen: &Seen, host: &Link, pod: &Link) -> Opti
             });
             (!there).then(|| format!("route to {address} by {} is missing on the host", host.name))
         }
+        // Each feature tells its own faults.
+        Step::Install(_) => None,
         Step::Await(..) => (link.up && !link.forwards).then(|| format!("{name} has no carrier")),
     }
 }

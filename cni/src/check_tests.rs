@@ -15,6 +15,7 @@ fn plan() -> (Plan, Attachment, Vec<IpAddr>) {
         pod_mac: attachment.pod_mac(),
         mtu: 1450,
         ipv6_disabled: &[],
+        extras: &[],
     });
     (plan, attachment, addresses)
 }

@@ -47,6 +47,9 @@ const KNOWN: [&str; 14] = [
     "masqExcept",
 ];
 
+/// Fields of `runtimeConfig` that features read.
+const RUNTIME_OF_FEATURES: [&str; 0] = [];
+
 /// A configuration whose version and name are good.
 #[derive(Debug, Clone)]
 pub struct Document {
@@ -175,6 +178,26 @@ impl Document {
             .collect()
     }
 
+    /// A field of the configuration, for the feature that owns it.
+    ///
+    /// # Errors
+    /// Code 7 if it has another shape.
+    pub fn field<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>> {
+        field(&self.fields, key)
+    }
+
+    /// A field of `runtimeConfig`, for the feature that owns it.
+    ///
+    /// # Errors
+    /// Code 7 if it has another shape.
+    pub fn runtime_field<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>> {
+        let runtime: Map<String, Value> = field(&self.fields, "runtimeConfig")?.unwrap_or_default();
+        field(&runtime, key).map_err(|error| {
+            let details = error.details.clone();
+            invalid(&format!("runtimeConfig.{key}"), "is invalid").with_details(details)
+        })
+    }
+
     fn pools(&self) -> Result<Vec<Pool>> {
         let texts: Vec<String> =
             field(&self.fields, "subnets")?.ok_or_else(|| invalid("subnets", "is missing"))?;
@@ -223,6 +246,7 @@ impl Document {
                         })
                         .transpose()?;
                 }
+                known if RUNTIME_OF_FEATURES.contains(&known) => {}
                 _ if is_empty(value) || is_foreign(key) => {}
                 _ => return Err(unsupported(&format!("runtimeConfig.{key}"), value)),
             }

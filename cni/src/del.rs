@@ -3,6 +3,7 @@
 //! The host end's name follows from the attachment, and everything that ADD made in the
 //! kernel hangs on that link. So neither the namespace nor the reservation is needed.
 
+use crate::catalogue;
 use crate::command::Target;
 use crate::conf::Document;
 use crate::error::Result;
@@ -19,8 +20,11 @@ pub fn del(target: &Target, document: &Document) -> Result<()> {
     if let (Some(netns), false) = (netns, target.own_netns_allowed) {
         netns.refuse_own()?;
     }
-    kernel::delete_link(&mut kernel::open()?, &target.attachment.link_name())?;
+    let mut host = kernel::open()?;
+    let link = target.attachment.link_name();
+    kernel::delete_link(&mut host, &link)?;
     let mut store = Store::open(&document.state_dir, &document.name, &boot_id()?)?;
+    catalogue::remove(&document.name, &link, store.ledger().find(&target.attachment), &mut host)?;
     if store.ledger_mut().release(&target.attachment) {
         store.save_release()?;
     }

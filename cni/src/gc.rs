@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::attachment::{Attachment, alias_is_of, is_link_name};
+use crate::catalogue;
 use crate::conf::Document;
 use crate::error::{Code, Error, Result};
 use crate::kernel;
@@ -30,11 +31,15 @@ pub fn gc(document: &Document, valid: &[Attachment]) -> Result<()> {
     let mut failures = Vec::new();
     let mut stuck = BTreeSet::new();
     for name in orphans {
-        if let Err(error) = kernel::delete_link(&mut netlink, &name) {
+        let reservation = store.ledger().reservations().iter().find(|held| held.link == name);
+        let freed = kernel::delete_link(&mut netlink, &name)
+            .and_then(|_| catalogue::remove(&document.name, &name, reservation, &mut netlink));
+        if let Err(error) = freed {
             failures.push(error.to_string());
             stuck.insert(name);
         }
     }
+    failures.extend(catalogue::sweep(&document.name, &keep, &mut netlink));
     let freed = store
         .ledger_mut()
         .retain(|reservation| keep.contains(&reservation.link) || stuck.contains(&reservation.link));

@@ -13,7 +13,7 @@ use crate::ipam::Family;
 use crate::message;
 use crate::netlink::{Failure, Netlink, Request};
 use crate::netns::Namespace;
-use crate::plan::{Kernel, Pair, Side, Step, Undo};
+use crate::plan::{Extra, Kernel, Pair, Side, Step, Undo};
 use crate::sysctl;
 
 /// The kernel completes a link within a millisecond even on a busy machine; only an
@@ -40,7 +40,33 @@ pub struct Ends<'a> {
     pod_index: u32,
 }
 
+/// The two sides, for what a feature adds.
+#[derive(Debug)]
+pub struct Sides<'s> {
+    /// A socket in our namespace.
+    pub host: &'s mut Netlink,
+    /// A socket in the pod's namespace.
+    pub pod: &'s mut Netlink,
+    /// The pod's namespace.
+    pub netns: &'s Namespace,
+    /// Index of the host end; 0 before the link is made.
+    pub host_index: u32,
+    /// Index of the pod's end; 0 before the link is made.
+    pub pod_index: u32,
+}
+
 impl<'a> Ends<'a> {
+    /// Both sides.
+    pub fn sides(&mut self) -> Sides<'_> {
+        Sides {
+            host: self.host,
+            pod: self.pod,
+            netns: self.netns,
+            host_index: self.host_index,
+            pod_index: self.pod_index,
+        }
+    }
+
     /// A kernel for the pair named `host_name` and `pod_name`.
     pub fn new(
         host: &'a mut Netlink,
@@ -96,7 +122,7 @@ impl<'a> Ends<'a> {
             Step::AddProxy(address) => vec![message::add_proxy(self.host_index, *address)],
             Step::AddDefaultRoute(gateway) => vec![message::add_default_route(self.pod_index, *gateway)],
             Step::AddHostRoute(address) => vec![message::add_host_route(self.host_index, *address)],
-            Step::CreatePair(_) | Step::SetSysctl(..) | Step::Await(..) => Vec::new(),
+            Step::CreatePair(_) | Step::SetSysctl(..) | Step::Install(_) | Step::Await(..) => Vec::new(),
         }
     }
 
@@ -156,6 +182,7 @@ impl Kernel for Ends<'_> {
             [Step::CreatePair(pair)] => self.create(pair),
             [Step::SetSysctl(Side::Host, ..), ..] => set_sysctls(&self.host_name, batch),
             [Step::SetSysctl(Side::Pod, ..), ..] => self.netns.run(|| set_sysctls(&self.pod_name, batch))?,
+            [Step::Install(extra), ..] => Err(unequipped(extra)),
             [Step::Await(..), ..] => batch.iter().try_for_each(|step| match step {
                 Step::Await(side, address) => self.await_end(*side, *address),
                 _ => Ok(()),
@@ -170,8 +197,14 @@ impl Kernel for Ends<'_> {
         match undo {
             Undo::WithPair => Ok(()),
             Undo::DeleteLink(name) => delete_link(self.host, name).map(drop),
+            Undo::Remove(extra) => Err(unequipped(extra)),
         }
     }
+}
+
+/// A feature's step is for those who know features.
+fn unequipped(extra: &Extra) -> Error {
+    Error::new(Code::Unsupported, format!("no feature is called {}", extra.feature))
 }
 
 fn set_sysctls(interface: &str, steps: &[Step]) -> Result<()> {
@@ -192,6 +225,7 @@ fn describe(step: &Step) -> String {
         Step::AddProxy(address) => format!("answer ARP for {address} on the host end"),
         Step::AddDefaultRoute(gateway) => format!("add the default route by {gateway} in the container"),
         Step::AddHostRoute(address) => format!("add the host route to {address}"),
+        Step::Install(extra) => format!("install {}", extra.feature),
         Step::Await(side, _) => format!("wait for the {side:?} end"),
     }
 }

@@ -2,146 +2,99 @@
 //!
 //! Invariant: an attachment has at most one entry, and no address stands in two.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use serde::{Deserialize, Serialize};
+pub use api::netconf::Reservation;
+use api::netconf::Reservations;
 
 use crate::attachment::Attachment;
 use crate::ipam::{Family, Pool};
-
-/// Layout number of the file. A file with another number is as good as lost.
-const LAYOUT: u32 = 1;
 
 /// How many holders a message about a full pool names.
 const HOLDERS_SHOWN: usize = 8;
 
 /// One network's reservations.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ledger {
-    layout: u32,
-    /// Boot in which the reservations were made; after another boot there is no pod left of them.
-    #[serde(rename = "bootID")]
-    boot_id: String,
-    /// Last address handed out, by family; outlives a boot.
-    last: BTreeMap<String, IpAddr>,
-    reservations: Vec<Reservation>,
+    file: Reservations,
 }
 
-/// What one attachment holds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Reservation {
-    /// Container id.
-    #[serde(rename = "containerID")]
-    pub container: String,
-    /// Name of the interface in the container.
-    pub interface: String,
-    /// Name of the host end.
-    pub link: String,
-    /// MAC address that the container's end was made with.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mac: Option<String>,
-    /// One address a family.
-    pub addresses: Vec<IpAddr>,
-    /// `namespace/name` of the pod, where the runtime told.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pod: Option<String>,
-}
-
-impl Reservation {
-    /// Whether it is that attachment's.
-    pub fn is_of(&self, attachment: &Attachment) -> bool {
-        self.container == attachment.container() && self.interface == attachment.interface()
-    }
-
-    /// The pod's name if known, else the container id.
-    pub fn holder(&self) -> &str {
-        self.pod.as_deref().unwrap_or(&self.container)
-    }
+fn is_of(reservation: &Reservation, attachment: &Attachment) -> bool {
+    reservation.container == attachment.container() && reservation.interface == attachment.interface()
 }
 
 impl Ledger {
     /// A ledger in which nobody holds anything.
     pub fn new(boot_id: &str) -> Self {
-        Self { layout: LAYOUT, boot_id: boot_id.into(), last: BTreeMap::new(), reservations: Vec::new() }
+        Self { file: Reservations::new(boot_id) }
     }
 
     /// The ledger in `bytes` as it counts in the boot `boot_id`: reservations of another
     /// boot are void. None if the bytes are not a ledger of ours.
     pub fn decode(bytes: &[u8], boot_id: &str) -> Option<Self> {
-        let mut ledger: Self = serde_json::from_slice(bytes).ok()?;
-        if ledger.layout != LAYOUT {
-            return None;
-        }
-        if ledger.boot_id != boot_id {
-            ledger.boot_id = boot_id.into();
-            ledger.reservations.clear();
-        }
-        Some(ledger)
+        Reservations::decode(bytes, boot_id).map(|file| Self { file })
     }
 
     /// The content of the file.
     pub fn encode(&self) -> Vec<u8> {
-        // Strings, numbers and maps with string keys always serialise.
-        serde_json::to_vec(self).unwrap_or_default()
+        self.file.encode()
     }
 
     /// All reservations, in the order in which they were made.
     pub fn reservations(&self) -> &[Reservation] {
-        &self.reservations
+        &self.file.reservations
     }
 
     /// The attachment's reservation.
     pub fn find(&self, attachment: &Attachment) -> Option<&Reservation> {
-        self.reservations.iter().find(|reservation| reservation.is_of(attachment))
+        self.file.reservations.iter().find(|reservation| is_of(reservation, attachment))
     }
 
     /// Who holds `address`.
     pub fn holder(&self, address: IpAddr) -> Option<&Reservation> {
-        self.reservations.iter().find(|reservation| reservation.addresses.contains(&address))
+        self.file.reservations.iter().find(|reservation| reservation.addresses.contains(&address))
     }
 
     /// Every address that is held.
     pub fn taken(&self) -> BTreeSet<IpAddr> {
-        self.reservations.iter().flat_map(|reservation| reservation.addresses.iter().copied()).collect()
+        self.file.reservations.iter().flat_map(|reservation| reservation.addresses.iter().copied()).collect()
     }
 
     /// The address of `family` handed out last.
     pub fn last(&self, family: Family) -> Option<IpAddr> {
-        self.last.get(family.as_str()).copied()
+        self.file.last.get(family.as_str()).copied()
     }
 
     /// Keeps `reservation` in the place of what its attachment held before.
     pub fn reserve(&mut self, reservation: Reservation) {
-        self.reservations.retain(|other| {
+        self.file.reservations.retain(|other| {
             (&other.container, &other.interface) != (&reservation.container, &reservation.interface)
         });
         for address in &reservation.addresses {
-            self.last.insert(Family::of(*address).as_str().into(), *address);
+            self.file.last.insert(Family::of(*address).as_str().into(), *address);
         }
-        self.reservations.push(reservation);
+        self.file.reservations.push(reservation);
     }
 
     /// Frees what the attachment holds; false if that was nothing.
     pub fn release(&mut self, attachment: &Attachment) -> bool {
-        let before = self.reservations.len();
-        self.reservations.retain(|reservation| !reservation.is_of(attachment));
-        self.reservations.len() != before
+        let before = self.file.reservations.len();
+        self.file.reservations.retain(|reservation| !is_of(reservation, attachment));
+        self.file.reservations.len() != before
     }
 
     /// Keeps only reservations for which `keep` is true, and returns the others.
     pub fn retain(&mut self, keep: impl Fn(&Reservation) -> bool) -> Vec<Reservation> {
-        let (kept, dropped) = std::mem::take(&mut self.reservations).into_iter().partition(keep);
-        self.reservations = kept;
+        let (kept, dropped) = std::mem::take(&mut self.file.reservations).into_iter().partition(keep);
+        self.file.reservations = kept;
         dropped
     }
 
     /// One line on a full pool: how many are in use, and by whom.
     pub fn usage(&self, pool: &Pool) -> String {
         let held: Vec<(IpAddr, &str)> = self
-            .reservations
+            .reservations()
             .iter()
             .flat_map(|r| r.addresses.iter().map(move |address| (*address, r.holder())))
             .filter(|(address, _)| pool.contains(*address))
@@ -179,6 +132,7 @@ mod tests {
             mac: Some(attachment(n).pod_mac().to_string()),
             addresses: vec![IpAddr::from([10, 0, 0, n]), format!("fd00::{n:x}").parse().unwrap()],
             pod: n.is_multiple_of(2).then(|| format!("default/p{n}")),
+            ..Reservation::default()
         }
     }
 

@@ -14,6 +14,7 @@
 //! | `ledger`, `store` | who holds which address; the file behind it |
 //! | `attribute`, `netlink`, `fact`, `message` | bytes, socket, replies, requests |
 //! | `netns`, `sysctl`, `kernel` | the namespace, its files, and the plan carried out |
+//! | `feature`, `catalogue` | what else an attachment may have; all of it |
 //! | `add`, `del`, `check`, `status`, `gc` | one verb each |
 
 use std::io::Read;
@@ -23,12 +24,14 @@ use serde_json::Value;
 pub mod add;
 pub mod attachment;
 pub mod attribute;
+pub mod catalogue;
 pub mod check;
 pub mod command;
 pub mod conf;
 pub mod del;
 pub mod error;
 pub mod fact;
+pub mod feature;
 pub mod gc;
 pub mod ipam;
 pub mod kernel;

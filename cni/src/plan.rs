@@ -23,6 +23,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use serde_json::Value;
+
 use crate::attachment::{Attachment, Mac};
 use crate::error::Result;
 use crate::ipam::Family;
@@ -84,6 +86,8 @@ pub enum Step {
     AddDefaultRoute(IpAddr),
     /// On the host: the route to one address of the pod.
     AddHostRoute(IpAddr),
+    /// What a feature adds, while the host end is still down: nobody finds the pod without it.
+    Install(Extra),
     /// Wait until the end forwards and, where an address is given, answers to it: the kernel
     /// completes carrier and IPv6 addresses in the background, and drops packets until then.
     Await(Side, Option<IpAddr>),
@@ -104,6 +108,15 @@ pub struct Pair {
     pub mtu: u32,
 }
 
+/// A feature's part of an attachment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Extra {
+    /// Name of the feature.
+    pub feature: &'static str,
+    /// What it was asked for, as the ledger keeps it.
+    pub record: Value,
+}
+
 /// How to take a step back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Undo {
@@ -111,14 +124,17 @@ pub enum Undo {
     WithPair,
     /// Delete the link of that name in the host namespace; one that is gone is fine.
     DeleteLink(String),
+    /// Let the feature take back what it added; what is gone is fine.
+    Remove(Extra),
 }
 
-/// Who carries a step out; consecutive steps of one place go in one batch.
+/// Who carries a step out; consecutive steps of one place go in one batch, features excepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
     Pair,
     Netlink(Side),
     File(Side),
+    Feature,
     Wait,
 }
 
@@ -127,6 +143,7 @@ impl Step {
     pub fn undo(&self) -> Undo {
         match self {
             Self::CreatePair(pair) => Undo::DeleteLink(pair.host.clone()),
+            Self::Install(extra) => Undo::Remove(extra.clone()),
             Self::SetSysctl(..)
             | Self::Describe(_)
             | Self::AddAddress(..)
@@ -146,6 +163,7 @@ impl Step {
             Self::AddAddress(side, _) | Self::Raise(side) => Place::Netlink(*side),
             Self::Describe(_) | Self::AddProxy(_) | Self::AddHostRoute(_) => Place::Netlink(Side::Host),
             Self::AddNeighbour(..) | Self::AddDefaultRoute(_) => Place::Netlink(Side::Pod),
+            Self::Install(_) => Place::Feature,
             Self::Await(..) => Place::Wait,
         }
     }
@@ -166,6 +184,8 @@ pub struct Wanted<'a> {
     pub mtu: u32,
     /// Sides on which new interfaces start with IPv6 disabled.
     pub ipv6_disabled: &'a [Side],
+    /// What features add, in their order.
+    pub extras: &'a [Extra],
 }
 
 /// The steps of one ADD, in order.
@@ -208,6 +228,7 @@ impl Plan {
         steps.extend(gateways().map(|gateway| Step::AddNeighbour(gateway, host_mac)));
         steps.extend(gateways().map(Step::AddDefaultRoute));
         steps.push(Step::Describe(wanted.attachment.alias(wanted.network)));
+        steps.extend(wanted.extras.iter().cloned().map(Step::Install));
         steps.extend(v6.map(|_| Step::AddAddress(Side::Host, GATEWAY_V6)));
         steps.push(Step::Raise(Side::Host));
         steps.extend(v4.then_some(Step::AddProxy(GATEWAY_V4)));
@@ -219,7 +240,7 @@ impl Plan {
 
     /// The steps in runs that can be sent at once.
     pub fn batches(&self) -> impl Iterator<Item = &[Step]> {
-        self.steps.chunk_by(|a, b| a.place() == b.place())
+        self.steps.chunk_by(|a, b| a.place() == b.place() && a.place() != Place::Feature)
     }
 }
 

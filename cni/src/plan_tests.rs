@@ -22,7 +22,7 @@ impl Kernel for Model {
         for step in batch {
             if self.budget == 0 {
                 first = first.and(Err(Error::new(Code::Io, format!("{step:?}"))));
-                if matches!(step, Step::CreatePair(_)) {
+                if step.undo() != Undo::WithPair {
                     continue;
                 }
             } else {
@@ -47,9 +47,14 @@ impl Kernel for Model {
         if self.undo_fails {
             return Err(Error::new(Code::Io, "undo"));
         }
-        if let Undo::DeleteLink(name) = undo {
-            self.links.remove(name);
-            self.objects.clear();
+        match undo {
+            Undo::WithPair => {}
+            Undo::DeleteLink(name) => {
+                self.links.remove(name);
+                // What a feature made does not hang on the link.
+                self.objects.retain(|step| matches!(step, Step::Install(_)));
+            }
+            Undo::Remove(extra) => self.objects.retain(|step| *step != Step::Install(extra.clone())),
         }
         Ok(())
     }
@@ -65,6 +70,7 @@ fn plan(addresses: &[&str]) -> Plan {
         pod_mac: attachment.pod_mac(),
         mtu: 1450,
         ipv6_disabled: &[Side::Pod],
+        extras: &["ports", "shaper"].map(|feature| Extra { feature, record: feature.len().into() }),
     })
 }
 

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::ErrorKind;
 
+use crate::catalogue;
 use crate::conf::{Document, Network};
 use crate::error::{Code, Error, Result};
 use crate::kernel;
@@ -33,5 +34,5 @@ pub fn status(document: &Document, network: &Network) -> Result<()> {
         |error: Error| Error::new(Code::NotAvailable, error.message).with_details(error.details);
     probe(&document.state_dir, &document.name).map_err(unavailable)?;
     kernel::open().map_err(unavailable)?;
-    Ok(())
+    catalogue::ready(document, network)
 }

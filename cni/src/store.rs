@@ -11,12 +11,13 @@ use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use api::netconf::RESERVATIONS_FILE;
 use nix::fcntl::{Flock, FlockArg};
 
 use crate::error::{Error, Result};
 use crate::ledger::Ledger;
 
-const LEDGER: &str = "reservations.json";
+const LEDGER: &str = RESERVATIONS_FILE;
 const LEDGER_NEW: &str = "reservations.json.new";
 const LEDGER_FOREIGN: &str = "reservations.json.unreadable";
 const LOCK: &str = "lock";
@@ -173,9 +174,8 @@ mod tests {
             container: format!("c{n}"),
             interface: "eth0".into(),
             link: format!("ul{n}"),
-            mac: None,
             addresses: vec![IpAddr::from([10, 0, 0, n])],
-            pod: None,
+            ..Reservation::default()
         }
     }
 

@@ -33,6 +33,8 @@ const LAYERS: [(&str, &[&[&str]]); 5] = [
             &["ledger", "netlink", "netns", "plan"],
             &["conf", "fact", "message", "result", "store", "sysctl"],
             &["command", "kernel"],
+            &["feature"],
+            &["catalogue"],
             &["add", "gc", "status"],
             &["check", "del"],
         ],

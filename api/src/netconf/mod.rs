@@ -7,10 +7,14 @@
 //! The list is written with `cniVersion` 1.0.0 and the versions beside it: a bare
 //! 1.1.0 makes runtimes that know only 1.0.0 fail each sandbox.
 
+mod reservation;
+
 use std::collections::BTreeMap;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
+
+pub use reservation::{RESERVATIONS_FILE, RESERVATIONS_LAYOUT, Reservation, Reservations, reservations_path};
 
 /// The plugin's `type`, which is also the name of its binary.
 pub const PLUGIN_TYPE: &str = "underlay-cni";
