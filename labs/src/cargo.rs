@@ -4,12 +4,12 @@
 //! are removed, so that `cargo lab` and the user's own `cargo build` find each other's work fresh.
 
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, ensure};
 
-use crate::interrupt;
+use crate::{interrupt, program};
 
 const SET_BY_CARGO: [&str; 6] = [
     "CARGO",
@@ -23,22 +23,11 @@ const SET_BY_CARGO_PREFIXES: [&str; 4] = ["CARGO_MANIFEST_", "CARGO_PKG_", "CARG
 /// nextest sets these in the tests that it runs.
 const SET_BY_NEXTEST: &str = "NEXTEST";
 
-/// Names the folder of this package at run time: cargo sets it for what it runs.
-pub const PACKAGE: &str = "CARGO_MANIFEST_DIR";
-
-/// The folder of the workspace: that of the caller's cargo, else that of the build. They differ where a checkout was
-/// moved or two of them share a target folder.
-#[must_use]
-pub fn workspace() -> PathBuf {
-    let package = std::env::var_os(PACKAGE).map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
-    package.parent().map_or_else(|| package.clone(), Path::to_path_buf)
-}
-
 /// A cargo command in the workspace, with the environment of whoever called `cargo run`.
 #[must_use]
 pub fn command(args: &[&str]) -> Command {
     let mut command = Command::new("cargo");
-    command.args(args).current_dir(workspace());
+    command.args(args).current_dir(program::workspace());
     for (name, _) in std::env::vars_os() {
         let Some(text) = name.to_str() else { continue };
         let set = SET_BY_CARGO.contains(&text)

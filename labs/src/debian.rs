@@ -64,6 +64,27 @@ pub const OPENBGPD: Tool = Tool {
 /// Firewall rules that tests look at.
 pub const NFT: Tool =
     Tool { program: "nft", package: "nftables", why: "shows firewall rules to the tests", service: None };
+/// The store of an API server.
+pub const ETCD: Tool = Tool {
+    program: "etcd",
+    package: "etcd-server",
+    why: "holds what the API servers of tests and labs are told",
+    service: Some("etcd"),
+};
+/// Certificates of a control plane.
+pub const OPENSSL: Tool = Tool {
+    program: "openssl",
+    package: "openssl",
+    why: "makes the certificates of API servers",
+    service: None,
+};
+/// The compiler of Kubernetes, by its path: another version on `PATH` is of no use.
+pub const GO: Tool = Tool {
+    program: "/usr/lib/go-1.19/bin/go",
+    package: "golang-1.19-go",
+    why: "builds Kubernetes once",
+    service: None,
+};
 /// The linker.
 pub const CC: Tool = Tool { program: "cc", package: "gcc", why: "links the programs", service: None };
 

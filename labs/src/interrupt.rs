@@ -18,7 +18,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use crate::wait::{self, Look};
 
 /// Longer than any build.
-const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
+pub const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
 /// A lab is removed within a second; a busy machine gets more.
 const GRACE: Duration = Duration::from_secs(10);
 

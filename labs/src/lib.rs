@@ -5,10 +5,12 @@
 //! row uses those above it:
 //!
 //! ```text
-//! wait  need  program  namespace        namespace holds all unsafe code
+//! wait  cache  program  namespace       cache: what is built once; namespace holds all unsafe code
+//! need                                  what a test needs of the machine
 //! netns                                 a named network namespace
 //! sandbox  daemon                       a test's private machine; a program that runs in it
 //! bird  frr  gobgp  openbgpd            peers: one file a daemon
+//! kubernetes                            an API server of a test's own
 //! normal                                printed output without what differs from run to run
 //!
 //! words  image  process  interrupt      runner: pieces without state
@@ -16,7 +18,7 @@
 //! node  state                           a node's namespaces; what is up on this machine
 //! lab                                   up and down
 //! cluster  pod  path                    what a lab's manifests say; pods by the plugin; the way of their packets
-//! cargo  debian                         building with a clean environment; packages that are missing
+//! cargo  build  debian                  cargo with a clean environment; Kubernetes, built once; packages that are missing
 //! cli                                   one file a verb
 //! ```
 //!
@@ -24,9 +26,11 @@
 //! a user would run them.
 
 pub mod bird;
+pub mod cache;
 pub mod daemon;
 pub mod frr;
 pub mod gobgp;
+pub mod kubernetes;
 pub mod namespace;
 pub mod need;
 pub mod netns;
@@ -36,6 +40,8 @@ pub mod program;
 pub mod sandbox;
 pub mod wait;
 
+#[cfg(feature = "runner")]
+pub mod build;
 #[cfg(feature = "runner")]
 pub mod cargo;
 #[cfg(feature = "runner")]

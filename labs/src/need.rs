@@ -7,8 +7,10 @@
 use std::io::Write;
 use std::path::PathBuf;
 
+use crate::cache;
+
 /// Skips the test that it stands in unless the machine has what is named: `root`, a program such as `bird`, or `frr`,
-/// `gobgp` and `openbgpd`.
+/// `gobgp`, `openbgpd` and `kubernetes`.
 ///
 /// Stands first in a test; several needs may be named: `labs::require!("root", "bird")`.
 #[macro_export]
@@ -71,6 +73,7 @@ pub fn met(need: &str) -> bool {
         "frr" => find("zebra").is_some() && find("vtysh").is_some(),
         "gobgp" => find("gobgpd").is_some() && find("gobgp").is_some(),
         "openbgpd" => find("bgpctl").is_some(),
+        "kubernetes" => cache::has_kubernetes() && find("etcd").is_some() && find("openssl").is_some(),
         program => find(program).is_some(),
     }
 }

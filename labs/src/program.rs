@@ -1,6 +1,17 @@
 //! Where the workspace's own programs lie after a build.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+/// Names the folder of the running package: cargo sets it for what it runs.
+pub const PACKAGE: &str = "CARGO_MANIFEST_DIR";
+
+/// The folder of the workspace: that of the caller's cargo, else that of the build. They differ where a checkout was
+/// moved or two of them share a target folder.
+#[must_use]
+pub fn workspace() -> PathBuf {
+    let package = std::env::var_os(PACKAGE).map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
+    package.parent().map_or_else(|| package.clone(), Path::to_path_buf)
+}
 
 /// The folder of the build that this test or program came from: `…/target/debug`.
 ///

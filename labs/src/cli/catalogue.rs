@@ -4,14 +4,14 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 
-use crate::cargo;
+use crate::program;
 
 /// The topology file of a lab: of this workspace by its name, or any by its path.
 pub(super) fn topology_file(name: &str) -> anyhow::Result<PathBuf> {
     if name.ends_with(".yml") || name.ends_with(".yaml") {
         return std::fs::canonicalize(name).with_context(|| name.to_owned());
     }
-    let labs = cargo::workspace().join("labs");
+    let labs = program::workspace().join("labs");
     let file = labs.join(name).join(format!("{name}.clab.yml"));
     if file.is_file() {
         return Ok(file);

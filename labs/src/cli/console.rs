@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use crate::{cargo, debian, interrupt};
+use crate::{cache, debian, interrupt, program};
 
 /// Writes a result; a reader that closed the pipe has had enough.
 pub(super) fn print(text: &str) -> anyhow::Result<()> {
@@ -21,9 +21,10 @@ pub(super) fn by_sudo(args: &[&str]) -> anyhow::Result<Option<ExitCode>> {
     let own = std::env::current_exe()?;
     let mut command = debian::as_root("env")?;
     // sudo starts with an environment of its own.
-    if let Some(package) = std::env::var_os(cargo::PACKAGE) {
-        command.arg(format!("{}={}", cargo::PACKAGE, package.display()));
+    if let Some(package) = std::env::var_os(program::PACKAGE) {
+        command.arg(format!("{}={}", program::PACKAGE, package.display()));
     }
+    command.arg(format!("{}={}", cache::VARIABLE, cache::folder().display()));
     command.arg(own);
     interrupt::watch()?;
     let status = interrupt::status(command.args(args))?;

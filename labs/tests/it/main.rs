@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
+mod api_server;
 mod cargo;
 mod interop;
 mod lab;

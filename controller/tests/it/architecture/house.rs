@@ -53,11 +53,12 @@ const LAYERS: [(&str, &[&[&str]]); 5] = [
     (
         "labs",
         &[
-            &["image", "namespace", "need", "normal", "process", "program", "wait", "words"],
-            &["daemon", "interrupt", "netns", "topology"],
+            &["image", "namespace", "normal", "process", "program", "wait", "words"],
+            &["cache", "daemon", "interrupt", "netns", "topology"],
+            &["need"],
             &["cargo", "sandbox", "state"],
-            &["bird", "debian", "frr", "gobgp", "node", "openbgpd"],
-            &["cluster", "lab"],
+            &["bird", "debian", "frr", "gobgp", "kubernetes", "node", "openbgpd"],
+            &["build", "cluster", "lab"],
             &["pod"],
             &["path"],
             &["cli"],
