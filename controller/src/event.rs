@@ -2,6 +2,7 @@
 
 use crate::cluster::SourceEvent;
 use crate::kernel::KernelEvent;
+use crate::status::impairment::Impairment;
 use crate::status::query::Query;
 use crate::transport::TransportEvent;
 
@@ -16,4 +17,11 @@ pub enum Event {
     Query(Query),
     /// From a connection or a listener.
     Transport(TransportEvent),
+    /// Something beside routing cannot be done for a reason, or can be done again.
+    Impaired {
+        /// What.
+        what: Impairment,
+        /// Why it cannot.
+        why: Option<String>,
+    },
 }

@@ -60,9 +60,11 @@ impl Ending {
         Self { failure: false, ..Self::silent(Reason::ConnectFailed, error.to_owned()) }
     }
 
-    /// The TCP connection did not come up in time.
-    pub(super) fn connect_timed_out(waited: Duration) -> Self {
-        Self::connect_failed(&format!("no answer to TCP within {}s", waited.as_secs()))
+    /// The TCP connection did not come up in time. RFC 2385 §2: a segment whose signature is wrong is dropped
+    /// without an answer, so that another password looks like nobody at all.
+    pub(super) fn connect_timed_out(waited: Duration, authenticated: bool) -> Self {
+        let password = if authenticated { ": the peer is away, or its password is another" } else { "" };
+        Self::connect_failed(&format!("no answer to TCP within {}s{password}", waited.as_secs()))
     }
 
     /// The TCP connection ended without NOTIFICATION.

@@ -280,7 +280,7 @@ impl Session {
         match timer {
             Timer::Connect => {
                 let waited = connect_wait(self.config.timers.connect_retry);
-                self.blame(Ending::connect_timed_out(waited).cause);
+                self.blame(Ending::connect_timed_out(waited, self.config.authenticated).cause);
                 self.feed(side, Input::Retry, out, now);
             }
             Timer::Hold => {

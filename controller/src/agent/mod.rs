@@ -7,6 +7,7 @@
 //!  identity log     who it is, what it logs
 //!  configuration    objects and addresses -> the last good outcome
 //!  grievance        malformed attributes, told once for each look at the peers
+//!  impairment       what fails beside routing, told once and shown until it is mended
 //!  stranger         who was named of those that are no peer
 //!  report           the snapshot, and whether the node has settled
 //!  turn             the loop's state and its turn, over any drivers
@@ -18,6 +19,7 @@ pub mod turn;
 
 mod configuration;
 mod grievance;
+mod impairment;
 mod log;
 mod report;
 mod run;

@@ -13,7 +13,8 @@ use bgp::view::PeerView;
 
 use super::configuration::Configuration;
 use super::identity::Identity;
-use crate::status::snapshot::{Condition, ConditionKind, Identity as Shown, Snapshot, SourceStatus};
+use super::impairment::Impairments;
+use crate::status::snapshot::{Condition, ConditionKind, Identity as Named, Snapshot, SourceStatus};
 
 /// How long a peer may be silent before it counts as having sent all: End-of-RIB is optional without graceful
 /// restart (RFC 4724 §2).
@@ -178,15 +179,20 @@ fn all_up(peers: &[PeerView]) -> bool {
     peers.iter().all(is_up)
 }
 
+/// What is shown of the loop.
+#[derive(Clone, Copy)]
+pub(super) struct Shown<'a> {
+    pub(super) identity: &'a Identity,
+    pub(super) speaker: Option<&'a Speaker>,
+    pub(super) configuration: &'a Configuration,
+    pub(super) impairments: &'a Impairments,
+    /// Whether work is left to do.
+    pub(super) busy: bool,
+}
+
 /// The status of the node at one instant.
-pub(super) fn snapshot(
-    identity: &Identity,
-    speaker: Option<&Speaker>,
-    configuration: &Configuration,
-    convergence: &mut Convergence,
-    busy: bool,
-    now: Instant,
-) -> Snapshot {
+pub(super) fn snapshot(shown: &Shown<'_>, convergence: &mut Convergence, now: Instant) -> Snapshot {
+    let Shown { identity, speaker, configuration, impairments, busy } = *shown;
     let peers = speaker.map(Speaker::peers).unwrap_or_default();
     Snapshot {
         revision: 0,
@@ -195,7 +201,7 @@ pub(super) fn snapshot(
         clock: identity.clock,
         identity: configuration
             .speaker()
-            .map(|speaker| Shown { asn: speaker.asn, router_id: speaker.router_id }),
+            .map(|speaker| Named { asn: speaker.asn, router_id: speaker.router_id }),
         conditions: convergence.conditions(&peers, busy, now),
         peers,
         kernel: speaker.map(Speaker::kernel_counts).unwrap_or_default(),
@@ -204,6 +210,7 @@ pub(super) fn snapshot(
             loaded_at: configuration.loaded_at(),
             errors: configuration.errors(),
         },
+        impairments: impairments.lines(),
         events: Arc::default(),
         prefixes: Arc::default(),
     }

@@ -2,7 +2,8 @@
 //! calling thread for itself; drivers run on others.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +24,7 @@ use crate::event::Event;
 use crate::kernel::{self, Command, KernelEvent};
 use crate::record::{self, Recorder};
 use crate::status::clock::Clock;
+use crate::status::impairment::Impairment;
 use crate::status::query::Query;
 use crate::status::snapshot::{Publisher, Snapshot, Snapshots};
 use crate::status::{event, grpc, socket::Socket, supervisor};
@@ -40,6 +42,8 @@ const QUESTIONS: usize = 16;
 
 /// How long the end may take beyond the connections' own lingering.
 const LAST_WORDS: Duration = Duration::from_secs(3);
+
+type ImpairedSender = mpsc::UnboundedSender<(Impairment, Option<String>)>;
 
 /// What the agent is started with.
 #[derive(Clone, Debug)]
@@ -83,30 +87,44 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
 
     let (transport, connections) = transport::Handle::new();
     transport.listen(listener::bind(PORT)?);
-    let status_socket =
-        Socket::bind(&socket).with_context(|| format!("status socket {}", socket.display()))?;
+    let (impaired, impairments) = mpsc::unbounded_channel();
+    let status_socket = first_socket(&socket, &impaired)?;
     let (kernel_events, kernel_inbox) = mpsc::channel(KERNEL_EVENTS);
     let kernel = kernel::spawn(kernel_events).context("kernel driver")?;
     let (source_events, source) = mpsc::channel(1);
     tokio::spawn(objects(manifests, checkpoint.clone(), identity.node.clone(), source_events));
     let (good, to_keep) = watch::channel(None);
-    let keeper = tokio::spawn(cluster::checkpoint::keep(checkpoint, identity.node.clone(), to_keep));
+    let told = tell_of(Impairment::Checkpoint, &impaired);
+    let keeper = tokio::spawn(cluster::checkpoint::keep(checkpoint, identity.node.clone(), to_keep, told));
 
     let first = Agent::<Live>::first_snapshot(&identity);
     let (publisher, snapshots) = Publisher::new(first, identity.clock.now());
     let (questions, queries) = mpsc::channel(QUESTIONS);
     let (stop_serving, stop) = watch::channel(());
-    let service = tokio::spawn(show(socket, status_socket, snapshots, questions, stop));
+    let told = tell_of(Impairment::StatusSocket, &impaired);
+    let service = tokio::spawn(show(socket, status_socket, snapshots, questions, stop, told));
 
     let clock = identity.clock;
     let live = Live { clock, transport: transport.clone(), kernel, publisher, good };
     let mut agent = Agent::new(identity, live);
     if let Some(path) = recording {
-        let recorder = Recorder::create(&path, record::LIMIT);
-        agent.record(recorder.with_context(|| format!("recording {}", path.display()))?);
+        match Recorder::create(&path, record::LIMIT) {
+            Ok(recorder) => agent.record(recorder),
+            Err(error) if is_full(&error) => {
+                tell_of(Impairment::Recording, &impaired)(Some(format!("{}: {error}", path.display())));
+            }
+            Err(error) => return Err(error).with_context(|| format!("recording {}", path.display())),
+        }
     }
-    let mut inbox =
-        Inbox { source, kernel: kernel_inbox, queries, transport: connections, quota: [0; 4], at: 0 };
+    let mut inbox = Inbox {
+        source,
+        kernel: kernel_inbox,
+        queries,
+        transport: connections,
+        impairments,
+        quota: [0; 5],
+        at: 0,
+    };
     let ended = tokio::select! {
         biased;
         () = either(&mut terminate, &mut interrupt) => Ok(()),
@@ -145,17 +163,42 @@ async fn objects(manifests: PathBuf, checkpoint: PathBuf, node: String, events: 
     cluster::watch::run(manifests, events).await;
 }
 
+/// A way to tell the loop why something cannot be done, or that it can.
+fn tell_of(what: Impairment, to: &ImpairedSender) -> impl Fn(Option<String>) + Send + Sync + use<> {
+    let to = to.clone();
+    // The loop's end goes at shutdown, when nobody listens any more.
+    move |why| drop(to.send((what, why)))
+}
+
+/// Whether there is no room for a file: that passes, and no reason to keep a node out of the network.
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+/// The status socket at the start: `None` if there is no room for its file yet.
+fn first_socket(path: &Path, impaired: &ImpairedSender) -> anyhow::Result<Option<Socket>> {
+    match Socket::bind(path) {
+        Ok(socket) => Ok(Some(socket)),
+        Err(error) if is_full(&error) => {
+            tell_of(Impairment::StatusSocket, impaired)(Some(format!("{}: {error}", path.display())));
+            Ok(None)
+        }
+        Err(error) => Err(error).with_context(|| format!("status socket {}", path.display())),
+    }
+}
+
 /// Serves StatusService until `stop` closes, anew where that failed.
 async fn show(
     path: PathBuf,
-    first: Socket,
+    mut first: Option<Socket>,
     snapshots: Snapshots,
     questions: mpsc::Sender<Query>,
     stop: watch::Receiver<()>,
+    told: impl Fn(Option<String>),
 ) {
-    let mut first = Some(first);
     let serve = || {
         let socket = first.take().map_or_else(|| Socket::bind(&path), Ok);
+        told(socket.as_ref().err().map(|error| format!("{}: {error}", path.display())));
         let (snapshots, questions) = (snapshots.clone(), questions.clone());
         let stopped = supervisor::stopped(stop.clone());
         async move {
@@ -199,14 +242,20 @@ async fn until(due: Option<Instant>, clock: Clock) {
     }
 }
 
+fn impaired((what, why): (Impairment, Option<String>)) -> Event {
+    Event::Impaired { what, why }
+}
+
 /// Everything that waits for the loop.
 struct Inbox {
     source: mpsc::Receiver<SourceEvent>,
     kernel: mpsc::Receiver<KernelEvent>,
     queries: mpsc::Receiver<Query>,
     transport: mpsc::UnboundedReceiver<TransportEvent>,
+    /// What fails beside the loop, or is mended: some words a minute.
+    impairments: mpsc::UnboundedReceiver<(Impairment, Option<String>)>,
     /// What each of them may still give in this turn.
-    quota: [usize; 4],
+    quota: [usize; 5],
     /// Whose turn it is among them.
     at: usize,
 }
@@ -219,13 +268,20 @@ impl Inbox {
             event = self.kernel.recv() => event.map(Event::Kernel),
             event = self.transport.recv() => event.map(Event::Transport),
             event = self.queries.recv() => event.map(Event::Query),
+            event = self.impairments.recv() => event.map(impaired),
         }
     }
 
     /// A turn begins: what waits now is what it may take. A connection has one
     /// chunk among that, as its next one comes only after this one was taken.
     fn begin(&mut self) {
-        self.quota = [self.source.len(), self.kernel.len(), self.queries.len(), self.transport.len()];
+        self.quota = [
+            self.source.len(),
+            self.kernel.len(),
+            self.queries.len(),
+            self.transport.len(),
+            self.impairments.len(),
+        ];
     }
 
     /// The next event of this turn, one of each kind after the other.
@@ -241,7 +297,8 @@ impl Inbox {
                 0 => self.source.try_recv().ok().map(Event::Source),
                 1 => self.kernel.try_recv().ok().map(Event::Kernel),
                 2 => self.queries.try_recv().ok().map(Event::Query),
-                _ => self.transport.try_recv().ok().map(Event::Transport),
+                3 => self.transport.try_recv().ok().map(Event::Transport),
+                _ => self.impairments.try_recv().ok().map(impaired),
             };
             if event.is_some() {
                 return event;

@@ -15,6 +15,7 @@ use crate::event::Event;
 use crate::kernel::{Command, KernelEvent};
 use crate::record::{Recorded, Recorder};
 use crate::status::event::{Event as Happened, EventKind};
+use crate::status::impairment::Impairment;
 use crate::status::query::{self, Query};
 use crate::status::snapshot::Snapshot;
 use crate::transport::TransportEvent;
@@ -22,8 +23,9 @@ use crate::transport::TransportEvent;
 use super::configuration::Configuration;
 use super::grievance::Grievances;
 use super::identity::Identity;
+use super::impairment::Impairments;
 use super::log::{self, Journal};
-use super::report::{self, Convergence};
+use super::report::{self, Convergence, Shown};
 use super::stranger::Strangers;
 
 /// The agent loop's state.
@@ -39,6 +41,7 @@ pub struct Agent<D> {
     convergence: Convergence,
     journal: Journal,
     grievances: Grievances,
+    impairments: Impairments,
     strangers: Strangers,
     more: bool,
     stopping: bool,
@@ -64,6 +67,7 @@ impl<D: Drivers> Agent<D> {
             convergence: Convergence::default(),
             journal: Journal::default(),
             grievances: Grievances::default(),
+            impairments: Impairments::default(),
             strangers: Strangers::default(),
             more: false,
             stopping: false,
@@ -119,15 +123,15 @@ impl<D: Drivers> Agent<D> {
             None => false,
         };
         self.dispatch();
-        if let Some(speaker) = &mut self.speaker {
-            speaker.end_turn();
-        }
+        self.end_turn(now);
         self.settle(now);
-        let Self { drivers, speaker, configuration, identity, convergence, grievances, more, .. } = self;
+        let Self { drivers, speaker, configuration, identity, convergence, grievances, impairments, .. } =
+            self;
+        let (busy, speaker) = (self.more, speaker.as_deref());
         let mut malformed = Vec::new();
         let mut build = || {
-            let snapshot =
-                report::snapshot(identity, speaker.as_deref(), configuration, convergence, *more, now);
+            let shown = Shown { identity, speaker, configuration, impairments, busy };
+            let snapshot = report::snapshot(&shown, convergence, now);
             malformed = grievances.look(&snapshot.peers, now);
             snapshot
         };
@@ -138,8 +142,9 @@ impl<D: Drivers> Agent<D> {
     /// The status of an agent that has not begun.
     #[must_use]
     pub fn first_snapshot(identity: &Identity) -> Snapshot {
-        let (configuration, mut convergence) = (Configuration::default(), Convergence::default());
-        report::snapshot(identity, None, &configuration, &mut convergence, false, Instant::default())
+        let (configuration, impairments) = (&Configuration::default(), &Impairments::default());
+        let shown = Shown { identity, speaker: None, configuration, impairments, busy: false };
+        report::snapshot(&shown, &mut Convergence::default(), Instant::default())
     }
 
     /// Ends every session with a NOTIFICATION (Cease, RFC 4486), and leaves the
@@ -150,8 +155,22 @@ impl<D: Drivers> Agent<D> {
         let now = self.drivers.now();
         let Some(speaker) = &mut self.speaker else { return };
         speaker.shutdown(&mut self.effects, now);
-        speaker.end_turn();
+        self.end_turn(now);
         self.dispatch();
+    }
+
+    /// The speaker's turn is over; a recording that could not be written is told of.
+    fn end_turn(&mut self, now: Instant) {
+        let Some(speaker) = &mut self.speaker else { return };
+        if let Some(why) = speaker.end_turn() {
+            self.impaired(Impairment::Recording, Some(why), now);
+        }
+    }
+
+    fn impaired(&mut self, what: Impairment, why: Option<String>, now: Instant) {
+        if let Some(event) = self.impairments.note(what, why, now) {
+            self.drivers.event(event);
+        }
     }
 
     /// Timers that are due go before everything else.
@@ -160,6 +179,8 @@ impl<D: Drivers> Agent<D> {
         if speaker.deadline().is_some_and(|due| due <= now) {
             speaker.handle(SpeakerEvent::Timer, &mut self.effects, now);
             self.dispatch();
+            // An attempt that was given up changes no state, and yet what the status says of the peer.
+            self.drivers.status_changed();
         }
     }
 
@@ -175,6 +196,7 @@ impl<D: Drivers> Agent<D> {
                 Some(speaker) => query::answer(speaker, question),
                 None => answer_without_speaker(question),
             },
+            Event::Impaired { what, why } => self.impaired(what, why, now),
         }
     }
 

@@ -15,7 +15,7 @@ use super::watch;
 /// The arguments of `status`.
 #[derive(Args, Clone, Debug)]
 pub struct StatusArgs {
-    /// Exit with 3 unless every condition holds and the configuration has no error
+    /// Exit with 3 unless every condition holds, nothing is impaired and the configuration has no error
     #[arg(long)]
     pub check: bool,
     /// Go on: redraw a terminal, or print a line of JSON for each change
@@ -84,7 +84,8 @@ fn ills(node: &v1::NodeStatus) -> Vec<String> {
         let state = if condition.status() == v1::ConditionStatus::False { "not" } else { "unknown whether" };
         format!("{state} {}: {}{separator}{}", condition.r#type, condition.reason, condition.message)
     });
-    unmet.chain(errors.map(|error| format!("configuration: {error}"))).collect()
+    let impaired = node.impairments.iter().map(|what| format!("impaired: {what}"));
+    unmet.chain(impaired).chain(errors.map(|error| format!("configuration: {error}"))).collect()
 }
 
 const COLUMNS: &[&str] = &["NODE", "ASN", "ROUTER-ID", "PEERS", "ROUTES", "READY", "UPTIME", "NOTE"];

@@ -31,7 +31,7 @@ const SHAPE: u64 = 1;
 const FILE_LIMIT: u64 = 64 << 20;
 
 /// When a write that failed is tried again: a full disk is emptied in minutes.
-const RETRY: Duration = Duration::from_secs(30);
+const RETRY: Duration = Duration::from_secs(5);
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -112,11 +112,18 @@ pub fn write(path: &Path, node: &str, objects: &Objects, now: Timestamp) -> io::
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let mut file = File::options().write(true).create_new(true).mode(0o600).open(&temporary)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)?;
+    replace(&temporary, path, text.as_bytes()).inspect_err(|_| {
+        // What is there of it would only take room on a disk that is full.
+        let _ = fs::remove_file(&temporary);
+    })?;
     File::open(folder)?.sync_all()
+}
+
+fn replace(temporary: &Path, path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = File::options().write(true).create_new(true).mode(0o600).open(temporary)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    fs::rename(temporary, path)
 }
 
 /// The set as objects of Kubernetes.
@@ -166,16 +173,21 @@ fn core_node(name: &str, facts: &NodeFacts) -> Value {
     })
 }
 
-/// Keeps the newest of `sets` on disk, until their sender is gone and the last is written. A failure is logged
-/// once and tried again.
+/// Keeps the newest of `sets` on disk, until their sender is gone and the last is written. A failure is told
+/// with the file and the reason, and tried again; what is told then is that there is none.
 ///
 /// Cancel-safe: a write that has begun goes on by itself and replaces the file as a whole or not at all.
-pub async fn keep(path: PathBuf, node: String, mut sets: watch::Receiver<Option<Arc<Objects>>>) {
-    let mut failed: Option<String> = None;
+pub async fn keep(
+    path: PathBuf,
+    node: String,
+    mut sets: watch::Receiver<Option<Arc<Objects>>>,
+    tell: impl Fn(Option<String>),
+) {
+    let mut failed = false;
     loop {
         tokio::select! {
             changed = sets.changed() => if changed.is_err() { return },
-            () = tokio::time::sleep(RETRY), if failed.is_some() => {}
+            () = tokio::time::sleep(RETRY), if failed => {}
         }
         let Some(objects) = sets.borrow_and_update().clone() else { continue };
         let (file, name) = (path.clone(), node.clone());
@@ -186,9 +198,7 @@ pub async fn keep(path: PathBuf, node: String, mut sets: watch::Receiver<Option<
             Ok(Err(error)) => Some(error.to_string()),
             Err(error) => Some(error.to_string()),
         };
-        if let Some(reason) = error.as_ref().filter(|reason| failed.as_ref() != Some(reason)) {
-            tracing::warn!(event = "checkpoint-unwritten", path = %path.display(), reason);
-        }
-        failed = error;
+        failed = error.is_some();
+        tell(error.map(|error| format!("{}: {error}", path.display())));
     }
 }

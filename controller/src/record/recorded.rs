@@ -52,11 +52,15 @@ impl Recorded {
         self.call(|| Line::Shutdown { at: now }, effects, |speaker, effects| speaker.shutdown(effects, now));
     }
 
-    /// A turn of the loop ends.
-    pub fn end_turn(&mut self) {
-        if let Some(recorder) = &mut self.recorder {
-            recorder.end_turn();
+    /// A turn of the loop ends. Says once why the recording has ended before the agent, if it has.
+    pub fn end_turn(&mut self) -> Option<String> {
+        let recorder = self.recorder.as_mut()?;
+        recorder.end_turn();
+        let ended = recorder.ended();
+        if ended.is_some() {
+            self.recorder = None;
         }
+        ended
     }
 
     fn call<'l, R>(

@@ -1,5 +1,5 @@
 //! Lines into a file of bounded size. A file that cannot be written, or is
-//! full, ends the recording with a word in the log; the agent goes on.
+//! full, ends the recording; the agent goes on, and says so.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -23,6 +23,8 @@ pub struct Recorder {
     path: PathBuf,
     /// `None` once the recording has ended.
     file: Option<BufWriter<File>>,
+    /// Why it has.
+    ended: Option<String>,
     limit: u64,
     written: u64,
     turn: u64,
@@ -43,7 +45,16 @@ impl Recorder {
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let file = Some(BufWriter::new(options.open(path)?));
         let digest = Digest::default();
-        Ok(Self { path: path.to_owned(), file, limit, written: 0, turn: 0, digest, begun: false })
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+            ended: None,
+            limit,
+            written: 0,
+            turn: 0,
+            digest,
+            begun: false,
+        })
     }
 
     pub(super) fn start(&mut self, config: &SpeakerConfig, seed: u64) {
@@ -80,6 +91,11 @@ impl Recorder {
         }
     }
 
+    /// Why the recording has ended, with the file.
+    pub(super) fn ended(&self) -> Option<String> {
+        self.ended.clone()
+    }
+
     fn line(&mut self, line: &Line<'_>) {
         let Some(file) = &mut self.file else { return };
         let written = serde_json::to_vec(line).map_err(io::Error::from).and_then(|mut text| {
@@ -102,6 +118,6 @@ impl Recorder {
         let text = serde_json::to_string(&Line::Stopped { reason: reason.into() }).unwrap_or_default();
         // Where the file itself is the reason, the log alone has the last word.
         let _ = writeln!(file, "{text}").and_then(|()| file.flush());
-        tracing::warn!(event = "recording-stopped", file = %self.path.display(), turns = self.turn, reason);
+        self.ended = Some(format!("{} ends with turn {}: {reason}", self.path.display(), self.turn));
     }
 }

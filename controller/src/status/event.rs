@@ -34,6 +34,10 @@ pub enum EventKind {
     TransportTrouble,
     /// Routes of an earlier run that nobody asked for went.
     Settled,
+    /// Something beside routing cannot be done for the time being.
+    Impaired,
+    /// It can be done again.
+    Recovered,
 }
 
 impl EventKind {
@@ -52,6 +56,8 @@ impl EventKind {
             Self::KernelTrouble => "kernel-trouble",
             Self::TransportTrouble => "transport-trouble",
             Self::Settled => "settled",
+            Self::Impaired => "impaired",
+            Self::Recovered => "recovered",
         }
     }
 }

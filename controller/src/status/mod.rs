@@ -16,6 +16,7 @@ pub mod error;
 pub mod event;
 mod events;
 pub mod grpc;
+pub mod impairment;
 mod nearest;
 mod page;
 mod peer;

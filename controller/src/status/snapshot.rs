@@ -36,6 +36,8 @@ pub struct Snapshot {
     pub kernel: PerFamily<KernelCounts>,
     /// Where the configuration comes from.
     pub source: SourceStatus,
+    /// What the agent cannot do at present beside routing, in words.
+    pub impairments: Vec<String>,
     /// What happened; set by the [`Publisher`].
     pub events: Arc<Ring<Event>>,
     /// The prefixes whose route in the kernel changed; set by the [`Publisher`].

@@ -200,6 +200,14 @@ fn texts_say_what_happened() {
     rig.pass(seconds(5));
     assert_eq!(rig.down(), "connect-failed: no answer to TCP within 5s");
     assert_eq!(rig.session.state(), State::Connect);
+
+    let mut rig = Rig::new(SessionConfig { authenticated: true, ..config() });
+    rig.start();
+    rig.pass(seconds(5));
+    assert_eq!(
+        rig.down(),
+        "connect-failed: no answer to TCP within 5s: the peer is away, or its password is another"
+    );
 }
 
 #[test]

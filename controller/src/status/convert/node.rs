@@ -29,6 +29,7 @@ pub fn node(snapshot: &Snapshot, moment: &Moment) -> v1::NodeStatus {
             loaded_seconds: source.loaded_at.map(|at| moment.seconds_since(at)),
             errors: source.errors.clone(),
         }),
+        impairments: snapshot.impairments.clone(),
     }
 }
 

@@ -100,3 +100,13 @@ fn changed_prefixes_are_told() {
         world.snapshot().prefixes.iter().map(|(_, prefix)| prefix.to_string()).collect();
     assert_eq!(prefixes, ["10.7.0.0/16"]);
 }
+
+#[test]
+fn an_attempt_that_was_given_up_shows_without_any_other_news() {
+    let mut world = World::new();
+    world.manifests(&manifests(&[("10.0.1.1", 65100)], ""));
+    world.connecting("10.0.1.1:179");
+    world.run_for(Duration::from_secs(7));
+    let down = world.snapshot().peers[0].down.clone().expect("it is down");
+    assert_eq!(down.text, "no answer to TCP within 5s");
+}

@@ -9,7 +9,7 @@ use super::node::{LIMIT, Node};
 use super::tamper::{Reader, Relay};
 
 /// FRR's configuration: both families over one session with `neighbor`, and the far prefixes.
-fn config(neighbor: &str) -> String {
+pub(super) fn config(neighbor: &str) -> String {
     format!(
         "router bgp 65100
  bgp router-id 10.0.1.1
@@ -41,7 +41,7 @@ fn passive(neighbor: &str) -> String {
 }
 
 /// The addresses of the two ends of the session: the node's and the router's.
-fn ends(over_v6: bool) -> (&'static str, &'static str) {
+pub(super) fn ends(over_v6: bool) -> (&'static str, &'static str) {
     if over_v6 { ("fd00:1::2", "fd00:1::1") } else { ("10.0.1.2", "10.0.1.1") }
 }
 
@@ -63,7 +63,7 @@ fn family(prefix: &str) -> &'static str {
 
 /// Waits until FRR's description of its route holds `word`, or until it has no route.
 #[track_caller]
-fn until_frr(node: &Node, frr: &Frr, prefix: &str, word: Option<&str>) {
+pub(super) fn until_frr(node: &Node, frr: &Frr, prefix: &str, word: Option<&str>) {
     node.until(&format!("FRR's route to {prefix}: {word:?}"), || {
         // Its layout is of no interest: without white space.
         let shown = frr.vtysh(&format!("show bgp {} unicast {prefix} json", family(prefix)));

@@ -4,9 +4,11 @@
 //! the other daemon, one link. All waiting is for a condition.
 
 mod bird;
+mod disk;
 mod fault;
 mod frr;
 mod ground;
+mod key;
 mod node;
 mod password;
 mod recording;

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 use std::time::Duration;
 
 use labs::daemon::Daemon;
@@ -17,26 +17,41 @@ pub(super) struct Node {
     pub(super) netns: Netns,
     pub(super) agent: Daemon,
     manifests: PathBuf,
-    socket: PathBuf,
+    /// Where its sockets and its checkpoint are.
+    state: PathBuf,
 }
 
 impl Node {
     /// Starts the agent of node `name` in a namespace, with one manifest file.
     #[track_caller]
     pub(super) fn start(sandbox: &Sandbox, netns: Netns, name: &str, manifest: &str) -> Self {
-        let folder = sandbox.folder().join(name);
-        let (manifests, socket) = (folder.join("manifests"), folder.join("status.sock"));
+        let state = sandbox.folder().join(name);
+        Self::start_in(sandbox, netns, name, manifest, state, &[])
+    }
+
+    /// The same with its state in a folder of its own, and further arguments.
+    #[track_caller]
+    pub(super) fn start_in(
+        sandbox: &Sandbox,
+        netns: Netns,
+        name: &str,
+        manifest: &str,
+        state: PathBuf,
+        more: &[&str],
+    ) -> Self {
+        let manifests = sandbox.folder().join(name).join("manifests");
         fs::create_dir_all(&manifests).unwrap();
         fs::write(manifests.join("node.yaml"), manifest).unwrap();
-        let agent = spawn(sandbox, &netns, name, &manifests, &socket, None);
-        Self { netns, agent, manifests, socket }
+        let agent = spawn(sandbox, &netns, name, &manifests, &state, more);
+        Self { netns, agent, manifests, state }
     }
 
     /// Ends the agent and starts it anew with a recording.
     #[track_caller]
     pub(super) fn restart_recorded(&mut self, sandbox: &Sandbox, name: &str, recording: &Path) {
         self.agent.terminate();
-        self.agent = spawn(sandbox, &self.netns, name, &self.manifests, &self.socket, Some(recording));
+        let more = ["--record", recording.to_str().unwrap()];
+        self.agent = spawn(sandbox, &self.netns, name, &self.manifests, &self.state, &more);
     }
 
     /// Kills the agent and starts it anew.
@@ -49,7 +64,7 @@ impl Node {
     /// Starts another agent in the place of the one that has ended.
     #[track_caller]
     pub(super) fn restart(&mut self, sandbox: &Sandbox, name: &str) {
-        self.agent = spawn(sandbox, &self.netns, name, &self.manifests, &self.socket, None);
+        self.agent = spawn(sandbox, &self.netns, name, &self.manifests, &self.state, &[]);
     }
 
     /// Replaces the manifest as an editor does: a new file is moved over the old one.
@@ -59,11 +74,16 @@ impl Node {
         fs::rename(new, self.manifests.join("node.yaml")).unwrap();
     }
 
+    /// Runs a verb of the command line.
+    pub(super) fn run(&self, words: &str) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_underlay"));
+        command.args(words.split_whitespace()).arg("--socket").arg(self.state.join("status.sock"));
+        command.output().unwrap()
+    }
+
     /// What a verb of the command line prints.
     pub(super) fn ask(&self, words: &str) -> String {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_underlay"));
-        let output =
-            command.args(words.split_whitespace()).arg("--socket").arg(&self.socket).output().unwrap();
+        let output = self.run(words);
         format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
     }
 
@@ -110,14 +130,11 @@ fn spawn(
     netns: &Netns,
     name: &str,
     manifests: &Path,
-    socket: &Path,
-    recording: Option<&Path>,
+    state: &Path,
+    more: &[&str],
 ) -> Daemon {
     let mut command = netns.exec(env!("CARGO_BIN_EXE_underlay"), ["agent", "--node", name]);
-    command.arg("--manifests").arg(manifests).arg("--socket").arg(socket);
-    command.arg("--checkpoint").arg(socket.with_file_name("checkpoint.json"));
-    if let Some(recording) = recording {
-        command.arg("--record").arg(recording);
-    }
+    command.arg("--manifests").arg(manifests).arg("--socket").arg(state.join("status.sock"));
+    command.arg("--checkpoint").arg(state.join("checkpoint.json")).args(more);
     sandbox.daemon(name, command)
 }

@@ -157,6 +157,7 @@ pub(crate) fn snapshot(node: &str, peers: Vec<PeerView>) -> Snapshot {
             loaded_at: Some(at(1)),
             errors: Vec::new(),
         },
+        impairments: Vec::new(),
         events: Arc::default(),
         prefixes: Arc::default(),
     }

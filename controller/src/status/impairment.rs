@@ -1,0 +1,24 @@
+//! What an agent does beside routing, and may be unable to do for a time: routes and sessions go on without it.
+
+/// A thing that may fail by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Impairment {
+    /// The last good configuration is not kept on disk.
+    Checkpoint,
+    /// What the agent is told is recorded no longer.
+    Recording,
+    /// The status is not served.
+    StatusSocket,
+}
+
+impl Impairment {
+    /// The thing's word.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Checkpoint => "checkpoint",
+            Self::Recording => "recording",
+            Self::StatusSocket => "status-socket",
+        }
+    }
+}
