@@ -119,12 +119,12 @@ fn attach(
         features: catalogue::kept(wanted.extras),
     });
     store.save()?;
-    execute(plan, kernel).map_err(|mut error| {
+    execute(plan, kernel).map_err(|error| {
         store.ledger_mut().release(wanted.attachment);
-        if let Err(second) = store.save_release() {
-            error.details = format!("{}; not released: {second}", error.details);
+        match store.save_release() {
+            Ok(()) => error,
+            Err(second) => error.and(&format!("not released: {second}")),
         }
-        error
     })
 }
 

@@ -70,9 +70,17 @@ impl Error {
         self
     }
 
-    /// An I/O error, with what was being done.
+    /// An I/O error, with what was being done and why it failed: some runtimes show no more than the message.
     pub fn io(doing: impl fmt::Display, cause: &io::Error) -> Self {
-        Self::new(Code::Io, format!("cannot {doing}")).with_details(cause.to_string())
+        Self::new(Code::Io, format!("cannot {doing}: {cause}"))
+    }
+
+    /// The same error, and what failed after it.
+    #[must_use]
+    pub fn and(mut self, then: &str) -> Self {
+        let before = if self.details.is_empty() { String::new() } else { format!("{}; ", self.details) };
+        self.details = format!("{before}{then}");
+        self
     }
 
     /// The JSON that goes to stdout.

@@ -270,7 +270,7 @@ pub fn execute(plan: &Plan, kernel: &mut impl Kernel) -> Result<()> {
         if let Err(mut error) = kernel.apply(batch) {
             for step in done.iter().rev() {
                 if let Err(second) = kernel.undo(&step.undo()) {
-                    error.details = format!("{}; not undone: {second}", error.details);
+                    error = error.and(&format!("not undone: {second}"));
                 }
             }
             return Err(error);

@@ -106,7 +106,11 @@ impl Store {
             }
             fs::rename(&path, self.dir.join(LEDGER))
         };
-        write().map_err(|e| Error::io(format_args!("write {}", path.display()), &e))
+        write().map_err(|e| {
+            // What is there of it would only take room on a disk that is full.
+            let _ = fs::remove_file(&path);
+            Error::io(format_args!("write {}", path.display()), &e)
+        })
     }
 }
 

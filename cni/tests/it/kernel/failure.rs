@@ -1,8 +1,10 @@
 //! What fails leaves nothing, and what must not be touched is not.
 
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 
+use nix::mount::{MsFlags, mount};
 use serde_json::json;
 
 use crate::node::{Node, Pod, addresses};
@@ -31,7 +33,7 @@ fn ping_all(node: &Node, addresses: &[String]) {
 }
 
 #[test]
-fn full_disk_leaves_nothing() {
+fn state_folder_that_is_none_leaves_nothing() {
     labs::require!("root");
     labs::sandbox!(|sandbox| {
         let mut node = Node::new(sandbox);
@@ -40,6 +42,64 @@ fn full_disk_leaves_nothing() {
         node.call("ADD", Some(&pod), &node.conf, &[]).fails(5, "/dev/full/x");
         assert_eq!(node.links(), [""; 0]);
         assert!(!pod.netns.ip("link").contains("eth0"));
+    });
+}
+
+#[test]
+fn full_disk_has_code_5_and_loses_no_reservation() {
+    labs::require!("root", "ping");
+    labs::sandbox!(|sandbox| {
+        let node = Node::new(sandbox);
+        let disk = Path::new("/var/lib/underlay");
+        fs::create_dir_all(disk).expect("made");
+        let tmpfs = Some("tmpfs");
+        let options = Some("size=64k,nr_inodes=16");
+        mount(tmpfs, disk, tmpfs, MsFlags::empty(), options).expect("mounted");
+        let (first, second) = (node.pod(sandbox, "c1"), node.pod(sandbox, "c2"));
+        let result = node.add(&first);
+        let kept = fs::read(node.ledger()).expect("a ledger");
+
+        // Without a byte left, and without a file.
+        let filler = disk.join("filler");
+        let bytes = || {
+            let mut file = fs::File::create(&filler).expect("made");
+            while file.write_all(&[0; 512]).is_ok() {}
+        };
+        let files = || assert!((0..16).any(|n| fs::File::create(disk.join(format!("{n}"))).is_err()));
+        let fills: [&dyn Fn(); 2] = [&bytes, &files];
+        for fill in fills {
+            fill();
+            let answer = node.call("ADD", Some(&second), &node.conf, &[]);
+            let (code, text) = answer.error();
+            let message = text.split(';').next().expect("a message");
+            let path = node.ledger().with_extension("json.new");
+            let says = format!("cannot write {}: No space left on device", path.display());
+            assert!(code == 5 && message.contains(&says), "{text}");
+            // Nothing of the second is there, the first is as it was, and the file is whole.
+            assert!(!second.netns.ip("link").contains("eth0"));
+            assert_eq!(fs::read(node.ledger()).expect("a ledger"), kept);
+            node.check(&first, &result).silent();
+            ping_all(&node, &addresses(&result));
+            for entry in fs::read_dir(disk).expect("read").flatten().filter(|entry| entry.path().is_file()) {
+                fs::remove_file(entry.path()).expect("removed");
+            }
+        }
+
+        // With room again everything goes on.
+        let other = node.add(&second);
+        assert!(addresses(&other).iter().all(|address| !addresses(&result).contains(address)));
+        assert_eq!(node.holders(), ["c1", "c2"]);
+        ping_all(&node, &addresses(&other));
+
+        // A pod that goes while the disk is full is taken away, and its address freed when there is room.
+        bytes();
+        node.call("DEL", Some(&first), &node.conf, &[]).fails(5, "No space left on device");
+        assert_eq!(node.links().len(), 1);
+        assert_eq!(node.holders(), ["c1", "c2"], "the next call frees it");
+        fs::remove_file(&filler).expect("removed");
+        node.del(&first);
+        node.del(&second);
+        node.is_empty();
     });
 }
 
