@@ -145,6 +145,8 @@ pub struct PeerConfig {
     pub own_next_hop: OwnNextHop,
     /// How next hops are chosen.
     pub next_hop: NextHopMode,
+    /// What is asked of its AS_PATHs, and done to those that it is sent.
+    pub as_path: AsPathPolicy,
     /// Prefixes that may be learned, themselves and longer; `None` means any.
     pub accept: Option<Vec<Prefix>>,
     /// Whether a default route may be learned.
@@ -161,6 +163,21 @@ pub struct PeerConfig {
     pub authenticated: bool,
     /// What is missing of the peer's key, in words: the session is kept down meanwhile.
     pub missing_secret: Option<String>,
+}
+
+/// What is asked of the AS_PATHs of a peer, and done to those that it is sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct AsPathPolicy {
+    /// Whether the first AS of an external peer's path may be another than its
+    /// own: the peer is a route server (RFC 7947 §2.2.2.1).
+    pub any_first: bool,
+    /// How often our own AS may be in a path that is considered.
+    pub allow_own: u8,
+    /// Whether an external peer's own AS is replaced by ours in what it is sent.
+    pub override_peer: bool,
+    /// Whether ASes for private use (RFC 6996) are left out of what an external peer is sent.
+    pub remove_private: bool,
 }
 
 /// How many prefixes of one family a peer may send.

@@ -17,6 +17,12 @@ impl Asn {
     pub const fn is_two_octet(self) -> bool {
         self.0 <= 0xffff
     }
+
+    /// Whether the number is for private use (RFC 6996 §5).
+    #[must_use]
+    pub const fn is_private(self) -> bool {
+        matches!(self.0, 64_512..=65_534 | 4_200_000_000..=4_294_967_294)
+    }
 }
 
 impl fmt::Display for Asn {

@@ -64,6 +64,8 @@ reasons! {
     // Import: why a received path is kept but not considered.
     /// Own AS in AS_PATH (RFC 4271 §9.1.2).
     AsLoop = "as-loop", "own AS is in the AS_PATH";
+    /// The first AS is not the external peer's (RFC 4271 §6.3).
+    FirstAs = "first-as", "the AS_PATH does not begin with the peer's AS";
     /// Own BGP Identifier in ORIGINATOR_ID (RFC 4456 §8).
     OriginatorLoop = "originator-loop", "own router id is the ORIGINATOR_ID";
     /// Own cluster id in CLUSTER_LIST (RFC 4456 §8).
@@ -102,8 +104,14 @@ reasons! {
     NotTransit = "not-transit", "only own prefixes are sent without transit";
     /// Learned by iBGP, and the peer is internal too (RFC 4271 §9.2).
     IbgpSplitHorizon = "ibgp-split-horizon", "learned by iBGP, not sent to an internal peer";
-    /// NO_EXPORT or NO_EXPORT_SUBCONFED towards an external peer (RFC 1997).
+    /// NO_EXPORT towards an external peer (RFC 1997).
     NoExport = "no-export", "the path carries NO_EXPORT";
+    /// NO_EXPORT_SUBCONFED towards an external peer (RFC 1997).
+    NoExportSubconfed = "no-export-subconfed", "the path carries NO_EXPORT_SUBCONFED";
+    /// NOPEER towards an external peer that may be a bilateral one (RFC 3765 §3).
+    NoPeer = "no-peer", "the path carries NOPEER";
+    /// BLACKHOLE towards an external peer (RFC 7999 §3.2).
+    Blackhole = "blackhole", "the path carries BLACKHOLE";
     /// NO_ADVERTISE (RFC 1997).
     NoAdvertise = "no-advertise", "the path carries NO_ADVERTISE";
     /// An `export` rule of the peer rejects it.

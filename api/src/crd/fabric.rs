@@ -254,12 +254,14 @@ fn one_of(set: &[bool]) -> bool {
     set.iter().filter(|set| **set).count() == 1
 }
 
-/// Names of RFC 1997 and RFC 8326 for standard communities, with their numbers.
-pub const WELL_KNOWN_COMMUNITIES: [(&str, u32); 4] = [
+/// Names of RFC 1997, RFC 3765, RFC 7999 and RFC 8326 for standard communities, with their numbers.
+pub const WELL_KNOWN_COMMUNITIES: [(&str, u32); 6] = [
     ("graceful-shutdown", 0xffff_0000),
     ("no-export", 0xffff_ff01),
     ("no-advertise", 0xffff_ff02),
     ("no-export-subconfed", 0xffff_ff03),
+    ("no-peer", 0xffff_ff04),
+    ("blackhole", 0xffff_029a),
 ];
 
 pub(super) fn is_community(text: &str) -> bool {

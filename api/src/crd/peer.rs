@@ -56,6 +56,18 @@ pub struct FabricPeerSpec {
     /// Whether a default route may be learned; the Fabric's if unset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accept_default_route: Option<bool>,
+    /// Whether the first AS of an external peer's paths must be its own (RFC 4271 §6.3); false for a route server.
+    #[serde(default = "enforced", rename = "enforceFirstAS")]
+    pub enforce_first_as: bool,
+    /// How often the node's own AS may be in a path that is learned.
+    #[serde(default, rename = "allowOwnAS")]
+    pub allow_own_as: u8,
+    /// Whether an external peer's own AS is replaced by the node's in what it is sent.
+    #[serde(default)]
+    pub as_override: bool,
+    /// Whether ASes for private use (RFC 6996) are left out of what an external peer is sent.
+    #[serde(default, rename = "removePrivateAS")]
+    pub remove_private_as: bool,
     /// How next hops are chosen.
     #[serde(default)]
     pub next_hop: NextHop,
@@ -169,6 +181,10 @@ pub enum Family {
     IPv4,
     /// IPv6 unicast.
     IPv6,
+}
+
+const fn enforced() -> bool {
+    true
 }
 
 impl FabricPeerSpec {

@@ -8,8 +8,8 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use bgp::config::{
-    LimitAction, NextHopMode, Origination, OwnNextHop, PeerAs, PeerConfig, Protected, ReceiveLimit,
-    SpeakerConfig, Timers,
+    AsPathPolicy, LimitAction, NextHopMode, Origination, OwnNextHop, PeerAs, PeerConfig, Protected,
+    ReceiveLimit, SpeakerConfig, Timers,
 };
 use bgp::id::{Asn, ConnId, RouterId};
 use bgp::io::{Effects, Event, NextHop, RouteAck, State, Tracking, Transport};
@@ -80,6 +80,7 @@ fn peer(host: u8) -> PeerConfig {
             ipv6: Some("fd00::1".parse().expect("an address")),
         },
         next_hop: NextHopMode::Auto,
+        as_path: AsPathPolicy::default(),
         accept: None,
         accept_default: false,
         import: Rules::default(),

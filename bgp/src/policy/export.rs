@@ -7,8 +7,9 @@ use crate::prefix::{Family, Prefix};
 use crate::reason::Reason;
 use crate::rule::{RouteOrigin, Rule, Rules, Subject};
 use crate::view::Refusal;
+use crate::wire::as_path::AsPath;
 use crate::wire::attribute::{NextHops, PathAttributes};
-use crate::wire::community::Community;
+use crate::wire::community::{Community, ExtendedCommunity, Ipv6ExtendedCommunity};
 
 /// Octets that attributes may take, beside a header, an MP_REACH_NLRI with both
 /// next hops and a prefix, in a message of 4 096 octets.
@@ -23,10 +24,18 @@ fn most_octets(attributes: &PathAttributes) -> usize {
     path + unknown
         + 4 * attributes.communities.len()
         + 8 * attributes.extended_communities.len()
+        + 20 * attributes.ipv6_extended_communities.len()
         + 12 * attributes.large_communities.len()
         + 4 * attributes.cluster_list.len()
         // Headers of all known attributes, and the values of those of fixed length.
         + 128
+}
+
+/// Leaves the values that hold.
+fn retain<T: Copy>(values: &mut Box<[T]>, holds: impl Fn(T) -> bool) {
+    if !values.iter().copied().all(&holds) {
+        *values = values.iter().copied().filter(|value| holds(*value)).collect();
+    }
 }
 
 /// A path that may be sent.
@@ -65,6 +74,13 @@ pub struct Export {
     pub next_hop: NextHopMode,
     /// The own addresses to name.
     pub own_next_hop: OwnNextHop,
+    /// Whether the peer is, or may be, one of equals rather than a customer or a provider (RFC 3765 §2).
+    pub bilateral: bool,
+    /// The peer's AS where ours goes in its place.
+    pub override_peer: Option<Asn>,
+    /// The peer's AS where ASes for private use are left out, this one excepted: it
+    /// shows the peer a loop.
+    pub remove_private: Option<Asn>,
     /// The export rules.
     pub rules: Rules,
 }
@@ -84,14 +100,8 @@ impl Export {
         if kind == SourceKind::Internal && !self.external {
             return Err(Reason::IbgpSplitHorizon);
         }
-        let carries = |community| attributes.communities.contains(&community);
-        if kind != SourceKind::Local && carries(Community::NO_ADVERTISE) {
-            return Err(Reason::NoAdvertise);
-        }
-        // RFC 1997: outside of confederations the two say the same.
-        let kept_inside = carries(Community::NO_EXPORT) || carries(Community::NO_EXPORT_SUBCONFED);
-        if kind != SourceKind::Local && self.external && kept_inside {
-            return Err(Reason::NoExport);
+        if let Some(reason) = self.judge_communities(kind, &attributes.communities) {
+            return Err(reason);
         }
         let met = if self.rules.is_empty() { None } else { self.rules.first(&path.subject()) };
         if met.is_some_and(|(_, rule)| rule.reject) {
@@ -107,6 +117,45 @@ impl Export {
         Ok(met.map(|(at, _)| at))
     }
 
+    /// What the well-known communities of a path that was received forbid. On an own
+    /// path they speak to those who receive it.
+    fn judge_communities(&self, kind: SourceKind, communities: &[Community]) -> Option<Reason> {
+        if kind == SourceKind::Local || communities.is_empty() {
+            return None;
+        }
+        let carries = |community| communities.contains(&community);
+        if carries(Community::NO_ADVERTISE) {
+            return Some(Reason::NoAdvertise);
+        }
+        if !self.external {
+            return None;
+        }
+        // RFC 1997: outside of confederations the first two say the same.
+        [
+            (Community::NO_EXPORT, Reason::NoExport),
+            (Community::NO_EXPORT_SUBCONFED, Reason::NoExportSubconfed),
+            // RFC 7999 §3.2: not beyond the AS that was asked to discard.
+            (Community::BLACKHOLE, Reason::Blackhole),
+            // RFC 3765 §3.
+            (Community::NO_PEER, Reason::NoPeer),
+        ]
+        .into_iter()
+        .find(|&(community, reason)| carries(community) && (self.bilateral || reason != Reason::NoPeer))
+        .map(|(_, reason)| reason)
+    }
+
+    /// The AS_PATH that an external peer is sent.
+    fn external_path(&self, mut path: AsPath) -> AsPath {
+        if let Some(peer) = self.remove_private {
+            path = path.without_private(peer);
+        }
+        if let Some(peer) = self.override_peer {
+            path = path.replaced(peer, self.asn);
+        }
+        // RFC 4271 §5.1.2 b.
+        path.prepended(self.asn, 1)
+    }
+
     /// The attributes as they are sent (RFC 4271 §5.1).
     ///
     /// # Errors
@@ -117,11 +166,15 @@ impl Export {
         let mut sent = attributes.clone();
         sent.next_hop = self.choose_next_hop(path).ok_or(Reason::NoNextHop)?;
         if self.external {
-            // RFC 4271 §5.1.2 b.
-            sent.as_path = sent.as_path.prepended(self.asn, 1);
+            sent.as_path = self.external_path(sent.as_path);
             // RFC 4271 §5.1.4: a MED that was received is not sent to other ASes.
             if kind != SourceKind::Local {
                 sent.med = None;
+            }
+            // RFC 4360 §6, RFC 5701 §2.
+            if kind != SourceKind::Local {
+                retain(&mut sent.extended_communities, ExtendedCommunity::is_transitive);
+                retain(&mut sent.ipv6_extended_communities, Ipv6ExtendedCommunity::is_transitive);
             }
             // RFC 4456 §8: both are non-transitive.
             sent.originator = None;

@@ -3,10 +3,12 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::config::{PeerConfig, Protected, SpeakerConfig};
+use crate::id::Asn;
 use crate::prefix::{Family, Prefix};
 use crate::reason::Reason;
-use crate::rule::{self, RouteOrigin, Rule, Subject};
+use crate::rule::{self, Changes, RouteOrigin, Rule, Subject};
 use crate::wire::attribute::{NextHops, PathAttributes};
+use crate::wire::community::Community;
 
 /// Whose path, and by whose rules, is judged.
 #[derive(Clone, Copy, Debug)]
@@ -15,7 +17,14 @@ pub struct Import<'a> {
     pub speaker: &'a SpeakerConfig,
     /// The configuration of the peer that sent the path.
     pub peer: &'a PeerConfig,
+    /// The peer's AS.
+    pub asn: Asn,
+    /// Whether the peer is external.
+    pub external: bool,
 }
+
+/// LOCAL_PREF of a path whose sender is about to go away (RFC 8326 §4.1).
+const LAST_RESORT: u32 = 0;
 
 impl Import<'_> {
     /// The place of the import rule that let the path in, `None` where no rule
@@ -35,8 +44,15 @@ impl Import<'_> {
     #[must_use]
     pub fn judge_attributes(&self, family: Family, attributes: &PathAttributes) -> Option<Reason> {
         // RFC 4271 §9.1.2: a route whose AS_PATH holds the own AS is not considered.
-        if attributes.as_path.contains(self.speaker.asn) {
+        let own = attributes.as_path.occurrences(self.speaker.asn);
+        if own > usize::from(self.peer.as_path.allow_own) {
             return Some(Reason::AsLoop);
+        }
+        // RFC 4271 §6.3, whose "MAY" is done here. Deviation: RFC 7606 §7.2 calls such a path
+        // malformed and has it withdrawn; it is refused, which does the same and stays visible.
+        let spoofed = self.external && attributes.as_path.neighbor() != Some(self.asn);
+        if spoofed && !self.peer.as_path.any_first {
+            return Some(Reason::FirstAs);
         }
         // RFC 4456 §8.
         if attributes.originator == Some(self.speaker.router_id) {
@@ -61,12 +77,28 @@ impl Import<'_> {
         }
     }
 
-    /// The attributes as the rule at that place changes them; `None` if they stay as they are.
+    /// Whether the sender asks to be the last resort (RFC 8326 §4.1): it is, whatever the rules set.
     #[must_use]
-    pub fn changed(&self, rule: usize, attributes: &PathAttributes) -> Option<PathAttributes> {
-        let set = &self.peer.import.get(rule)?.set;
+    pub fn is_last_resort(&self, attributes: &PathAttributes) -> bool {
+        self.external && attributes.communities.contains(&Community::GRACEFUL_SHUTDOWN)
+    }
+
+    /// The attributes as the rule at that place changes them, and then what the
+    /// sender asks for; `None` if they stay as they are.
+    #[must_use]
+    pub fn changed(&self, rule: Option<usize>, attributes: &PathAttributes) -> Option<PathAttributes> {
+        let set = rule.and_then(|at| self.peer.import.get(at)).map(|rule| &rule.set);
+        let last_resort = self.is_last_resort(attributes);
+        if set.is_none() && !last_resort {
+            return None;
+        }
         let mut changed = attributes.clone();
-        set.apply(&mut changed, rule::nearest(&attributes.as_path));
+        if let Some(set) = set {
+            set.apply(&mut changed, rule::nearest(&attributes.as_path));
+        }
+        if last_resort {
+            changed.local_preference = Some(LAST_RESORT);
+        }
         (changed != *attributes).then_some(changed)
     }
 
@@ -74,11 +106,17 @@ impl Import<'_> {
     /// `import rule 1 (prefix 10.244.0.0/16): local-preference 200`; `None` if it changed nothing.
     #[must_use]
     pub fn change_detail(&self, prefix: Prefix, received: &PathAttributes) -> Option<String> {
-        let at = self.judge(prefix, received).ok()??;
-        let rule = self.peer.import.get(at)?;
+        let at = self.judge(prefix, received).ok()?;
         self.changed(at, received)?;
-        let what = rule.when.describe(&learned(prefix, received));
-        Some(format!("import rule {} ({what}): {}", at + 1, rule.set))
+        let rule = at.and_then(|at| Some((at, self.peer.import.get(at)?)));
+        let ruled = rule.filter(|(_, rule)| rule.set != Changes::default()).map(|(at, rule)| {
+            let what = rule.when.describe(&learned(prefix, received));
+            format!("import rule {} ({what}): {}", at + 1, rule.set)
+        });
+        let asked = self
+            .is_last_resort(received)
+            .then(|| format!("GRACEFUL_SHUTDOWN: local-preference {LAST_RESORT} (RFC 8326 4.1)"));
+        Some(ruled.into_iter().chain(asked).collect::<Vec<_>>().join("; "))
     }
 
     /// The safe rules and `accept`.
@@ -106,6 +144,12 @@ impl Import<'_> {
         let protected = &self.speaker.protected;
         let inside = |list: &[Prefix]| list.iter().find(|outer| outer.contains(prefix)).copied();
         match reason {
+            Reason::FirstAs => match attributes.as_path.neighbor() {
+                Some(first) => {
+                    format!("path begins with AS {first}, the peer is AS {} (RFC 4271 6.3)", self.asn)
+                }
+                None => format!("path does not begin with the peer's AS {} (RFC 4271 6.3)", self.asn),
+            },
             Reason::AsLoop => format!("own AS {} in path (RFC 4271 9.1.2)", self.speaker.asn),
             Reason::OriginatorLoop => {
                 format!("own router id {} is the ORIGINATOR_ID (RFC 4456 8)", self.speaker.router_id)

@@ -74,20 +74,22 @@ impl Intake<'_> {
             }
             return Ok(());
         };
-        let import = Import { speaker: self.speaker, peer: self.peer };
+        let Negotiated { peer_asn, external, .. } = *negotiated;
+        let import = Import { speaker: self.speaker, peer: self.peer, asn: peer_asn, external };
         let family = announced.nlri.family();
         let shared = import.judge_attributes(family, self.rib.attributes().get(attributes));
         let limit = self.peer.receive.stored();
+        let last_resort = import.is_last_resort(self.rib.attributes().get(attributes));
         // What the rules made of the set, a rule each: prefixes of one UPDATE meet few.
-        let mut made: SmallVec<[(usize, AttrId); 4]> = SmallVec::new();
+        let mut made = Made::new();
         for prefix in announced.nlri.iter() {
             let verdict = match shared {
                 Some(reason) => Err(reason),
                 None => import.judge_prefix(prefix, self.rib.attributes().get(attributes)),
             };
             let (attributes, refusal) = match verdict {
-                Ok(None) => (attributes, None),
-                Ok(Some(rule)) => (changed(self.rib, &import, rule, attributes, &mut made), None),
+                Ok(None) if !last_resort => (attributes, None),
+                Ok(rule) => (changed(self.rib, &import, rule, attributes, &mut made), None),
                 Err(reason) => (attributes, Some(reason)),
             };
             self.rib.announce(source, prefix, attributes, refusal, limit);
@@ -126,13 +128,16 @@ impl Intake<'_> {
     }
 }
 
+/// Sets by the import rule that made them, or by none.
+type Made = SmallVec<[(Option<usize>, AttrId); 4]>;
+
 /// The set that an import rule makes of another one.
 fn changed(
     rib: &mut Rib,
     import: &Import<'_>,
-    rule: usize,
+    rule: Option<usize>,
     received: AttrId,
-    made: &mut SmallVec<[(usize, AttrId); 4]>,
+    made: &mut Made,
 ) -> AttrId {
     if let Some(&(_, known)) = made.iter().find(|(by, _)| *by == rule) {
         return known;

@@ -26,7 +26,6 @@ use hashbrown::HashMap;
 use crate::config::SpeakerConfig;
 use crate::id::{ConnId, PeerId};
 use crate::io::{Effects, Event, Note, Transport};
-use crate::policy::Import;
 use crate::prefix::{Family, PerFamily};
 use crate::rib::adj_out::AdjOut;
 use crate::rib::{EntryId, Rib, RibConfig, Source, SourceId, SourceKind};
@@ -151,9 +150,9 @@ impl Speaker {
         let Self { config, rib, adj_out, peers, conns, changed, .. } = self;
         let mut judge = |source: &Source, prefix, attributes: &_| {
             let Some(peer) = source.peer.and_then(|id| peers.get(&id)) else { return Ok(None) };
-            let import = Import { speaker: config, peer: &peer.config };
+            let import = peer.import(config, source);
             let rule = import.judge(prefix, attributes)?;
-            Ok(rule.and_then(|rule| import.changed(rule, attributes)))
+            Ok(import.changed(rule, attributes))
         };
         let mut more = rib.work(ENTRIES_PER_TURN, &mut judge);
         rib.changed(changed);

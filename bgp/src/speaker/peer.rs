@@ -3,7 +3,7 @@
 
 use crate::config::{PeerAs, PeerConfig, SpeakerConfig};
 use crate::id::{Asn, PeerId};
-use crate::policy::{Export, SourceKind};
+use crate::policy::{Export, Import, SourceKind};
 use crate::prefix::{Family, PerFamily};
 use crate::rib::adj_out::{AdjOut, Receiver};
 use crate::rib::{Rib, Source, SourceId};
@@ -71,6 +71,12 @@ impl Peer {
         }
     }
 
+    /// The rules for its paths, which come from `source`.
+    pub(super) fn import<'a>(&'a self, speaker: &'a SpeakerConfig, source: &Source) -> Import<'a> {
+        let external = source.kind == SourceKind::External;
+        Import { speaker, peer: &self.config, asn: source.asn, external }
+    }
+
     /// What the peer is sent, as far as configuration and negotiation tell.
     pub(super) fn export(&self, speaker: &SpeakerConfig, negotiated: &Negotiated) -> Export {
         Export {
@@ -79,6 +85,9 @@ impl Peer {
             transit: speaker.transit,
             next_hop: self.config.next_hop,
             own_next_hop: self.config.own_next_hop,
+            bilateral: negotiated.external,
+            override_peer: self.config.as_path.override_peer.then_some(negotiated.peer_asn),
+            remove_private: self.config.as_path.remove_private.then_some(negotiated.peer_asn),
             rules: self.config.export.clone(),
         }
     }

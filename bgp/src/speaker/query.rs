@@ -4,7 +4,6 @@ use std::net::IpAddr;
 
 use crate::config::PeerConfig;
 use crate::id::PeerId;
-use crate::policy::Import;
 use crate::prefix::{PerFamily, Prefix};
 use crate::reason::Reason;
 use crate::rib::decision::Comparison;
@@ -126,18 +125,15 @@ impl Speaker {
         };
         // Until a decision that is due has run, the stored verdict is the one in force.
         let verdict = if entry.is_due && path.is_accepted() { path.verdict() } else { compared.verdict };
-        let detail = match (path.refusal(), peer) {
-            (Some(reason), Some(peer)) => {
-                let import = Import { speaker: &self.config, peer: &peer.config };
-                import.detail(reason, entry.prefix, &received)
-            }
+        let import = peer.map(|peer| peer.import(&self.config, source));
+        let detail = match (path.refusal(), &import) {
+            (Some(reason), Some(import)) => import.detail(reason, entry.prefix, &received),
             _ if verdict == Reason::NextHopUnreachable => {
                 format!("next hop {} unreachable", received.next_hop.address())
             }
             _ if verdict == compared.verdict => compared.to_string(),
             _ => verdict.says().to_owned(),
         };
-        let import = peer.map(|peer| Import { speaker: &self.config, peer: &peer.config });
         let changed = (store.received(path.attrs()) != path.attrs()).then(|| Changed {
             attributes: store.get(path.attrs()).clone(),
             detail: import

@@ -107,6 +107,7 @@ impl Speaker {
         let before = core::mem::replace(&mut peer.config, next);
         let rules_changed = before.accept != peer.config.accept
             || before.accept_default != peer.config.accept_default
+            || before.as_path != peer.config.as_path
             || before.import != peer.config.import;
         self.on_peer(id, effects, now, |session, out| session.reconfigure(session_config, out, now));
         self.change_limits(id, (before.receive, before.send_limit), effects, now);

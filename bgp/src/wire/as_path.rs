@@ -81,6 +81,33 @@ impl AsPath {
         self.segments.iter().any(|segment| segment.asns.contains(&asn))
     }
 
+    /// How often the AS is in the path.
+    #[must_use]
+    pub fn occurrences(&self, asn: Asn) -> usize {
+        self.segments.iter().flat_map(|segment| &segment.asns).filter(|it| **it == asn).count()
+    }
+
+    /// The path with each `old` replaced by `new`.
+    #[must_use]
+    pub fn replaced(mut self, old: Asn, new: Asn) -> Self {
+        for asn in self.segments.iter_mut().flat_map(|segment| &mut segment.asns) {
+            if *asn == old {
+                *asn = new;
+            }
+        }
+        self
+    }
+
+    /// The path without ASes for private use (RFC 6996), `kept` excepted.
+    #[must_use]
+    pub fn without_private(mut self, kept: Asn) -> Self {
+        for segment in &mut self.segments {
+            segment.asns.retain(|asn| !asn.is_private() || *asn == kept);
+        }
+        self.segments.retain(|segment| !segment.asns.is_empty());
+        self
+    }
+
     /// The neighbouring AS: the first of a leading sequence (RFC 4271 §9.1.2.2 c).
     #[must_use]
     pub fn neighbor(&self) -> Option<Asn> {

@@ -4,7 +4,7 @@ use core::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::as_path::AsPath;
-use super::community::{Community, ExtendedCommunity, LargeCommunity};
+use super::community::{Community, ExtendedCommunity, Ipv6ExtendedCommunity, LargeCommunity};
 use crate::id::{Asn, RouterId};
 
 /// ORIGIN (RFC 4271 §5.1.1), in the order of preference.
@@ -96,6 +96,8 @@ pub struct Partial {
     pub communities: bool,
     /// EXTENDED COMMUNITIES.
     pub extended_communities: bool,
+    /// IPv6 EXTENDED COMMUNITIES.
+    pub ipv6_extended_communities: bool,
     /// LARGE_COMMUNITY.
     pub large_communities: bool,
 }
@@ -122,6 +124,8 @@ pub struct PathAttributes {
     pub communities: Box<[Community]>,
     /// EXTENDED COMMUNITIES (RFC 4360).
     pub extended_communities: Box<[ExtendedCommunity]>,
+    /// IPv6 EXTENDED COMMUNITIES (RFC 5701).
+    pub ipv6_extended_communities: Box<[Ipv6ExtendedCommunity]>,
     /// LARGE_COMMUNITY (RFC 8092).
     pub large_communities: Box<[LargeCommunity]>,
     /// ORIGINATOR_ID (RFC 4456).
@@ -148,6 +152,7 @@ impl PathAttributes {
             aggregator: None,
             communities: Box::default(),
             extended_communities: Box::default(),
+            ipv6_extended_communities: Box::default(),
             large_communities: Box::default(),
             originator: None,
             cluster_list: Box::default(),

@@ -30,6 +30,8 @@ pub const EXTENDED_COMMUNITIES: u8 = 16;
 pub const AS4_PATH: u8 = 17;
 /// AS4_AGGREGATOR (RFC 6793).
 pub const AS4_AGGREGATOR: u8 = 18;
+/// IPv6 EXTENDED COMMUNITIES (RFC 5701).
+pub const IPV6_EXTENDED_COMMUNITIES: u8 = 25;
 /// LARGE_COMMUNITY (RFC 8092).
 pub const LARGE_COMMUNITY: u8 = 32;
 
@@ -49,9 +51,13 @@ pub const fn category(code: u8) -> Option<u8> {
     match code {
         ORIGIN | AS_PATH | NEXT_HOP | LOCAL_PREF | ATOMIC_AGGREGATE => Some(TRANSITIVE),
         MULTI_EXIT_DISC | ORIGINATOR_ID | CLUSTER_LIST | MP_REACH_NLRI | MP_UNREACH_NLRI => Some(OPTIONAL),
-        AGGREGATOR | COMMUNITIES | EXTENDED_COMMUNITIES | AS4_PATH | AS4_AGGREGATOR | LARGE_COMMUNITY => {
-            Some(OPTIONAL | TRANSITIVE)
-        }
+        AGGREGATOR
+        | COMMUNITIES
+        | EXTENDED_COMMUNITIES
+        | AS4_PATH
+        | AS4_AGGREGATOR
+        | IPV6_EXTENDED_COMMUNITIES
+        | LARGE_COMMUNITY => Some(OPTIONAL | TRANSITIVE),
         _ => None,
     }
 }
@@ -76,6 +82,7 @@ pub const fn name(code: u8) -> &'static str {
         EXTENDED_COMMUNITIES => "EXTENDED_COMMUNITIES",
         AS4_PATH => "AS4_PATH",
         AS4_AGGREGATOR => "AS4_AGGREGATOR",
+        IPV6_EXTENDED_COMMUNITIES => "IPv6 EXTENDED_COMMUNITIES",
         LARGE_COMMUNITY => "LARGE_COMMUNITY",
         _ => "attribute",
     }

@@ -1,4 +1,4 @@
-//! Communities (RFC 1997), extended communities (RFC 4360), large communities (RFC 8092).
+//! Communities (RFC 1997), extended communities (RFC 4360, RFC 5701), large communities (RFC 8092).
 
 use core::fmt;
 
@@ -14,6 +14,10 @@ impl Community {
     pub const NO_ADVERTISE: Self = Self(0xffff_ff02);
     /// Not to external peers, those inside the confederation included (RFC 1997).
     pub const NO_EXPORT_SUBCONFED: Self = Self(0xffff_ff03);
+    /// Not over bilateral peerings (RFC 3765 §3).
+    pub const NO_PEER: Self = Self(0xffff_ff04);
+    /// Discard what is sent there (RFC 7999 §5).
+    pub const BLACKHOLE: Self = Self(0xffff_029a);
     /// About to go away: prefer any other path (RFC 8326).
     pub const GRACEFUL_SHUTDOWN: Self = Self(0xffff_0000);
 }
@@ -27,6 +31,29 @@ impl fmt::Display for Community {
 /// An extended community as its eight octets (RFC 4360).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ExtendedCommunity(pub [u8; 8]);
+
+impl ExtendedCommunity {
+    /// Whether it goes to other ASes (RFC 4360 §2, the T bit).
+    #[must_use]
+    pub const fn is_transitive(self) -> bool {
+        self.0[0] & NON_TRANSITIVE == 0
+    }
+}
+
+/// An extended community that holds an IPv6 address, as its twenty octets (RFC 5701 §2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ipv6ExtendedCommunity(pub [u8; 20]);
+
+impl Ipv6ExtendedCommunity {
+    /// Whether it goes to other ASes (RFC 5701 §2, the T bit).
+    #[must_use]
+    pub const fn is_transitive(self) -> bool {
+        self.0[0] & NON_TRANSITIVE == 0
+    }
+}
+
+/// The T bit of the type's first octet.
+const NON_TRANSITIVE: u8 = 0x40;
 
 /// A large community: global administrator and two local values (RFC 8092).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

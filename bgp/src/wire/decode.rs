@@ -8,7 +8,7 @@ use super::as_path::{AsPath, AsPathError};
 use super::attribute::{Aggregator, NextHops, Origin, PathAttributes, UnknownAttribute};
 use super::code;
 use super::codec::Codec;
-use super::community::{Community, ExtendedCommunity, LargeCommunity};
+use super::community::{Community, ExtendedCommunity, Ipv6ExtendedCommunity, LargeCommunity};
 use super::grade::{Fault, Grade, Graded, Problem};
 use super::notification::{Notification, UpdateError};
 use super::tlv::{Tlv, Tlvs};
@@ -126,6 +126,7 @@ impl<'c> Decoder<'c> {
             code::AGGREGATOR => partial.aggregator = set,
             code::COMMUNITIES => partial.communities = set,
             code::EXTENDED_COMMUNITIES => partial.extended_communities = set,
+            code::IPV6_EXTENDED_COMMUNITIES => partial.ipv6_extended_communities = set,
             code::LARGE_COMMUNITY => partial.large_communities = set,
             _ => {}
         }
@@ -198,6 +199,10 @@ impl<'c> Decoder<'c> {
             code::EXTENDED_COMMUNITIES => {
                 attributes.extended_communities =
                     list(value, "RFC 7606 7.14", |octets| ExtendedCommunity(*octets))?;
+            }
+            code::IPV6_EXTENDED_COMMUNITIES => {
+                attributes.ipv6_extended_communities =
+                    list(value, "RFC 7606 7.15", |octets| Ipv6ExtendedCommunity(*octets))?;
             }
             code::LARGE_COMMUNITY => {
                 attributes.large_communities = once(list(value, "RFC 8092 6", large_community)?);

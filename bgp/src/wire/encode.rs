@@ -84,6 +84,14 @@ pub fn attributes(attributes: &PathAttributes, codec: &Codec, family: Family, ou
     if !codec.four_octet {
         as4(attributes, out);
     }
+    before(code::IPV6_EXTENDED_COMMUNITIES, out);
+    list(
+        transitive(partial.ipv6_extended_communities),
+        code::IPV6_EXTENDED_COMMUNITIES,
+        &attributes.ipv6_extended_communities,
+        out,
+        |community, out| out.extend_from_slice(&community.0),
+    );
     before(code::LARGE_COMMUNITY, out);
     let large = &attributes.large_communities;
     list(transitive(partial.large_communities), code::LARGE_COMMUNITY, large, out, |community, out| {

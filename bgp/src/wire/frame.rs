@@ -8,6 +8,9 @@
 pub use super::header::{HEADER_LEN, Kind, MAX_LEN, count, encode_keepalive};
 use super::notification::Notification;
 
+/// The octets of the marker (RFC 4271 §4.1).
+const MARKER_LEN: usize = 16;
+
 /// A whole message whose header was checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Frame<'a> {
@@ -54,10 +57,12 @@ impl Framer {
             }
             self.partial.extend_from_slice(chunk);
             *chunk = &[];
-            return Ok(None);
+            return synchronized(&self.partial).map(|()| None);
         }
         self.fill(HEADER_LEN, chunk);
-        let Some(header) = self.partial.first_chunk() else { return Ok(None) };
+        let Some(header) = self.partial.first_chunk() else {
+            return synchronized(&self.partial).map(|()| None);
+        };
         let (kind, len) = check(header)?;
         self.fill(len, chunk);
         if self.partial.len() < len {
@@ -83,12 +88,20 @@ impl Framer {
     }
 }
 
+/// Checks as much of a marker as there is (RFC 4271 §6.1): who speaks another
+/// protocol, and less of it than a header is long, is told at once.
+fn synchronized(start: &[u8]) -> Result<(), Notification> {
+    if start.iter().take(MARKER_LEN).all(|octet| *octet == 0xff) {
+        Ok(())
+    } else {
+        Err(Notification::not_synchronized())
+    }
+}
+
 /// Checks a header in the order of RFC 4271 §6.1.
 fn check(header: &[u8; HEADER_LEN]) -> Result<(Kind, usize), Notification> {
-    let [marker @ .., high, low, code] = header;
-    if marker != &[0xff; 16] {
-        return Err(Notification::not_synchronized());
-    }
+    let [.., high, low, code] = header;
+    synchronized(header)?;
     let length = u16::from_be_bytes([*high, *low]);
     let len = usize::from(length);
     if !(HEADER_LEN..=MAX_LEN).contains(&len) {

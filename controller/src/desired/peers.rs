@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use api::crd::FabricPeerSpec;
 use api::crd::peer::{Family as PeerFamily, NextHop};
 use api::crd::value::PeerAsn;
-use bgp::config::{NextHopMode, PeerAs, PeerConfig};
+use bgp::config::{AsPathPolicy, NextHopMode, PeerAs, PeerConfig};
 use bgp::id::Asn;
 use bgp::prefix::{Family, PerFamily};
 use bgp::rule::Rules;
@@ -178,6 +178,12 @@ fn described(
             NextHop::Own => NextHopMode::Own,
             NextHop::Unchanged => NextHopMode::Unchanged,
         },
+        as_path: AsPathPolicy {
+            any_first: !spec.enforce_first_as,
+            allow_own: spec.allow_own_as,
+            override_peer: spec.as_override,
+            remove_private: spec.remove_private_as,
+        },
         accept: match &spec.accept {
             Some(accept) => {
                 let mut accept: Vec<_> = accept.iter().copied().map(scalar::prefix).collect();
@@ -229,6 +235,7 @@ fn base(site: &Site<'_>, merged: &Merged, name: &str, address: IpAddr) -> PeerCo
         via_default: false,
         own_next_hop: address::own_next_hop(site, facing),
         next_hop: NextHopMode::Auto,
+        as_path: AsPathPolicy::default(),
         accept: merged.accept.clone(),
         accept_default: merged.accept_default,
         import: Rules::default(),

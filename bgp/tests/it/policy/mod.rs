@@ -3,7 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use bgp::config::{
-    LimitAction, NextHopMode, OwnNextHop, PeerAs, PeerConfig, Protected, ReceiveLimit, SpeakerConfig, Timers,
+    AsPathPolicy, LimitAction, NextHopMode, OwnNextHop, PeerAs, PeerConfig, Protected, ReceiveLimit,
+    SpeakerConfig, Timers,
 };
 use bgp::id::{Asn, RouterId};
 use bgp::policy::{Export, Import, Outgoing, SourceKind};
@@ -114,6 +115,7 @@ fn peer(import: Rules) -> PeerConfig {
         via_default: false,
         own_next_hop: OwnNextHop::default(),
         next_hop: NextHopMode::Auto,
+        as_path: AsPathPolicy::default(),
         accept: Some(vec!["10.0.0.0/8".parse().expect("a prefix")]),
         accept_default: false,
         import,
@@ -135,7 +137,58 @@ fn export(rules: Rules, external: bool) -> Export {
             ipv4: Some(Ipv4Addr::new(10, 0, 0, 1)),
             ipv6: Some("fd00::1".parse().expect("an address")),
         },
+        bilateral: external,
+        override_peer: None,
+        remove_private: None,
         rules,
+    }
+}
+
+#[test]
+fn a_path_of_an_external_peer_begins_with_its_as() {
+    let path = |asns: &[u32], kind| {
+        let asns: Vec<Asn> = asns.iter().copied().map(Asn).collect();
+        let segments = if asns.is_empty() { vec![] } else { vec![Segment { kind, asns }] };
+        let next_hop = NextHops::V4(Ipv4Addr::new(10, 0, 0, 2));
+        PathAttributes { as_path: AsPath { segments }, ..PathAttributes::originated(next_hop) }
+    };
+    let speaker = speaker();
+    let (strict, lax) = (peer(Rules::default()), {
+        let mut peer = peer(Rules::default());
+        peer.as_path.any_first = true;
+        peer
+    });
+    let (sequence, set) = (SegmentKind::Sequence, SegmentKind::Set);
+    let cases = [
+        (path(&[65_001], sequence), None, ""),
+        (path(&[65_001, 65_002], sequence), None, ""),
+        (
+            path(&[65_002, 65_001], sequence),
+            Some(Reason::FirstAs),
+            "path begins with AS 65002, the peer is AS 65001 (RFC 4271 6.3)",
+        ),
+        (
+            path(&[], sequence),
+            Some(Reason::FirstAs),
+            "path does not begin with the peer's AS 65001 (RFC 4271 6.3)",
+        ),
+        // A set has no first AS.
+        (
+            path(&[65_001], set),
+            Some(Reason::FirstAs),
+            "path does not begin with the peer's AS 65001 (RFC 4271 6.3)",
+        ),
+    ];
+    let prefix: Prefix = "10.244.1.0/24".parse().expect("a prefix");
+    for (attributes, refusal, detail) in cases {
+        for (peer, external) in [(&strict, true), (&strict, false), (&lax, true)] {
+            let import = Import { speaker: &speaker, peer, asn: Asn(65_001), external };
+            let refusal = refusal.filter(|_| external && !peer.as_path.any_first);
+            assert_eq!(import.judge(prefix, &attributes).err(), refusal, "{}", attributes.as_path);
+            if let Some(reason) = refusal {
+                assert_eq!(import.detail(reason, prefix, &attributes), detail);
+            }
+        }
     }
 }
 
@@ -165,14 +218,15 @@ proptest! {
     ) {
         let speaker = speaker();
         let (with, without) = (peer(Rules::new(rules)), peer(Rules::default()));
-        let ruled = Import { speaker: &speaker, peer: &with };
-        let plain = Import { speaker: &speaker, peer: &without };
+        let (asn, external) = (Asn(65_001), false);
+        let ruled = Import { speaker: &speaker, peer: &with, asn, external };
+        let plain = Import { speaker: &speaker, peer: &without, asn, external };
         match (plain.judge(prefix, &attributes), ruled.judge(prefix, &attributes)) {
             // A refusal by a safe rule keeps its word.
             (Err(reason), verdict) => prop_assert_eq!(verdict, Err(reason)),
             (Ok(_), Err(reason)) => prop_assert_eq!(reason, Reason::ImportRule),
             (Ok(_), Ok(rule)) => {
-                let changed = rule.and_then(|rule| ruled.changed(rule, &attributes));
+                let changed = ruled.changed(rule, &attributes);
                 prop_assert_eq!(changed.is_some(), ruled.change_detail(prefix, &attributes).is_some());
                 if let Some(changed) = changed {
                     prop_assert_eq!(changed.next_hop, attributes.next_hop);

@@ -1,8 +1,10 @@
 //! A network of speakers in one process with a virtual clock: pipes for TCP, a
 //! kernel that says yes, and a seed that decides the order in which things happen.
 
+mod communities;
 mod limits;
 mod network;
+mod paths;
 mod routes;
 mod rules;
 mod sessions;

@@ -99,6 +99,7 @@ pub(super) fn peer(own: usize, peer: usize) -> PeerConfig {
         via_default: false,
         own_next_hop: OwnNextHop { ipv4: Some(ipv4), ipv6: Some(ipv6) },
         next_hop: bgp::config::NextHopMode::Auto,
+        as_path: bgp::config::AsPathPolicy::default(),
         accept: None,
         accept_default: false,
         import: Rules::default(),

@@ -5,7 +5,7 @@ use bgp::prefix::Family;
 use bgp::wire::as_path::{AsPath, Segment, SegmentKind};
 use bgp::wire::attribute::{Aggregator, NextHops, Origin, Partial, PathAttributes, UnknownAttribute};
 use bgp::wire::codec::Codec;
-use bgp::wire::community::{Community, ExtendedCommunity, LargeCommunity};
+use bgp::wire::community::{Community, ExtendedCommunity, Ipv6ExtendedCommunity, LargeCommunity};
 use bgp::wire::{decode, encode};
 
 use super::{EXTERNAL, INTERNAL, OLD, hex};
@@ -67,6 +67,7 @@ fn communities() {
     let attributes = PathAttributes {
         communities: [Community::NO_EXPORT, Community(0xfde9_0001)].into(),
         extended_communities: [ExtendedCommunity([0, 2, 0xfd, 0xe9, 0, 0, 0, 7])].into(),
+        ipv6_extended_communities: [Ipv6ExtendedCommunity([2; 20])].into(),
         large_communities: [LargeCommunity { global: 65001, local1: 2, local2: 3 }].into(),
         partial: Partial { communities: true, large_communities: true, ..Partial::default() },
         ..base()
@@ -75,7 +76,7 @@ fn communities() {
         &attributes,
         &EXTERNAL,
         "40010100 400200 400304 0a000001 e00808 ffffff01 fde90001 c01008 0002fde900000007
-         e0200c 0000fde9 00000002 00000003",
+         c01914 0202020202020202020202020202020202020202 e0200c 0000fde9 00000002 00000003",
     );
 }
 

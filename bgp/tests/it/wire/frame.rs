@@ -102,6 +102,17 @@ fn header_errors() {
 }
 
 #[test]
+fn another_protocol_is_told_before_a_header_is_whole() {
+    let cases: [&[u8]; 3] = [b"S", b"GET / HTTP/1.1", &[&[0xff; 15][..], &[0xfe]].concat()];
+    for start in cases {
+        let octets: Vec<&[u8]> = start.chunks(1).collect();
+        assert_eq!(run(&[start]), (vec![], Some(Notification::not_synchronized())), "{start:?}");
+        assert_eq!(run(&octets), (vec![], Some(Notification::not_synchronized())), "{start:?}");
+    }
+    assert_eq!(run(&[&[0xff; 16], &[0]]), (vec![], None));
+}
+
+#[test]
 fn messages_before_an_error_are_handed_out() {
     let mut stream = message(4, &[]);
     stream.extend(message(9, &[]));

@@ -100,6 +100,8 @@ fn table() -> Vec<Case> {
 
         case("EXTENDED COMMUNITIES of 7 octets", EXTERNAL, with("c01007 00020000000000"), Withdraw, "EXTENDED_COMMUNITIES (16): length 7, not a positive multiple of 8: treat-as-withdraw (RFC 7606 7.14)"),
         case("EXTENDED COMMUNITIES of 0 octets", EXTERNAL, with("c01000"), Withdraw, "EXTENDED_COMMUNITIES (16): length 0, not a positive multiple of 8: treat-as-withdraw (RFC 7606 7.14)"),
+        case("IPv6 EXTENDED COMMUNITIES of 19 octets", EXTERNAL, with("c01913 00020000000000000000000000000000000000"), Withdraw, "IPv6 EXTENDED_COMMUNITIES (25): length 19, not a positive multiple of 20: treat-as-withdraw (RFC 7606 7.15)"),
+        case("IPv6 EXTENDED COMMUNITIES of 0 octets", EXTERNAL, with("c01900"), Withdraw, "IPv6 EXTENDED_COMMUNITIES (25): length 0, not a positive multiple of 20: treat-as-withdraw (RFC 7606 7.15)"),
         case("LARGE_COMMUNITY of 8 octets", EXTERNAL, with("c02008 0000000100000002"), Withdraw, "LARGE_COMMUNITY (32): length 8, not a positive multiple of 12: treat-as-withdraw (RFC 8092 6)"),
 
         case("AS4_PATH from a new speaker", EXTERNAL, with("c01106 0201 0000fde9"), Discard, "AS4_PATH (17): from a peer of four-octet ASes: attribute-discard (RFC 6793 6)"),

@@ -111,6 +111,8 @@ fn shared(family: Family) -> impl Strategy<Value = PathAttributes> {
         // RFC 9774 §3: the oracle withdraws a path with a set.
         attributes.as_path.segments.retain(|segment| segment.kind == SegmentKind::Sequence);
         // The oracle knows more attributes than these.
+        attributes.ipv6_extended_communities = Box::default();
+        attributes.partial.ipv6_extended_communities = false;
         attributes.unknown =
             attributes.unknown.iter().filter(|unknown| unknown.code > 200).cloned().collect();
         attributes

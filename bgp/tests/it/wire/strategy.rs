@@ -6,7 +6,7 @@ use bgp::wire::as_path::{AsPath, Segment, SegmentKind};
 use bgp::wire::attribute::{Aggregator, NextHops, Origin, Partial, PathAttributes, UnknownAttribute};
 use bgp::wire::capability::Capability;
 use bgp::wire::code;
-use bgp::wire::community::{Community, ExtendedCommunity, LargeCommunity};
+use bgp::wire::community::{Community, ExtendedCommunity, Ipv6ExtendedCommunity, LargeCommunity};
 use bgp::wire::open::Open;
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
@@ -76,9 +76,9 @@ pub(super) fn attributes(family: Family) -> impl Strategy<Value = PathAttributes
         (any::<bool>(), option::of(aggregator), vec(any::<u32>().prop_map(Community), 0..80)),
         (vec(any::<[u8; 8]>().prop_map(ExtendedCommunity), 0..10), large_communities()),
         (option::of(any::<u32>().prop_map(RouterId)), vec(any::<u32>(), 0..5), unknown()),
-        any::<[bool; 4]>(),
+        (any::<[bool; 5]>(), vec(any::<[u8; 20]>().prop_map(Ipv6ExtendedCommunity), 0..5)),
     )
-        .prop_map(|(first, second, third, fourth, partial)| {
+        .prop_map(|(first, second, third, fourth, (partial, ipv6_extended_communities))| {
             let (origin, as_path, next_hop, med, local_preference) = first;
             let (atomic_aggregate, aggregator, communities) = second;
             let (extended_communities, large_communities) = third;
@@ -87,6 +87,7 @@ pub(super) fn attributes(family: Family) -> impl Strategy<Value = PathAttributes
                 aggregator: partial[0] && aggregator.is_some(),
                 communities: partial[1] && !communities.is_empty(),
                 extended_communities: partial[2] && !extended_communities.is_empty(),
+                ipv6_extended_communities: partial[4] && !ipv6_extended_communities.is_empty(),
                 large_communities: partial[3] && !large_communities.is_empty(),
             };
             PathAttributes {
@@ -99,6 +100,7 @@ pub(super) fn attributes(family: Family) -> impl Strategy<Value = PathAttributes
                 aggregator,
                 communities: communities.into(),
                 extended_communities: extended_communities.into(),
+                ipv6_extended_communities: ipv6_extended_communities.into(),
                 large_communities,
                 originator,
                 cluster_list: cluster_list.into(),

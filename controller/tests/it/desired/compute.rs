@@ -1,6 +1,6 @@
 //! The computation of what a node is to be, by small clusters.
 
-use bgp::config::{LimitAction, NextHopMode, OwnNextHop, PeerAs, PeerConfig, ReceiveLimit};
+use bgp::config::{AsPathPolicy, LimitAction, NextHopMode, OwnNextHop, PeerAs, PeerConfig, ReceiveLimit};
 use bgp::id::{Asn, RouterId};
 use bgp::prefix::{PerFamily, Prefix};
 use bgp::rule::RouteOrigin;
@@ -245,6 +245,19 @@ fn rules_of_a_peer_reach_all_of_its_sessions() {
     ];
     assert_eq!(origins, expected.map(|(prefix, origin)| (prefix.to_owned(), origin)));
     assert_eq!(speaker.origins[0].med, Some(3), "what a Fabric says of a PodCIDR stands");
+}
+
+#[test]
+fn as_paths_are_treated_as_the_peer_says() {
+    let treated = |more: &str| {
+        let spec = format!("address: 10.0.1.1, asn: 65100{more}");
+        let text = fabric("f", "mesh: None, asn: {value: 65001}") + &peer("tor", &spec) + &node(1, "1");
+        desired(&text).speaker.peers[0].as_path
+    };
+    assert_eq!(treated(""), AsPathPolicy::default());
+    let all = ", enforceFirstAS: false, allowOwnAS: 2, asOverride: true, removePrivateAS: true";
+    let expected = AsPathPolicy { any_first: true, allow_own: 2, override_peer: true, remove_private: true };
+    assert_eq!(treated(all), expected);
 }
 
 #[test]

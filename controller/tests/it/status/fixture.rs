@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use bgp::config::{NextHopMode, OwnNextHop, PeerAs, PeerConfig, Timers};
+use bgp::config::{AsPathPolicy, NextHopMode, OwnNextHop, PeerAs, PeerConfig, Timers};
 use bgp::id::{Asn, PeerId, RouterId};
 use bgp::io::{Downfall, NextHop, State};
 use bgp::prefix::{PerFamily, Prefix};
@@ -94,6 +94,7 @@ pub(crate) fn config(peer: PeerId) -> PeerConfig {
         via_default: false,
         own_next_hop: OwnNextHop::default(),
         next_hop: NextHopMode::Auto,
+        as_path: AsPathPolicy::default(),
         accept: Some(vec![prefix("10.244.0.0/16"), prefix("fd00:10:244::/48")]),
         accept_default: false,
         import: Rules::default(),
