@@ -1,7 +1,7 @@
 //! The node agent of underlay and its command line.
 //!
 //! ```text
-//!     cluster  manifests ──┐                                ┌──> transport  connect, write, close
+//!     cluster  objects ────┐                                ┌──> transport  connect, write, close
 //!     transport  bytes ────┤                                │
 //!     kernel  netlink ─────┼─> event ─> agent ─> effect ────┼──> kernel     plan -> netlink batch -> acks
 //!     status  queries ─────┤             │                  │
@@ -16,7 +16,7 @@
 //! |---|---|
 //! | [`agent`] | the loop and the daemon around it |
 //! | [`event`], [`effect`] | what goes into the loop, and what it drives |
-//! | [`cluster`] | where objects come from: a folder of manifests, watched |
+//! | [`cluster`] | where objects come from: the Kubernetes API, or a folder of manifests |
 //! | [`desired`] | pure: objects and addresses -> what this node is to be |
 //! | [`transport`] | TCP |
 //! | [`kernel`] | routes and next hops by netlink |

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::rule::{self, Check, Violation};
 use super::selector::LabelSelector;
+use super::status::ObjectStatus;
 use super::timers::Timers;
 use super::value::RouteTable;
 
@@ -27,10 +28,17 @@ use super::value::RouteTable;
     version = "v1alpha1",
     kind = "Fabric",
     derive = "PartialEq",
+    status = "ObjectStatus",
     category = "underlay",
+    shortname = "fab",
     printcolumn(name = "ASN", type_ = "integer", json_path = ".spec.asn.value"),
     printcolumn(name = "Mesh", type_ = "string", json_path = ".spec.mesh"),
     printcolumn(name = "Transit", type_ = "boolean", json_path = ".spec.transit"),
+    printcolumn(
+        name = "Accepted",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Accepted\")].status"
+    ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]

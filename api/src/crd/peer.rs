@@ -14,6 +14,7 @@ use super::fabric::is_usable_asn;
 use super::policy::{self, Direction, RouteRule};
 use super::rule::{self, Check, Violation};
 use super::selector::LabelSelector;
+use super::status::ObjectStatus;
 use super::timers::Timers;
 use super::value::PeerAsn;
 
@@ -24,10 +25,17 @@ use super::value::PeerAsn;
     version = "v1alpha1",
     kind = "FabricPeer",
     derive = "PartialEq",
+    status = "ObjectStatus",
     category = "underlay",
+    shortname = "fp",
     printcolumn(name = "Address", type_ = "string", json_path = ".spec.address"),
     printcolumn(name = "ASN", type_ = "string", json_path = ".spec.asn"),
     printcolumn(name = "Disabled", type_ = "boolean", json_path = ".spec.disabled"),
+    printcolumn(
+        name = "Accepted",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Accepted\")].status"
+    ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

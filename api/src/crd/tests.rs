@@ -212,11 +212,13 @@ fn definitions_are_structural_and_carry_the_rules() {
         .iter()
         .map(|crd| crd["spec"]["names"]["kind"].as_str().unwrap())
         .collect();
-    assert_eq!(kinds, ["Fabric", "FabricPeer"]);
+    assert_eq!(kinds, ["Fabric", "FabricPeer", "FabricNode"]);
     for crd in definitions.as_array().unwrap() {
         assert_eq!(crd["spec"]["scope"], "Cluster");
         assert_eq!(crd["spec"]["names"]["categories"], json!(["underlay"]));
         assert_eq!(crd["spec"]["group"], GROUP);
+        assert_eq!(crd["spec"]["versions"][0]["subresources"], json!({"status": {}}));
+        assert!(crd["spec"]["names"]["shortNames"][0].is_string());
         assert_eq!(crd["spec"]["versions"][0]["name"], VERSION);
     }
     let text = definitions.to_string();
@@ -224,4 +226,7 @@ fn definitions_are_structural_and_carry_the_rules() {
         assert!(text.contains(rule.text), "{} is not in the definitions", rule.name);
     }
     assert!(!text.contains("\"$ref\""), "a structural schema has no references");
+    let bare = serde_json::to_string(&definitions_without_cel()).unwrap();
+    assert!(!bare.contains("x-kubernetes-validations"), "{bare}");
+    assert!(text.contains("x-kubernetes-validations"));
 }

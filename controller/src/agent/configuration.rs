@@ -52,14 +52,26 @@ impl Configuration {
                 self.unusable = Some(problem);
             }
             SourceEvent::Objects(objects) => {
-                self.unread.clear();
+                self.read(Vec::new());
                 self.objects = Some(objects);
             }
-            SourceEvent::Broken(problems) => {
-                report(EventKind::ConfigurationUnread, &problems, &self.unread, &mut self.news);
-                self.unread = problems;
+            SourceEvent::Partial(objects, problems) => {
+                self.read(problems);
+                self.objects = Some(objects);
             }
+            SourceEvent::Broken(problems) => self.read(problems),
         }
+    }
+
+    /// The source was read, but for what these problems are about.
+    fn read(&mut self, problems: Vec<Problem>) {
+        report(EventKind::ConfigurationUnread, &problems, &self.unread, &mut self.news);
+        if problems.is_empty() && !self.unread.is_empty() {
+            let text = "the source is whole again";
+            tracing::info!(event = EventKind::Configured.word(), reason = text);
+            self.news.push((EventKind::Configured, text.to_owned()));
+        }
+        self.unread = problems;
     }
 
     /// Takes in the node's addresses.

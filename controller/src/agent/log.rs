@@ -9,9 +9,13 @@ use bgp::io::{Note, Notice, State};
 use bgp::reason::Reason;
 use tracing_subscriber::EnvFilter;
 
+/// What is logged unless `RUST_LOG` says otherwise. The Kubernetes client tells each failed attempt; the source
+/// tells a failure once.
+const DEFAULT: &str = "info,kube_client=off,kube_runtime=off";
+
 /// Starts logging to standard error. `RUST_LOG` chooses what is logged.
 pub(super) fn start() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT));
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false);
     // A second start in one process keeps the first.
     let _ = if io::stderr().is_terminal() {

@@ -25,5 +25,5 @@ mod report;
 mod run;
 mod stranger;
 
-pub use run::{Settings, run};
+pub use run::{Settings, Source, run};
 pub use turn::Agent;

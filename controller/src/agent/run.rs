@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, watch};
 use super::identity::Identity;
 use super::log;
 use super::turn::Agent;
+use crate::cluster::kubernetes::{Access, Connection};
 use crate::cluster::{self, Objects, Problem, SourceEvent};
 use crate::effect::Drivers;
 use crate::event::Event;
@@ -50,14 +51,23 @@ type ImpairedSender = mpsc::UnboundedSender<(Impairment, Option<String>)>;
 pub struct Settings {
     /// The name of this node, as in its Node object.
     pub node: String,
-    /// The directory of manifests.
-    pub manifests: PathBuf,
+    /// Where its objects come from.
+    pub source: Source,
     /// Where the last good configuration is kept.
     pub checkpoint: PathBuf,
     /// Where to serve StatusService.
     pub socket: PathBuf,
     /// Where to record what the speaker is told.
     pub record: Option<PathBuf>,
+}
+
+/// Where objects come from.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// A directory of manifests.
+    Manifests(PathBuf),
+    /// The Kubernetes API.
+    Kubernetes(Access),
 }
 
 /// Runs the agent until SIGTERM or SIGINT.
@@ -75,11 +85,14 @@ pub fn run(settings: impl Into<Settings>) -> anyhow::Result<()> {
 }
 
 async fn serve(settings: Settings) -> anyhow::Result<()> {
-    let Settings { node, manifests, checkpoint, socket, record: recording } = settings;
+    let Settings { node, source: objects_from, checkpoint, socket, record: recording } = settings;
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let identity = Identity {
         node,
-        source: format!("manifests {}", manifests.display()),
+        source: match &objects_from {
+            Source::Manifests(directory) => format!("manifests {}", directory.display()),
+            Source::Kubernetes(access) => access.description(),
+        },
         clock: Clock::start(),
         seed: RandomState::new().build_hasher().finish(),
     };
@@ -92,7 +105,7 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     let (kernel_events, kernel_inbox) = mpsc::channel(KERNEL_EVENTS);
     let kernel = kernel::spawn(kernel_events).context("kernel driver")?;
     let (source_events, source) = mpsc::channel(1);
-    tokio::spawn(objects(manifests, checkpoint.clone(), identity.node.clone(), source_events));
+    tokio::spawn(objects(objects_from, checkpoint.clone(), identity.node.clone(), source_events));
     let (good, to_keep) = watch::channel(None);
     let told = tell_of(Impairment::Checkpoint, &impaired);
     let keeper = tokio::spawn(cluster::checkpoint::keep(checkpoint, identity.node.clone(), to_keep, told));
@@ -150,17 +163,24 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
 }
 
 /// Tells what an earlier run has kept, then what the source holds, and whenever that changes.
-async fn objects(manifests: PathBuf, checkpoint: PathBuf, node: String, events: mpsc::Sender<SourceEvent>) {
-    let read = move || cluster::checkpoint::read(&checkpoint, &node, Timestamp::now()).transpose();
+async fn objects(from: Source, checkpoint: PathBuf, node: String, events: mpsc::Sender<SourceEvent>) {
+    let name = node.clone();
+    let read = move || cluster::checkpoint::read(&checkpoint, &name, Timestamp::now()).transpose();
     let kept = tokio::task::spawn_blocking(read)
         .await
         .unwrap_or_else(|error| Some(Err(Problem::anywhere(format!("checkpoint: {error}")))));
+    let good = kept.as_ref().and_then(|kept| kept.as_ref().ok()).map(|kept| Arc::clone(&kept.objects));
     if let Some(kept) = kept
         && events.send(SourceEvent::Checkpoint(kept)).await.is_err()
     {
         return;
     }
-    cluster::watch::run(manifests, events).await;
+    match from {
+        Source::Manifests(directory) => cluster::watch::run(directory, events).await,
+        Source::Kubernetes(access) => {
+            cluster::kubernetes::run(Connection::new(access), node, good, events).await;
+        }
+    }
 }
 
 /// A way to tell the loop why something cannot be done, or that it can.

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::agent::Settings;
+use crate::agent::{Settings, Source};
+use crate::cluster::kubernetes::Access;
 
 /// Where the last good configuration is kept unless the arguments name another place.
 const CHECKPOINT: &str = "/var/lib/underlay/checkpoint.json";
@@ -17,8 +18,17 @@ pub struct AgentArgs {
     #[arg(long, env = "UNDERLAY_NODE", value_name = "NAME")]
     pub node: String,
     /// A directory of manifests to read instead of the Kubernetes API
-    #[arg(long, env = "UNDERLAY_MANIFESTS", value_name = "DIR")]
-    pub manifests: PathBuf,
+    #[arg(long, env = "UNDERLAY_MANIFESTS", value_name = "DIR", conflicts_with_all = ["kubeconfig", "api_server"])]
+    pub manifests: Option<PathBuf>,
+    /// How to reach the Kubernetes API; a pod needs none
+    #[arg(long, env = "UNDERLAY_KUBECONFIG", value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// The API server's own address, instead of a Service's that needs a proxy on the node
+    #[arg(long, env = "UNDERLAY_API_SERVER", value_name = "URL")]
+    pub api_server: Option<String>,
+    /// The namespace of the Secrets, instead of the agent's own
+    #[arg(long, env = "UNDERLAY_NAMESPACE", value_name = "NAME")]
+    pub namespace: Option<String>,
     /// Where to keep the last good configuration, for a start without its source
     #[arg(long, env = "UNDERLAY_CHECKPOINT", value_name = "PATH", default_value = CHECKPOINT)]
     pub checkpoint: PathBuf,
@@ -32,7 +42,10 @@ pub struct AgentArgs {
 
 impl From<AgentArgs> for Settings {
     fn from(args: AgentArgs) -> Self {
-        let AgentArgs { node, manifests, checkpoint, socket, record } = args;
-        Self { node, manifests, checkpoint, socket, record }
+        let AgentArgs { node, manifests, kubeconfig, api_server, namespace, checkpoint, socket, record } =
+            args;
+        let access = Access { kubeconfig, server: api_server, namespace };
+        let source = manifests.map_or(Source::Kubernetes(access), Source::Manifests);
+        Self { node, source, checkpoint, socket, record }
     }
 }

@@ -60,7 +60,7 @@ enum Verb {
     /// Why a prefix is installed and announced, or is not; why a peer is up, or is not
     Explain(explain::ExplainArgs),
     /// The definitions of the Kubernetes objects, as YAML
-    Crd,
+    Crd(crd::CrdArgs),
     /// What happened: sessions, configuration, the kernel
     Events(events::EventsArgs),
     /// Compute a recording of the agent anew, and name the first turn that differs
@@ -98,7 +98,7 @@ fn run(verb: Verb) -> Exit {
         Verb::Peers(args) => asking(peers::run(args)),
         Verb::Routes(args) => asking(routes::run(args)),
         Verb::Explain(args) => asking(explain::run(args)),
-        Verb::Crd => crd::run().write(),
+        Verb::Crd(args) => crd::run(args).write(),
         Verb::Events(args) => asking(events::run(args)),
         Verb::Replay(args) => replay::run(&args).write(),
         Verb::Version(args) => asking(version::run(args)),

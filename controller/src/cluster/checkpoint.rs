@@ -159,7 +159,7 @@ fn strip_nulls(value: &mut Value) {
 }
 
 fn core_node(name: &str, facts: &NodeFacts) -> Value {
-    let NodeFacts { labels, annotations, internal, pod_cidrs } = facts;
+    let NodeFacts { uid, labels, annotations, internal, pod_cidrs } = facts;
     let cidrs: Vec<String> = pod_cidrs.iter().map(ToString::to_string).collect();
     let addresses: Vec<Value> = internal
         .iter()
@@ -167,7 +167,7 @@ fn core_node(name: &str, facts: &NodeFacts) -> Value {
         .collect();
     json!({
         "apiVersion": "v1", "kind": "Node",
-        "metadata": {"name": name, "labels": labels, "annotations": annotations},
+        "metadata": {"name": name, "uid": uid, "labels": labels, "annotations": annotations},
         "spec": {"podCIDRs": cidrs},
         "status": {"addresses": addresses},
     })

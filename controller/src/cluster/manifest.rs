@@ -2,6 +2,7 @@
 //! them. Pure: text in, objects or problems out.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use api::crd::{Fabric, FabricPeer, GROUP, VERSION, Violation, pending};
 use bgp::prefix::Prefix;
@@ -26,7 +27,7 @@ pub fn read(file: &str, text: &str, objects: &mut Objects, problems: &mut Vec<Pr
         }
         number += 1;
         let document = several.then_some(number);
-        let place = |line| Place { file: file.to_owned(), line, document };
+        let place = |line| Some(Place { file: file.to_owned(), line, document });
         // Blank lines in front keep the file's own line numbers.
         let padded = "\n".repeat(first_line) + text;
         let node: Node = match serde_saphyr::from_str_with_options(&padded, options.clone()) {
@@ -34,7 +35,7 @@ pub fn read(file: &str, text: &str, objects: &mut Objects, problems: &mut Vec<Pr
             Err(error) => {
                 let error = error.without_snippet();
                 let line = error.location().map_or(first_line as u64 + 1, |location| location.line());
-                problems.push(Problem { place: Some(place(line)), text: one_line(&error.to_string()) });
+                problems.push(Problem { place: place(line), text: one_line(&error.to_string()) });
                 continue;
             }
         };
@@ -75,9 +76,18 @@ fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
+/// Adds one object that came without a file to a set.
+///
+/// # Errors
+/// Every problem of the object.
+pub(super) fn object(value: serde_json::Value, objects: &mut Objects) -> Result<(), Vec<Problem>> {
+    let node = Node::from(value);
+    Reader { node: &node, place: &|_| None }.object(objects)
+}
+
 struct Reader<'a> {
     node: &'a Node,
-    place: &'a dyn Fn(u64) -> Place,
+    place: &'a dyn Fn(u64) -> Option<Place>,
 }
 
 impl Reader<'_> {
@@ -126,7 +136,7 @@ impl Reader<'_> {
             _ => {
                 let facts = facts(self.decode(kind, name)?)
                     .map_err(|(path, text)| vec![self.named(kind, name, &path, &text)])?;
-                self.insert(kind, name, &mut objects.nodes, facts)
+                self.insert(kind, name, &mut objects.nodes, Arc::new(facts))
             }
         }
     }
@@ -175,12 +185,9 @@ impl Reader<'_> {
         if let Some(first) = into.get(name) {
             let first =
                 first.place.as_ref().map_or_else(String::new, |place| format!("; it is also in {place}"));
-            return Err(vec![Problem {
-                place: Some(place),
-                text: format!("{kind} \"{name}\" is there twice{first}"),
-            }]);
+            return Err(vec![Problem { place, text: format!("{kind} \"{name}\" is there twice{first}") }]);
         }
-        into.insert(name.to_owned(), Sourced { value, place: Some(place) });
+        into.insert(name.to_owned(), Sourced { value, place });
         Ok(())
     }
 
@@ -211,13 +218,14 @@ impl Reader<'_> {
     }
 
     fn problem(&self, line: u64, text: String) -> Problem {
-        Problem { place: Some((self.place)(line)), text }
+        Problem { place: (self.place)(line), text }
     }
 }
 
 /// What matters of a core Node, or the field that is wrong and why.
 fn facts(node: CoreNode) -> Result<NodeFacts, (String, String)> {
     let mut facts = NodeFacts {
+        uid: node.metadata.uid.unwrap_or_default(),
         labels: node.metadata.labels.unwrap_or_default(),
         annotations: node.metadata.annotations.unwrap_or_default(),
         ..NodeFacts::default()

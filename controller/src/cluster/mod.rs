@@ -10,10 +10,12 @@
 //!  directory              all files -> the set
 //!  checkpoint             the last good set on disk, for a start without the source
 //!  watch                  a task: the directory again whenever it changed
+//!  kubernetes             the same objects from the Kubernetes API
 //! ```
 
 pub mod checkpoint;
 pub mod directory;
+pub mod kubernetes;
 pub mod manifest;
 pub mod object;
 pub mod secret;

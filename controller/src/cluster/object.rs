@@ -18,8 +18,8 @@ pub struct Objects {
     pub fabrics: BTreeMap<String, Sourced<FabricSpec>>,
     /// The `FabricPeer`s.
     pub peers: BTreeMap<String, Sourced<FabricPeerSpec>>,
-    /// The core `Node`s.
-    pub nodes: BTreeMap<String, Sourced<NodeFacts>>,
+    /// The core `Node`s; shared, as of thousands one changes at a time.
+    pub nodes: BTreeMap<String, Sourced<Arc<NodeFacts>>>,
     /// The core `Secret`s of the agent's own namespace.
     pub secrets: BTreeMap<String, Sourced<SecretData>>,
     /// What is dangerous about how the objects are kept.
@@ -38,6 +38,8 @@ pub struct Sourced<T> {
 /// What matters of a core `Node`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NodeFacts {
+    /// `metadata.uid`; empty where nobody gave one.
+    pub uid: String,
     /// `metadata.labels`.
     pub labels: BTreeMap<String, String>,
     /// `metadata.annotations`.
@@ -119,6 +121,8 @@ pub enum SourceEvent {
     Checkpoint(Result<Checkpoint, Problem>),
     /// The whole set, at first and whenever it changed.
     Objects(Arc<Objects>),
+    /// The whole set, of which some objects stand as they were before or are left out, and why.
+    Partial(Arc<Objects>, Vec<Problem>),
     /// The newest state is unusable; the set before stays in use.
     Broken(Vec<Problem>),
 }

@@ -50,6 +50,28 @@ impl Node {
     }
 }
 
+impl From<serde_json::Value> for Node {
+    /// What came without a text has no lines.
+    fn from(value: serde_json::Value) -> Self {
+        let value = match value {
+            serde_json::Value::Null => Value::Null,
+            serde_json::Value::Bool(value) => Value::Bool(value),
+            serde_json::Value::Number(number) => match (number.as_u64(), number.as_i64()) {
+                (Some(number), _) => Value::Unsigned(number),
+                (None, Some(number)) => Value::Signed(number),
+                (None, None) => Value::Float(number.as_f64().unwrap_or(f64::NAN)),
+            },
+            serde_json::Value::String(text) => Value::Text(text),
+            serde_json::Value::Array(elements) => Value::List(elements.into_iter().map(Self::from).collect()),
+            serde_json::Value::Object(fields) => {
+                let entry = |(text, value)| (Key { text, line: 0 }, Self::from(value));
+                Value::Map(fields.into_iter().map(entry).collect())
+            }
+        };
+        Self { value, line: 0 }
+    }
+}
+
 impl<'de> Deserialize<'de> for Node {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let spanned = Spanned::<Value>::deserialize(deserializer)?;

@@ -8,5 +8,6 @@ mod cli;
 mod desired;
 mod interop;
 mod kernel;
+mod kubernetes;
 mod readme;
 mod status;

@@ -5,10 +5,15 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
 
+use controller::cli::crd::CrdArgs;
 use controller::cluster::directory;
 use controller::desired::compute;
+use k8s_openapi::api::admissionregistration::v1::{
+    ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
+};
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -25,7 +30,7 @@ fn object<T: DeserializeOwned>(file: &str) -> T {
 #[test]
 fn the_committed_definitions_are_those_of_the_types() {
     let path = folder().join("crd/underlay.yaml");
-    let made = controller::cli::crd::yaml().unwrap();
+    let made = controller::cli::crd::yaml(CrdArgs::default()).unwrap();
     let committed = fs::read_to_string(&path).unwrap_or_default();
     let path = path.display();
     assert!(committed == made, "{path} is stale: `underlay crd > manifests/crd/underlay.yaml` makes it anew");
@@ -33,11 +38,9 @@ fn the_committed_definitions_are_those_of_the_types() {
 
 #[test]
 fn every_file_that_the_base_names_is_there() {
-    for name in ["base", "crd"] {
+    for name in ["base", "crd", "rbac", "policy"] {
         let kustomization: Value = object(&format!("{name}/kustomization.yaml"));
-        let files = kustomization["configMapGenerator"][0]["files"].as_array().cloned().unwrap_or_default();
-        let resources = kustomization["resources"].as_array().unwrap();
-        for file in resources.iter().chain(&files) {
+        for file in kustomization["resources"].as_array().unwrap() {
             let file = folder().join(name).join(file.as_str().unwrap());
             assert!(file.exists(), "{}", file.display());
         }
@@ -47,7 +50,7 @@ fn every_file_that_the_base_names_is_there() {
 #[test]
 fn the_daemon_set_starts_the_program_as_it_is() {
     let namespace: Namespace = object("base/namespace.yaml");
-    let account: ServiceAccount = object("base/service-account.yaml");
+    let account: ServiceAccount = object("rbac/service-account.yaml");
     let daemons: DaemonSet = object("base/daemon-set.yaml");
     let spec = daemons.spec.unwrap().template.spec.unwrap();
     assert_eq!(daemons.metadata.namespace, namespace.metadata.name);
@@ -62,14 +65,33 @@ fn the_daemon_set_starts_the_program_as_it_is() {
     let args = controller::cli::parse_agent(arguments).unwrap();
     let mounts: Vec<&str> =
         agent.volume_mounts.iter().flatten().map(|mount| mount.mount_path.as_str()).collect();
-    assert!(mounts.contains(&args.manifests.to_str().unwrap()));
+    assert_eq!(args.manifests, None, "the base reads the Kubernetes API");
     assert!(mounts.contains(&args.socket.parent().unwrap().to_str().unwrap()));
+}
+
+#[test]
+fn the_rights_are_objects_of_kubernetes_and_bind_each_other() {
+    fn each<T: DeserializeOwned, U: DeserializeOwned>(file: &str) -> (T, U) {
+        let text = fs::read_to_string(folder().join(file)).unwrap();
+        let (one, other) = text.split_once("\n---\n").unwrap();
+        (serde_saphyr::from_str(one).unwrap(), serde_saphyr::from_str(other).unwrap())
+    }
+    let account: ServiceAccount = object("rbac/service-account.yaml");
+    let (role, binding): (ClusterRole, ClusterRoleBinding) = each("rbac/cluster-role.yaml");
+    assert_eq!(Some(binding.role_ref.name), role.metadata.name);
+    assert_eq!(Some(binding.subjects.unwrap()[0].name.clone()), account.metadata.name);
+    let (role, binding): (Role, RoleBinding) = each("rbac/role.yaml");
+    assert_eq!(Some(binding.role_ref.name), role.metadata.name);
+    assert_eq!(role.metadata.namespace, account.metadata.namespace);
+    let (policy, binding): (ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding) =
+        each("policy/own-fabric-node.yaml");
+    assert_eq!(binding.spec.unwrap().policy_name, policy.metadata.name);
 }
 
 #[test]
 fn the_example_is_one_that_the_agent_takes() {
     let folder = tempfile::tempdir().unwrap();
-    fs::copy(self::folder().join("base/fabric.yaml"), folder.path().join("fabric.yaml")).unwrap();
+    fs::copy(self::folder().join("example/one-tor.yaml"), folder.path().join("fabric.yaml")).unwrap();
     let objects = directory::read(folder.path()).unwrap();
     let desired = compute(&objects, "worker-1", &[]).unwrap();
     assert_eq!((desired.speaker.peers.len(), desired.speaker.origins.len()), (1, 2));

@@ -1,0 +1,285 @@
+//! The objects as the API server has them, and for one that is wrong as it was
+//! when it was good. Pure: what the feeds read goes in, a set and what is wrong
+//! with it come out.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::super::object::{NodeFacts, Objects, Problem, Sourced};
+use super::super::secret::SecretData;
+use super::item::Kind;
+use super::trouble::Trouble;
+use api::crd::{FabricPeerSpec, FabricSpec};
+
+/// What one task lists and watches: a kind, or one object of it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Feed {
+    /// The kind.
+    pub kind: Kind,
+    /// The object; `None` for all of them.
+    pub name: Option<String>,
+}
+
+/// What a feed has to say.
+#[derive(Debug)]
+pub struct Message {
+    /// Which feed.
+    pub feed: Feed,
+    /// What.
+    pub change: Change,
+}
+
+/// What became of the objects of a feed, or of the feed itself.
+#[derive(Debug)]
+pub enum Change {
+    /// A list begins: an object that is not in it is gone.
+    Begin,
+    /// An object as it is, by its name, or what is wrong with it.
+    Put(String, Result<Value, Vec<Problem>>),
+    /// An object that is no more.
+    Gone(String),
+    /// The list is whole.
+    Complete,
+    /// The API server answers.
+    Live,
+    /// It does not, or not with what was asked for.
+    Trouble(Trouble),
+}
+
+/// An object of one of the kinds.
+#[derive(Debug)]
+pub enum Value {
+    /// A Node.
+    Node(Sourced<Arc<NodeFacts>>),
+    /// A Fabric.
+    Fabric(Box<Sourced<FabricSpec>>),
+    /// A FabricPeer.
+    Peer(Box<Sourced<FabricPeerSpec>>),
+    /// A Secret.
+    Secret(Sourced<SecretData>),
+}
+
+impl Value {
+    /// The one object of a set.
+    ///
+    /// # Errors
+    /// There is none of that kind, which no reading of an object leaves behind.
+    pub(super) fn take(kind: Kind, objects: &mut Objects) -> Result<Self, Vec<Problem>> {
+        let value = match kind {
+            Kind::Node => objects.nodes.pop_first().map(|(_, value)| Self::Node(value)),
+            Kind::Fabric => objects.fabrics.pop_first().map(|(_, value)| Self::Fabric(Box::new(value))),
+            Kind::FabricPeer => objects.peers.pop_first().map(|(_, value)| Self::Peer(Box::new(value))),
+            Kind::Secret => objects.secrets.pop_first().map(|(_, value)| Self::Secret(value)),
+        };
+        value.ok_or_else(|| vec![Problem::anywhere(format!("no {}", kind.name()))])
+    }
+}
+
+#[derive(Debug, Default)]
+struct FeedState {
+    /// What the list that is being read has brought.
+    listed: Option<BTreeSet<String>>,
+    complete: bool,
+    trouble: Option<Trouble>,
+}
+
+/// The objects and the feeds that bring them.
+#[derive(Debug)]
+pub struct Store {
+    objects: Objects,
+    /// What is wrong with objects, whose good state before is in `objects` if there was one.
+    wrong: BTreeMap<(Kind, String), Vec<Problem>>,
+    feeds: BTreeMap<Feed, FeedState>,
+    /// What an earlier run has kept, for objects that are wrong from the start.
+    kept: Option<Arc<Objects>>,
+    changed: bool,
+}
+
+impl Store {
+    /// A store that is filled by `feeds`.
+    #[must_use]
+    pub fn new(feeds: impl IntoIterator<Item = Feed>, kept: Option<Arc<Objects>>) -> Self {
+        let feeds = feeds.into_iter().map(|feed| (feed, FeedState::default())).collect();
+        Self { objects: Objects::default(), wrong: BTreeMap::new(), feeds, kept, changed: false }
+    }
+
+    /// Takes in what a feed says; one that was dropped says nothing any more.
+    pub fn take(&mut self, message: Message) {
+        let Message { feed, change } = message;
+        let Some(state) = self.feeds.get_mut(&feed) else { return };
+        match change {
+            Change::Begin => state.listed = Some(BTreeSet::new()),
+            Change::Put(name, value) => {
+                if let Some(listed) = &mut state.listed {
+                    listed.insert(name.clone());
+                }
+                self.changed |= match value {
+                    Ok(value) => {
+                        self.wrong.remove(&(feed.kind, name.clone())).is_some() | self.put(name, value)
+                    }
+                    Err(problems) => self.keep(feed.kind, name, problems),
+                };
+            }
+            Change::Gone(name) => self.changed |= self.remove(feed.kind, &name),
+            Change::Complete => {
+                (state.complete, state.trouble) = (true, None);
+                let listed = state.listed.take().unwrap_or_default();
+                for name in self.names(&feed) {
+                    if !listed.contains(&name) {
+                        self.changed |= self.remove(feed.kind, &name);
+                    }
+                }
+            }
+            Change::Live => state.trouble = None,
+            Change::Trouble(trouble) => state.trouble = Some(trouble),
+        }
+    }
+
+    /// Puts a good object; whether that is news.
+    fn put(&mut self, name: String, value: Value) -> bool {
+        fn put<T: PartialEq>(into: &mut BTreeMap<String, T>, name: String, value: T) -> bool {
+            if into.get(&name) == Some(&value) {
+                return false;
+            }
+            into.insert(name, value);
+            true
+        }
+        match value {
+            Value::Node(value) => put(&mut self.objects.nodes, name, value),
+            Value::Fabric(value) => put(&mut self.objects.fabrics, name, *value),
+            Value::Peer(value) => put(&mut self.objects.peers, name, *value),
+            Value::Secret(value) => put(&mut self.objects.secrets, name, value),
+        }
+    }
+
+    /// Keeps a wrong object as it was; whether what is wrong is news.
+    fn keep(&mut self, kind: Kind, name: String, problems: Vec<Problem>) -> bool {
+        if !self.stands(kind, &name)
+            && let Some(kept) = &self.kept
+        {
+            let objects = &mut self.objects;
+            match kind {
+                Kind::Node => copy(&kept.nodes, &mut objects.nodes, &name),
+                Kind::Fabric => copy(&kept.fabrics, &mut objects.fabrics, &name),
+                Kind::FabricPeer => copy(&kept.peers, &mut objects.peers, &name),
+                Kind::Secret => {}
+            }
+        }
+        let consequence = if self.stands(kind, &name) { "it stays as it was" } else { "it is left out" };
+        let told = |problem: Problem| Problem { text: format!("{}; {consequence}", problem.text), ..problem };
+        let problems: Vec<Problem> = problems.into_iter().map(told).collect();
+        self.wrong.insert((kind, name), problems.clone()) != Some(problems)
+    }
+
+    fn remove(&mut self, kind: Kind, name: &str) -> bool {
+        let wrong = self.wrong.remove(&(kind, name.to_owned())).is_some();
+        let good = match kind {
+            Kind::Node => self.objects.nodes.remove(name).is_some(),
+            Kind::Fabric => self.objects.fabrics.remove(name).is_some(),
+            Kind::FabricPeer => self.objects.peers.remove(name).is_some(),
+            Kind::Secret => self.objects.secrets.remove(name).is_some(),
+        };
+        wrong | good
+    }
+
+    fn stands(&self, kind: Kind, name: &str) -> bool {
+        match kind {
+            Kind::Node => self.objects.nodes.contains_key(name),
+            Kind::Fabric => self.objects.fabrics.contains_key(name),
+            Kind::FabricPeer => self.objects.peers.contains_key(name),
+            Kind::Secret => self.objects.secrets.contains_key(name),
+        }
+    }
+
+    /// The names of everything that a feed has brought.
+    fn names(&self, feed: &Feed) -> Vec<String> {
+        if let Some(name) = &feed.name {
+            return vec![name.clone()];
+        }
+        let good: Vec<&String> = match feed.kind {
+            Kind::Node => self.objects.nodes.keys().collect(),
+            Kind::Fabric => self.objects.fabrics.keys().collect(),
+            Kind::FabricPeer => self.objects.peers.keys().collect(),
+            Kind::Secret => self.objects.secrets.keys().collect(),
+        };
+        let wrong = self.wrong.keys().filter(|(kind, _)| *kind == feed.kind).map(|(_, name)| name);
+        good.into_iter().chain(wrong).cloned().collect()
+    }
+
+    /// The Secrets that the FabricPeers of a node name, at most `most` of them.
+    #[must_use]
+    pub fn secrets_of(&self, node: &str, most: usize) -> BTreeSet<String> {
+        let Some(node) = self.objects.nodes.get(node) else { return BTreeSet::new() };
+        let peers = self.objects.peers.values().map(|peer| &peer.value);
+        let selecting = peers.filter(|peer| peer.node_selector.matches(&node.value.labels));
+        let named = selecting.filter_map(|peer| peer.password_secret_ref.as_ref());
+        let names: BTreeSet<&String> = named.map(|secret| &secret.name).collect();
+        names.into_iter().take(most).cloned().collect()
+    }
+
+    /// Feeds from here on these Secrets and no others; which are new.
+    pub fn want(&mut self, secrets: &BTreeSet<String>) -> Vec<Feed> {
+        let of = |name: &String| Feed { kind: Kind::Secret, name: Some(name.clone()) };
+        let dropped: Vec<Feed> = self
+            .feeds
+            .keys()
+            .filter(|feed| {
+                feed.kind == Kind::Secret && feed.name.as_ref().is_none_or(|name| !secrets.contains(name))
+            })
+            .cloned()
+            .collect();
+        for feed in dropped {
+            self.feeds.remove(&feed);
+            self.changed |= feed.name.is_some_and(|name| self.remove(Kind::Secret, &name));
+        }
+        let new: Vec<Feed> = secrets.iter().map(of).filter(|feed| !self.feeds.contains_key(feed)).collect();
+        self.feeds.extend(new.iter().map(|feed| (feed.clone(), FeedState::default())));
+        new
+    }
+
+    /// Whether every list has been read, or of a single object has failed to.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        let read = |(feed, state): (&Feed, &FeedState)| {
+            state.complete || (feed.name.is_some() && state.trouble.is_some())
+        };
+        self.feeds.iter().all(read)
+    }
+
+    /// Whether something changed since it was last asked.
+    pub fn take_change(&mut self) -> bool {
+        std::mem::take(&mut self.changed)
+    }
+
+    /// The objects.
+    #[must_use]
+    pub fn objects(&self) -> Objects {
+        self.objects.clone()
+    }
+
+    /// What is wrong with objects.
+    #[must_use]
+    pub fn wrong(&self) -> Vec<Problem> {
+        self.wrong.values().flatten().cloned().collect()
+    }
+
+    /// What is wrong with Fabrics of which no good state is known: without them the others say something else.
+    #[must_use]
+    pub fn unknown(&self) -> Vec<Problem> {
+        let unknown = |(kind, name): &(Kind, String)| *kind == Kind::Fabric && !self.stands(*kind, name);
+        self.wrong.iter().filter(|(key, _)| unknown(key)).flat_map(|(_, problems)| problems.clone()).collect()
+    }
+
+    /// What the feeds suffer from, each once.
+    #[must_use]
+    pub fn troubles(&self) -> BTreeSet<String> {
+        let troubles = self.feeds.values().filter_map(|state| state.trouble.as_ref());
+        troubles.map(|trouble| trouble.text.clone()).collect()
+    }
+}
+
+fn copy<T: Clone>(from: &BTreeMap<String, T>, into: &mut BTreeMap<String, T>, name: &str) {
+    if let Some(value) = from.get(name) {
+        into.insert(name.to_owned(), value.clone());
+    }
+}
