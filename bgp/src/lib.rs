@@ -27,7 +27,7 @@
 //! | 1997, 4360, 8092 | communities, extended and large | `wire::community`, `policy` |
 //! | 2385 | TCP MD5: which peers have a key | `config`; the key itself stays with the caller |
 //! | 2545, 4760 | IPv6 next hops, multiprotocol attributes | `wire::update`, `wire::pack` |
-//! | 2918 | route refresh | `wire::refresh`, `rib::adj_out` |
+//! | 2918, 7313 | route refresh, with begin and end | `wire::refresh`, `rib::adj_out`, `rib::stale`, `speaker::again` |
 //! | 4456 | reflected paths: loops and tie-breaks | `policy`, `rib::decision` |
 //! | 4486, 9003 | Cease: subcodes and text | `wire::notification`, `session` |
 //! | 4724 | End-of-RIB alone | `wire::update`, `wire::pack`, `rib::adj_out` |

@@ -40,6 +40,8 @@ reasons! {
     Pending = "pending", "the decision has not run yet";
     /// The next hop does not resolve (RFC 4271 §9.1.2.1).
     NextHopUnreachable = "next-hop-unreachable", "the next hop does not resolve";
+    /// Kept while its peer restarts (RFC 4724 §4.2), and another source has a fresh path.
+    Stale = "stale", "the peer restarts, and there is a fresh path";
     /// A path that this node originates goes first.
     LocalPreferred = "local-preferred", "this node originates the prefix itself";
     /// Lower LOCAL_PREF (RFC 4271 §9.1.1).

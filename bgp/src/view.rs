@@ -40,6 +40,9 @@ pub struct PeerView {
     /// The families of which the peer has sent all that it had: its End-of-RIB
     /// has come (RFC 4724 §2). A peer need not send one.
     pub end_of_rib: PerFamily<bool>,
+    /// How many of the peer's paths are stale a family: to be sent again (RFC 7313),
+    /// or kept while the peer restarts (RFC 4724).
+    pub stale: PerFamily<u64>,
     /// Counts a family, all zero unless Established.
     pub counts: PerFamily<Counts>,
     /// How often the session was Established.
@@ -97,6 +100,8 @@ pub struct PathView {
     pub verdict: Reason,
     /// Whether the import rules let it in.
     pub accepted: bool,
+    /// Whether it is stale: its peer is to send it again.
+    pub stale: bool,
     /// The verdict with its particulars, such as `own AS 65001 in path (RFC 4271 9.1.2)`.
     pub detail: String,
 }

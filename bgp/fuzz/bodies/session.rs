@@ -16,6 +16,7 @@ use bgp::session::{Action, Negotiated, Session, SessionConfig, Sink};
 use bgp::time::{Duration, Instant};
 use bgp::wire::codec::Codec;
 use bgp::wire::notification::{Cease, Notification};
+use bgp::wire::refresh::Subtype;
 use bgp::wire::update::Update;
 
 /// Runs the target on one input.
@@ -37,7 +38,7 @@ impl Sink for Table {
         Update::parse(body, &negotiated.codec).map(drop)
     }
 
-    fn refresh(&mut self, negotiated: &Negotiated, family: Family) {
+    fn refresh(&mut self, negotiated: &Negotiated, family: Family, _: Subtype) {
         assert!(negotiated.families[family]);
     }
 }

@@ -10,6 +10,7 @@ use crate::reason::Reason;
 use crate::rib::attributes::AttrId;
 use crate::rib::decision::{is_above_med, joins_selected, loses_to_best};
 use crate::rib::source::SourceId;
+use crate::rib::stale::Epoch;
 use crate::rib::state::{Scratch, State};
 use crate::rib::table::{Flags, Key, Path, Table};
 
@@ -47,7 +48,7 @@ pub(super) fn announce<K: Key>(
         }
         return Announced::BeyondLimit;
     };
-    let path = Path::new(attrs, source, refusal);
+    let path = Path::new(attrs, source, refusal).of_epoch(state.sources.epoch(source, K::FAMILY));
     match held {
         Some(at) => replace(table, state, slot, at, path),
         None => {
@@ -89,6 +90,7 @@ pub(super) fn remove<K: Key>(table: &mut Table<K>, state: &mut State, slot: u32,
 pub(super) fn replace<K: Key>(table: &mut Table<K>, state: &mut State, slot: u32, at: usize, path: Path) {
     let old = table.paths(slot)[at];
     if old.attrs() == path.attrs() && old.refusal() == path.refusal() {
+        refresh(table, state, slot, at, path.epoch());
         return;
     }
     // The new one is counted first, so that what both share stays in use.
@@ -98,6 +100,23 @@ pub(super) fn replace<K: Key>(table: &mut Table<K>, state: &mut State, slot: u32
     if is_harmless_loss(old, state) {
         arrived(table, state, slot, path);
     } else {
+        state.mark_dirty(table, slot);
+    }
+}
+
+/// The same path came again, perhaps in another epoch.
+fn refresh<K: Key>(table: &mut Table<K>, state: &mut State, slot: u32, at: usize, epoch: Epoch) {
+    let old = table.paths(slot)[at];
+    if old.epoch() == epoch {
+        return;
+    }
+    let yielded = state.has_to_yield(K::FAMILY, old) && old.is_accepted();
+    if let Some(stale) = state.sources.stale_mut(old.source(), K::FAMILY) {
+        stale.book(old.epoch(), false);
+        stale.book(epoch, true);
+    }
+    table.paths_mut(slot)[at] = old.of_epoch(epoch);
+    if yielded {
         state.mark_dirty(table, slot);
     }
 }
@@ -127,9 +146,9 @@ fn arrived<K: Key>(table: &mut Table<K>, state: &mut State, slot: u32, path: Pat
         return;
     }
     let scratch = &mut core::mem::take(&mut state.scratch);
-    let verdict = state.candidate(path).and_then(|candidate| {
+    let verdict = state.candidate(K::FAMILY, path).and_then(|candidate| {
         let best = table.paths(slot).first().copied().filter(|path| path.is_best());
-        let Some(best) = best.and_then(|best| state.candidate(best)) else {
+        let Some(best) = best.and_then(|best| state.candidate(K::FAMILY, best)) else {
             return candidate.metric.is_none().then_some(Reason::NextHopUnreachable);
         };
         let (multipath, med_matters) = (state.multipath(), state.attributes.has_med());
@@ -137,7 +156,7 @@ fn arrived<K: Key>(table: &mut Table<K>, state: &mut State, slot: u32, path: Pat
             let Scratch { candidates, .. } = scratch;
             candidates.clear();
             let selected = table.paths(slot).iter().filter(|path| path.is_selected());
-            candidates.extend(selected.filter_map(|&path| state.candidate(path)));
+            candidates.extend(selected.filter_map(|&path| state.candidate(K::FAMILY, path)));
             joins_selected(&candidate, candidates, multipath, med_matters)
                 .filter(|&verdict| verdict != Reason::Multipath || !state.config.install)
         })

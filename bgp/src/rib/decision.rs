@@ -7,6 +7,7 @@
 //!
 //! ```text
 //!  next hop resolves      else next-hop-unreachable     RFC 4271 §9.1.2.1
+//!  not stale              else stale                    RFC 4724 §4.2, see `stale`
 //!  own origination        else local-preferred          first by its preference, §9.1.1
 //!  highest LOCAL_PREF     else lower-local-preference   §9.1.1
 //!  shortest AS_PATH       else longer-as-path           §9.1.2.2 a
@@ -34,6 +35,8 @@ use crate::wire::attribute::Origin;
 pub struct Candidate {
     /// The metric of what resolves the next hop; `None` if nothing does. Zero for a local path.
     pub metric: Option<u32>,
+    /// Whether the path has to give way to fresh ones: its peer restarts (RFC 4724).
+    pub stale: bool,
     /// Where the path was learned.
     pub kind: SourceKind,
     /// LOCAL_PREF, 100 where there is none.
@@ -72,6 +75,7 @@ pub(super) const fn is_above_med(verdict: Reason) -> bool {
     matches!(
         verdict,
         Reason::NextHopUnreachable
+            | Reason::Stale
             | Reason::LocalPreferred
             | Reason::LowerLocalPreference
             | Reason::LongerAsPath
@@ -85,6 +89,7 @@ fn by_preference(a: &Candidate, b: &Candidate) -> Option<(Ordering, Reason)> {
     let local = |path: &Candidate| path.kind != SourceKind::Local;
     let steps = [
         (a.metric.is_none().cmp(&b.metric.is_none()), Reason::NextHopUnreachable),
+        (a.stale.cmp(&b.stale), Reason::Stale),
         (local(a).cmp(&local(b)), Reason::LocalPreferred),
         (b.local_preference.cmp(&a.local_preference), Reason::LowerLocalPreference),
         (a.hops.cmp(&b.hops), Reason::LongerAsPath),
@@ -207,6 +212,7 @@ impl Ladder {
                 verdicts[at as usize] = Reason::NextHopUnreachable;
             }
         }
+        self.least(Reason::Stale, verdicts, |at| path(at).stale);
         self.least(Reason::LocalPreferred, verdicts, |at| path(at).kind != SourceKind::Local);
         self.least(Reason::LowerLocalPreference, verdicts, |at| Reverse(path(at).local_preference));
         self.least(Reason::LongerAsPath, verdicts, |at| path(at).hops);
@@ -290,7 +296,7 @@ pub fn by_rank(a_verdict: Reason, a: &Candidate, b_verdict: Reason, b: &Candidat
 }
 
 /// The verdicts from the best to the worst.
-const RANKS: [Reason; 13] = [
+const RANKS: [Reason; 14] = [
     Reason::Best,
     Reason::Multipath,
     Reason::HigherPeerAddress,
@@ -303,6 +309,7 @@ const RANKS: [Reason; 13] = [
     Reason::LongerAsPath,
     Reason::LowerLocalPreference,
     Reason::LocalPreferred,
+    Reason::Stale,
     Reason::NextHopUnreachable,
 ];
 

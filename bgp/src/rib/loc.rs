@@ -15,6 +15,7 @@
 //! does not wait. A rejected change withdraws what was advertised.
 
 use crate::io::{RouteAck, RouteChange, SetId};
+use crate::prefix::Family;
 use crate::reason::Reason;
 use crate::rib::attributes::AttrId;
 use crate::rib::source::{SourceId, SourceKind};
@@ -51,19 +52,25 @@ pub(super) fn decide<K: Key>(table: &mut Table<K>, state: &mut State, slot: u32)
     state.mark_changed(table, slot);
 }
 
-/// Takes out the paths of sources that were removed.
+/// Takes out the paths of sources that were removed, and stale ones whose time has come.
 pub(super) fn purge<K: Key>(table: &mut Table<K>, state: &mut State, slot: u32) {
-    while let Some(at) = table.paths(slot).iter().position(|path| state.sources.is_leaving(path.source())) {
+    while let Some(at) = table.paths(slot).iter().position(|&path| state.is_gone(K::FAMILY, path)) {
         adj_in::remove(table, state, slot, at);
     }
 }
 
 /// Fills in the accepted paths of an entry, and where each is.
-fn gather(paths: &[Path], state: &State, candidates: &mut Vec<Candidate>, places: &mut Vec<u32>) {
+fn gather(
+    family: Family,
+    paths: &[Path],
+    state: &State,
+    candidates: &mut Vec<Candidate>,
+    places: &mut Vec<u32>,
+) {
     candidates.clear();
     places.clear();
     for (at, &path) in paths.iter().enumerate().filter(|(_, path)| path.is_accepted()) {
-        if let Some(candidate) = state.candidate(path) {
+        if let Some(candidate) = state.candidate(family, path) {
             candidates.push(candidate);
             places.push(at as u32);
         }
@@ -73,7 +80,7 @@ fn gather(paths: &[Path], state: &State, candidates: &mut Vec<Candidate>, places
 /// Gives every accepted path its verdict, and puts the best one first.
 fn judge<K: Key>(table: &mut Table<K>, state: &State, slot: u32, scratch: &mut Scratch) {
     let Scratch { ladder, candidates, places, verdicts, .. } = scratch;
-    gather(table.paths(slot), state, candidates, places);
+    gather(K::FAMILY, table.paths(slot), state, candidates, places);
     verdicts.clear();
     verdicts.resize(candidates.len(), Reason::Pending);
     let paths = table.paths_mut(slot);

@@ -7,6 +7,7 @@
 //!  state                   what both families share, and the books
 //!  adj_in  decision  loc   what was announced -> what is best -> kernel, advertisement
 //!  adj_out                 what was sent to whom, over `Rib`
+//!  stale  restart          paths of peers that restart; selection put off after an own one
 //!  walk                    changes that concern many prefixes, bounded a turn
 //! ```
 //!
@@ -34,8 +35,11 @@ pub mod source;
 pub mod table;
 
 mod adj_in;
+mod deferral;
 mod loc;
 mod query;
+mod restart;
+mod stale;
 mod state;
 mod walk;
 
@@ -147,6 +151,43 @@ impl Rib {
         state.sources.leave(id, self.walk.request());
     }
 
+    /// The source's paths of a family are stale: kept until they are announced
+    /// again, or until [`Rib::sweep_stale`]. `yields` says whether they give way
+    /// to fresh paths of other sources meanwhile, in next-hop sets at once.
+    pub fn mark_stale(&mut self, source: SourceId, family: Family, yields: bool) {
+        restart::mark(&mut self.state, &mut self.walk, source, family, yields);
+    }
+
+    /// Takes out the source's paths of a family that are stale at this moment,
+    /// bounded a turn.
+    pub fn sweep_stale(&mut self, source: SourceId, family: Family) {
+        restart::sweep(&mut self.state, &mut self.walk, source, family);
+    }
+
+    /// How many paths of a source are stale.
+    #[must_use]
+    pub fn stale(&self, source: SourceId, family: Family) -> u64 {
+        self.state.sources.stale(source, family).map_or(0, stale::Staleness::count)
+    }
+
+    /// Whether a path of an entry is stale.
+    #[must_use]
+    pub fn is_stale(&self, family: Family, path: Path) -> bool {
+        self.state.sources.stale(path.source(), family).is_some_and(|stale| stale.is_stale(path.epoch()))
+    }
+
+    /// Puts the selection of learned paths off (RFC 4724 §4.1), or ends that.
+    pub fn defer(&mut self, family: Family, deferred: bool) {
+        restart::defer(&mut self.state, family, deferred);
+    }
+
+    /// Whether the first selection of a family after a start is over, and the
+    /// kernel has spoken on it: its End-of-RIB may go out (RFC 4724 §4.1).
+    #[must_use]
+    pub fn is_selected(&self, family: Family) -> bool {
+        self.state.deferral[family].is_over()
+    }
+
     /// Reads what announcements and withdrawals of these prefixes will read. The
     /// reads do not wait for each other, as those of one announcement do: called
     /// for the prefixes of an UPDATE first, it hides most of the memory's latency
@@ -232,7 +273,11 @@ impl Rib {
         while left > 0 {
             if let Some(id) = self.state.dirty.pop_front() {
                 left = left.saturating_sub(GLANCES);
-                in_table!(self, id.family(), |mut table| loc::decide(table, &mut self.state, id.slot()));
+                in_table!(self, id.family(), |mut table| {
+                    if !restart::put_off(table, &mut self.state, id) {
+                        loc::decide(table, &mut self.state, id.slot());
+                    }
+                });
             } else if let Some((family, at)) = self.walk.at() {
                 let met = in_table!(self, family, |mut table| table.next(at).map(|(slot, next)| {
                     self.walk.go_to(family, next);
@@ -251,6 +296,7 @@ impl Rib {
                 break;
             }
         }
+        restart::look(&mut self.state);
         self.is_working() || self.state.sets.is_dropping() || self.state.tracker.is_listed()
     }
 
@@ -409,7 +455,7 @@ impl Rib {
     /// with what its rung compared. Empty if the entry was freed.
     #[must_use]
     pub fn ranked(&self, id: EntryId) -> Vec<(Path, Comparison)> {
-        self.entry(id).map_or_else(Vec::new, |entry| query::ranked(entry.paths, &self.state))
+        self.entry(id).map_or_else(Vec::new, |entry| query::ranked(id.family(), entry.paths, &self.state))
     }
 
     /// The next hops of the selected paths of an entry, ordered.

@@ -2,7 +2,7 @@
 //! changes anything.
 
 use crate::io::NextHop;
-use crate::prefix::Prefix;
+use crate::prefix::{Family, Prefix};
 use crate::reason::Reason;
 use crate::rib::decision::{self, Comparison};
 use crate::rib::loc::{self, Advertise};
@@ -51,11 +51,11 @@ pub(super) fn next_hops(paths: &[Path], state: &State) -> Vec<NextHop> {
 /// The paths as the ladder ranks them, refused ones last, each with what its
 /// rung compared. Computed from what is stored at this moment by the function
 /// that decides.
-pub(super) fn ranked(paths: &[Path], state: &State) -> Vec<(Path, Comparison)> {
+pub(super) fn ranked(family: Family, paths: &[Path], state: &State) -> Vec<(Path, Comparison)> {
     let mut candidates = Vec::new();
     let mut accepted = Vec::new();
     for &path in paths.iter().filter(|path| path.is_accepted()) {
-        if let Some(candidate) = state.candidate(path) {
+        if let Some(candidate) = state.candidate(family, path) {
             candidates.push(candidate);
             accepted.push(path);
         }

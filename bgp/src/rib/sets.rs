@@ -143,17 +143,33 @@ impl Sets {
     /// Takes a next hop out of every set that has it.
     pub(super) fn shrink(&mut self, gone: NextHop) {
         for id in 0..self.sets.len() as u32 {
-            let Ok(at) = self.sets[id as usize].members.binary_search(&gone) else { continue };
-            self.unindex(id);
-            let members = &mut self.sets[id as usize].members;
-            members.remove(at);
-            let hash = self.hasher.hash_one(&**members);
-            let taken = |&other: &u32| self.sets[other as usize].members == self.sets[id as usize].members;
-            if !self.sets[id as usize].members.is_empty() && self.index.find(hash, taken).is_none() {
-                self.insert(hash, id);
-                self.sets[id as usize].indexed = true;
+            self.remove_member(id, gone);
+        }
+    }
+
+    fn remove_member(&mut self, id: u32, gone: NextHop) {
+        let Ok(at) = self.sets[id as usize].members.binary_search(&gone) else { return };
+        self.unindex(id);
+        let members = &mut self.sets[id as usize].members;
+        members.remove(at);
+        let hash = self.hasher.hash_one(&**members);
+        let taken = |&other: &u32| self.sets[other as usize].members == self.sets[id as usize].members;
+        if !self.sets[id as usize].members.is_empty() && self.index.find(hash, taken).is_none() {
+            self.insert(hash, id);
+            self.sets[id as usize].indexed = true;
+        }
+        self.list(id);
+    }
+
+    /// Takes next hops out of every set that has others too.
+    pub(super) fn shrink_but_last(&mut self, stale: &[NextHop]) {
+        for &next_hop in stale {
+            let fresh = |set: &Set| set.members.iter().any(|member| !stale.contains(member));
+            let sets = 0..self.sets.len() as u32;
+            let shared: Vec<u32> = sets.filter(|&id| fresh(&self.sets[id as usize])).collect();
+            for id in shared {
+                self.remove_member(id, next_hop);
             }
-            self.list(id);
         }
     }
 

@@ -11,6 +11,7 @@ use crate::id::{Asn, PeerId, RouterId};
 pub use crate::policy::SourceKind;
 use crate::prefix::{Family, PerFamily};
 use crate::reason::Reason;
+use crate::rib::stale::{Epoch, Staleness};
 use crate::rule::RouteOrigin;
 
 /// The handle of a source.
@@ -113,6 +114,8 @@ struct Slot {
     leaving: Option<u32>,
     /// The lap of the walk that judges its paths again.
     judging: Option<u32>,
+    /// Which of its paths are stale.
+    stale: PerFamily<Staleness>,
 }
 
 /// The sources by handle.
@@ -125,7 +128,13 @@ pub struct Sources {
 impl Sources {
     /// Adds a source; `None` when all 65 535 handles are in use.
     pub(super) fn add(&mut self, source: Source) -> Option<SourceId> {
-        let slot = Slot { source, counts: PerFamily::default(), leaving: None, judging: None };
+        let slot = Slot {
+            source,
+            counts: PerFamily::default(),
+            leaving: None,
+            judging: None,
+            stale: PerFamily::default(),
+        };
         if let Some(id) = self.free.pop() {
             self.slots[usize::from(id)] = Some(slot);
             return Some(SourceId(id));
@@ -157,6 +166,20 @@ impl Sources {
 
     pub(super) fn counts_mut(&mut self, id: SourceId, family: Family) -> Option<&mut SourceCounts> {
         self.slot_mut(id).map(|slot| &mut slot.counts[family])
+    }
+
+    /// Which paths of a source are stale.
+    pub(super) fn stale(&self, id: SourceId, family: Family) -> Option<&Staleness> {
+        self.slot(id).map(|slot| &slot.stale[family])
+    }
+
+    pub(super) fn stale_mut(&mut self, id: SourceId, family: Family) -> Option<&mut Staleness> {
+        self.slot_mut(id).map(|slot| &mut slot.stale[family])
+    }
+
+    /// The epoch that a path of the source has which comes at this moment.
+    pub(super) fn epoch(&self, id: SourceId, family: Family) -> Epoch {
+        self.stale(id, family).map(Staleness::epoch).unwrap_or_default()
     }
 
     /// Whether paths of the source are neither taken nor considered.
@@ -201,6 +224,11 @@ impl Sources {
     /// After a lap over the whole table: frees the sources whose paths it took out.
     pub(super) fn walked(&mut self, lap: u32) {
         for (index, slot) in self.slots.iter_mut().enumerate() {
+            for family in Family::ALL {
+                if let Some(slot) = slot {
+                    slot.stale[family].walked(lap);
+                }
+            }
             if slot.as_ref().is_some_and(|slot| slot.leaving.is_some_and(|leaving| leaving <= lap)) {
                 *slot = None;
                 self.free.push(index as u16);

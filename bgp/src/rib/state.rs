@@ -12,9 +12,11 @@ use crate::prefix::{Family, PerFamily};
 use crate::reason::Reason;
 use crate::rib::attributes::Store;
 use crate::rib::decision::{Candidate, Ladder, Multipath};
+use crate::rib::deferral::Deferral;
 use crate::rib::next_hop::{HopId, Tracker};
 use crate::rib::sets::Sets;
 use crate::rib::source::{SourceKind, Sources};
+use crate::rib::stale::Staleness;
 use crate::rib::table::{Entry, EntryId, Flags, Key, Path, Table};
 use crate::view::KernelCounts;
 
@@ -51,6 +53,8 @@ pub(super) struct State {
     /// Entries by what the kernel holds of them, up to date with every call.
     pub(super) kernel: PerFamily<KernelCounts>,
     pub(super) scratch: Scratch,
+    /// How far the first selection is after an own restart.
+    pub(super) deferral: PerFamily<Deferral>,
 }
 
 /// Room for one decision, kept for the next one.
@@ -80,6 +84,7 @@ impl State {
             failures: HashMap::with_hasher(FixedState::with_seed(seed)),
             kernel: PerFamily::default(),
             scratch: Scratch::default(),
+            deferral: PerFamily::default(),
         }
     }
 
@@ -103,8 +108,20 @@ impl State {
         Some(NextHop { address, via_default: source.via_default })
     }
 
+    /// Whether a path is about to be taken out, and counts for nothing.
+    pub(super) fn is_gone(&self, family: Family, path: Path) -> bool {
+        let swept = |stale: &Staleness| stale.is_swept(path.epoch());
+        self.sources.is_leaving(path.source()) || self.sources.stale(path.source(), family).is_some_and(swept)
+    }
+
+    /// Whether a path has to give way to fresh ones.
+    pub(super) fn has_to_yield(&self, family: Family, path: Path) -> bool {
+        let yields = |stale: &Staleness| stale.has_to_yield(path.epoch());
+        self.sources.stale(path.source(), family).is_some_and(yields)
+    }
+
     /// What the ladder compares of a path.
-    pub(super) fn candidate(&self, path: Path) -> Option<Candidate> {
+    pub(super) fn candidate(&self, family: Family, path: Path) -> Option<Candidate> {
         let source = self.sources.get(path.source())?;
         let facts = self.attributes.facts(path.attrs());
         let hop = HopId::of(facts.next_hop, source.via_default);
@@ -114,6 +131,7 @@ impl State {
         };
         Some(Candidate {
             metric,
+            stale: self.has_to_yield(family, path),
             kind: source.kind,
             local_preference: facts.local_preference,
             hops: facts.hops,
@@ -134,6 +152,9 @@ impl State {
         if let Some(counts) = self.sources.counts_mut(path.source(), family) {
             counts.add(path.refusal());
         }
+        if let Some(stale) = self.sources.stale_mut(path.source(), family) {
+            stale.book(path.epoch(), true);
+        }
         if path.is_accepted()
             && let (Some(hop), Some(next_hop)) = (self.hop(path), self.next_hop(path))
         {
@@ -150,6 +171,9 @@ impl State {
         }
         if let Some(counts) = self.sources.counts_mut(path.source(), family) {
             counts.remove(path.refusal());
+        }
+        if let Some(stale) = self.sources.stale_mut(path.source(), family) {
+            stale.book(path.epoch(), false);
         }
         self.attributes.release(path.attrs());
     }

@@ -1,5 +1,5 @@
 //! The walk over both tables that takes a change of many prefixes to each of
-//! them, a bounded number of entries at a time: a source removed, a next hop
+//! them, a bounded number of entries at a time: a source removed or stale, a next hop
 //! with another metric, other import rules, another configuration.
 //!
 //! The walk goes in laps. What asks for one is served by the lap that begins
@@ -101,7 +101,7 @@ pub(super) fn meet<K: Key>(
 ) -> Met {
     let lap = walk.lap();
     let mut met = Met::Seen;
-    let gone = |path: &Path| state.sources.is_leaving(path.source());
+    let gone = |path: &Path| state.is_gone(K::FAMILY, *path);
     if table.paths(slot).iter().any(gone) {
         loc::purge(table, state, slot);
         met = Met::Worked;
@@ -119,14 +119,18 @@ pub(super) fn meet<K: Key>(
                 Ok(Some(changed)) => (state.attributes.intern_changed(changed, received), None),
                 Err(reason) => (received, Some(reason)),
             };
-            adj_in::replace(table, state, slot, at, Path::new(attrs, path.source(), refusal));
+            let judged = Path::new(attrs, path.source(), refusal).of_epoch(path.epoch());
+            adj_in::replace(table, state, slot, at, judged);
             met = Met::Worked;
         }
     }
     let moved = |path: &Path| {
         path.is_accepted() && state.hop(*path).is_some_and(|hop| state.tracker.has_changed(hop, lap))
     };
-    if walk.has_all() || table.paths(slot).iter().any(moved) {
+    let settles = |path: &Path| {
+        state.sources.stale(path.source(), K::FAMILY).is_some_and(|stale| stale.is_settling(lap))
+    };
+    if walk.has_all() || table.paths(slot).iter().any(|path| moved(path) || settles(path)) {
         state.mark_dirty(table, slot);
         met = Met::Worked;
     }

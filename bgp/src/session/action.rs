@@ -7,6 +7,7 @@ use crate::id::ConnId;
 use crate::io::{Downfall, State};
 use crate::prefix::Family;
 use crate::wire::notification::Notification;
+use crate::wire::refresh::Subtype;
 
 /// Something to be carried out, in the order in which it was pushed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +59,7 @@ pub trait Sink {
     /// ask for less.
     fn update(&mut self, negotiated: &Negotiated, body: &[u8]) -> Result<(), Notification>;
 
-    /// The peer asks for all routes of a negotiated family again (RFC 2918).
-    fn refresh(&mut self, negotiated: &Negotiated, family: Family);
+    /// The peer asks for all routes of a negotiated family again (RFC 2918), or
+    /// marks the begin or the end of such an answer (RFC 7313).
+    fn refresh(&mut self, negotiated: &Negotiated, family: Family, subtype: Subtype);
 }

@@ -9,6 +9,7 @@ use super::timer::{Jitter, OPEN_WAIT, Timer, Timers};
 use crate::id::ConnId;
 use crate::io::State;
 use crate::time::{Duration, Instant};
+use crate::wire::capability::Capability;
 use crate::wire::frame::{self, Frame, Framer, Kind};
 use crate::wire::notification::Notification;
 use crate::wire::open::Open;
@@ -65,13 +66,16 @@ impl Connection {
     /// refresh requests go to the sink in Established alone.
     pub(super) fn read(&mut self, chunk: &mut &[u8], sink: &mut impl Sink) -> Option<Input> {
         let session = self.negotiated.as_ref().filter(|_| self.state == State::Established);
+        let refreshes = self.offered.as_ref().is_some_and(|open| open.offers(&Capability::RouteRefresh));
         Some(match self.framer.next(chunk) {
             Ok(None) => return None,
             Ok(Some(Frame { kind, body })) => match kind {
                 Kind::Open => Input::Open(Open::decode(body)),
                 Kind::Keepalive => Input::Keepalive,
                 Kind::Update => Input::Update(session.map_or(Ok(()), |session| sink.update(session, body))),
-                Kind::RouteRefresh => Input::Refresh(session.map_or(Ok(()), |s| refresh(s, body, sink))),
+                Kind::RouteRefresh => {
+                    Input::Refresh(session.map_or(Ok(()), |s| refresh(refreshes, s, body, sink)))
+                }
                 Kind::Notification => match Notification::decode(body) {
                     Ok(notification) => Input::Notification(notification),
                     Err(error) => Input::Malformed(error),
@@ -141,13 +145,23 @@ impl Connection {
     }
 }
 
-/// Passes a request for a negotiated family on; anything else is ignored
-/// (RFC 2918 §4, RFC 7313 §5: enhanced refresh was not offered).
-fn refresh(session: &Negotiated, body: &[u8], sink: &mut impl Sink) -> Result<(), Notification> {
-    let refresh = Refresh::decode(body)?;
-    let family = refresh.family().filter(|family| session.families[*family]);
-    if let (Some(family), Subtype::Request) = (family, refresh.subtype) {
-        sink.refresh(session, family);
+/// Passes on what concerns a negotiated family. A request for another one
+/// (RFC 2918 §4) and an unknown subtype (RFC 7313 §5) are ignored, and all of it
+/// where our OPEN did not say that we understand it.
+fn refresh(
+    offered: bool,
+    session: &Negotiated,
+    body: &[u8],
+    sink: &mut impl Sink,
+) -> Result<(), Notification> {
+    if !offered {
+        return Ok(());
+    }
+    let refresh = if session.enhanced_refresh { Refresh::decode(body) } else { Refresh::decode_plain(body) }?;
+    if let Some(family) = refresh.family().filter(|family| session.families[*family])
+        && !matches!(refresh.subtype, Subtype::Unknown(_))
+    {
+        sink.refresh(session, family, refresh.subtype);
     }
     Ok(())
 }

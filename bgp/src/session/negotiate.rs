@@ -36,6 +36,8 @@ pub struct Negotiated {
     pub keepalive: Duration,
     /// Whether the peer understands ROUTE-REFRESH (RFC 2918).
     pub refresh: bool,
+    /// Whether answers to ROUTE-REFRESH have a marked begin and end (RFC 7313).
+    pub enhanced_refresh: bool,
     /// How UPDATEs are read and written.
     pub codec: Codec,
 }
@@ -47,7 +49,11 @@ pub(super) fn offer(config: &SessionConfig, plain: bool) -> Open {
         Vec::new()
     } else {
         let mut capabilities = multiprotocol(config);
-        capabilities.extend([Capability::RouteRefresh, Capability::FourOctetAs(config.local_asn)]);
+        capabilities.extend([
+            Capability::RouteRefresh,
+            Capability::EnhancedRefresh,
+            Capability::FourOctetAs(config.local_asn),
+        ]);
         capabilities
     };
     Open {
@@ -70,6 +76,7 @@ pub(super) fn accept(config: &SessionConfig, offered: &Open, open: &Open) -> Res
     let families = common_families(config, offered, open)?;
     let external = open.asn != config.local_asn;
     let four_octet = offered.four_octet() && open.four_octet();
+    let both = |capability| offered.offers(capability) && open.offers(capability);
     let hold = Duration::from_secs(offered.hold_seconds.min(open.hold_seconds).into());
     Ok(Negotiated {
         peer_asn: open.asn,
@@ -79,7 +86,8 @@ pub(super) fn accept(config: &SessionConfig, offered: &Open, open: &Open) -> Res
         families,
         hold,
         keepalive: keepalive(config.timers.keepalive, hold),
-        refresh: offered.offers(&Capability::RouteRefresh) && open.offers(&Capability::RouteRefresh),
+        refresh: both(&Capability::RouteRefresh),
+        enhanced_refresh: both(&Capability::EnhancedRefresh),
         codec: Codec { four_octet, external, families },
     })
 }

@@ -8,11 +8,14 @@ use crate::policy::Import;
 use crate::prefix::{Family, PerFamily};
 use crate::rib::{AttrId, Rib, SourceCounts, SourceId};
 use crate::session::{Negotiated, Sink};
+use crate::speaker::again::Again;
 use crate::speaker::limit::is_fatal;
+use crate::time::Instant;
 use crate::wire::decode;
 use crate::wire::grade::Problem;
 use crate::wire::nlri::Nlri;
 use crate::wire::notification::{Cease, Notification};
+use crate::wire::refresh::Subtype;
 use crate::wire::update::{Announced, Update};
 
 /// Where the messages of one peer's session go.
@@ -29,6 +32,10 @@ pub(super) struct Intake<'a> {
     pub(super) end_of_rib: &'a mut PerFamily<bool>,
     /// Families that the peer asked for again (RFC 2918).
     pub(super) refresh: Vec<Family>,
+    /// What the peer is sending again.
+    pub(super) again: &'a mut Again,
+    /// The time.
+    pub(super) now: Instant,
     /// The first malformed attribute of each UPDATE that did not end the session (RFC 7606).
     pub(super) problems: Vec<Problem>,
 }
@@ -53,8 +60,14 @@ impl Sink for Intake<'_> {
         Ok(())
     }
 
-    fn refresh(&mut self, _negotiated: &Negotiated, family: Family) {
-        self.refresh.push(family);
+    fn refresh(&mut self, _negotiated: &Negotiated, family: Family, subtype: Subtype) {
+        let Some(source) = self.source else { return };
+        match subtype {
+            Subtype::Request => self.refresh.push(family),
+            Subtype::Begin => self.again.begin(self.rib, source, family, self.now),
+            Subtype::End => self.again.end(self.rib, source, family),
+            Subtype::Unknown(_) => {}
+        }
     }
 }
 

@@ -8,14 +8,19 @@
 //! One instance belongs to one loop; no call blocks, and `work` does a bounded
 //! slice. Equal seeds, configurations, events and times give equal effects.
 
+mod again;
 mod explain;
 mod intake;
 mod limit;
 mod peer;
 mod query;
 mod reconcile;
+mod reset;
+
 mod timers;
 mod watch;
+
+pub use self::again::{SoftReset, SoftResetError};
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -138,6 +143,7 @@ impl Speaker {
             Event::Timer => {
                 while let Some(peer) = self.timers.take_due(now) {
                     self.ask_again(peer, effects, now);
+                    self.end_overdue(peer, now);
                     self.on_peer(peer, effects, now, |session, out| session.expire(out, now));
                 }
             }
@@ -231,6 +237,8 @@ impl Speaker {
                 scratch: &mut self.scratch,
                 end_of_rib: &mut peer.end_of_rib,
                 refresh: Vec::new(),
+                again: &mut peer.again,
+                now,
                 problems: Vec::new(),
             };
             peer.session.receive(conn, &mut bytes, &mut intake, &mut actions, now);
@@ -341,6 +349,7 @@ impl Speaker {
         }
         if let Some(peer) = self.peers.get_mut(&id) {
             peer.watch = limit::Watch::default();
+            peer.again = again::Again::default();
         }
     }
 
@@ -348,8 +357,11 @@ impl Speaker {
     fn send(&mut self, id: PeerId, bytes: Bytes, effects: &mut Effects, now: Instant) {
         let Some(peer) = self.peers.get_mut(&id) else { return };
         let Some((conn, _)) = peer.session.established() else { return };
-        peer.session.sent(frame::count(&bytes), now);
-        self.timers.set(id, peer.deadline(), now);
+        let updates = frame::count(&bytes);
+        if updates > 0 {
+            peer.session.sent(updates, now);
+            self.timers.set(id, peer.deadline(), now);
+        }
         self.write(conn, bytes, effects);
     }
 

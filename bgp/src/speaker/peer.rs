@@ -9,6 +9,7 @@ use crate::rib::adj_out::{AdjOut, Receiver};
 use crate::rib::{Rib, Source, SourceId};
 use crate::rule::RouteOrigin;
 use crate::session::{Negotiated, Session, SessionConfig};
+use crate::speaker::again::Again;
 use crate::speaker::limit::Watch;
 use crate::time::Instant;
 use crate::view::{Counts, PeerView};
@@ -28,6 +29,8 @@ pub(super) struct Peer {
     problems: (u64, Option<Problem>),
     /// What is known of its limits, while the session is Established.
     pub(super) watch: Watch,
+    /// What the peer is sending again, while the session is Established.
+    pub(super) again: Again,
 }
 
 impl Peer {
@@ -48,12 +51,14 @@ impl Peer {
             end_of_rib: PerFamily::default(),
             problems: (0, None),
             watch: Watch::default(),
+            again: Again::default(),
         }
     }
 
     /// When the peer wants to be woken.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.session.deadline().into_iter().chain(self.watch.ask_at()).min()
+        let own = [self.session.deadline(), self.watch.ask_at(), self.again.deadline()];
+        own.into_iter().flatten().min()
     }
 
     /// Keeps count of malformed UPDATEs, and the last one's problem.
@@ -101,6 +106,7 @@ impl Peer {
             codec: negotiated.codec,
             export: self.export(speaker, negotiated),
             limit: self.config.send_limit,
+            marks: negotiated.enhanced_refresh,
         })
     }
 
@@ -136,6 +142,7 @@ impl Peer {
             hold: negotiated.map(|n| n.hold),
             families: negotiated.map_or_else(PerFamily::default, |n| n.codec.families),
             end_of_rib: negotiated.map_or_else(PerFamily::default, |_| self.end_of_rib),
+            stale: PerFamily { ipv4: self.stale(rib, Family::Ipv4), ipv6: self.stale(rib, Family::Ipv6) },
             counts: PerFamily {
                 ipv4: self.counts(rib, adj_out, Family::Ipv4),
                 ipv6: self.counts(rib, adj_out, Family::Ipv6),
@@ -145,6 +152,10 @@ impl Peer {
             limits: self.limits(rib, adj_out),
             updates: (counters.updates_received, counters.updates_sent),
         }
+    }
+
+    fn stale(&self, rib: &Rib, family: Family) -> u64 {
+        self.source.map_or(0, |source| rib.stale(source, family))
     }
 
     fn counts(&self, rib: &Rib, adj_out: &AdjOut, family: Family) -> Counts {

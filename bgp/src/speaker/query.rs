@@ -141,6 +141,15 @@ impl Speaker {
                 .unwrap_or_default(),
         });
         let accepted = path.is_accepted();
-        Some(PathView { source: path_source, attributes: received, changed, verdict, accepted, detail })
+        let stale = self.rib.is_stale(entry.prefix.family(), path);
+        Some(PathView {
+            source: path_source,
+            attributes: received,
+            changed,
+            verdict,
+            accepted,
+            stale,
+            detail,
+        })
     }
 }

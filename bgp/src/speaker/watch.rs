@@ -6,7 +6,7 @@
 
 use crate::config::ReceiveLimit;
 use crate::id::PeerId;
-use crate::io::{Effects, Notice, Transport};
+use crate::io::{Effects, Notice};
 use crate::prefix::Family;
 use crate::reason::Reason;
 use crate::rib::Rib;
@@ -15,7 +15,6 @@ use crate::speaker::Speaker;
 use crate::speaker::limit::{Level, Reached};
 use crate::speaker::peer::Peer;
 use crate::time::{Duration, Instant};
-use crate::wire::refresh::Refresh;
 
 /// The shortest time between two requests for a family: a peer whose prefixes
 /// come and go at its limit is not asked for all of them each time.
@@ -109,18 +108,13 @@ impl Speaker {
             if peer.watch.ask_at[family].take_if(|at| *at <= now).is_none() {
                 continue;
             }
-            let (Some((conn, _)), Some(source)) = (peer.session.established(), peer.source) else { return };
+            let Some(source) = peer.source else { return };
             if !peer.has_room(&self.rib, family) {
                 continue;
             }
             peer.watch.asked_at[family] = Some(now);
             self.rib.forget_beyond_limit(source, family);
-            let mut bytes = Vec::new();
-            Refresh::request(family).encode(&mut bytes);
-            effects.transport.extend(self.conns.get_mut(&conn).map(|open| {
-                open.unwritten += bytes.len();
-                Transport::Write { conn, bytes: bytes.into() }
-            }));
+            self.request(id, family, effects);
         }
     }
 

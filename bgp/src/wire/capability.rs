@@ -12,6 +12,7 @@ pub(super) const PARAMETER: u8 = 2;
 const MULTIPROTOCOL: u8 = 1;
 const ROUTE_REFRESH: u8 = 2;
 const FOUR_OCTET_AS: u8 = 65;
+const ENHANCED_REFRESH: u8 = 70;
 
 /// One capability.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub enum Capability {
     RouteRefresh,
     /// ASes of four octets, with the speaker's own (RFC 6793 §3).
     FourOctetAs(Asn),
+    /// The begin and the end of an answer to ROUTE-REFRESH are marked (RFC 7313 §3.1).
+    EnhancedRefresh,
     /// Any other.
     Unknown {
         /// The capability code.
@@ -51,6 +54,7 @@ impl Capability {
                 out.extend_from_slice(&[MULTIPROTOCOL, 4, high, low, 0, *safi]);
             }
             Self::RouteRefresh => out.extend_from_slice(&[ROUTE_REFRESH, 0]),
+            Self::EnhancedRefresh => out.extend_from_slice(&[ENHANCED_REFRESH, 0]),
             Self::FourOctetAs(asn) => {
                 out.extend_from_slice(&[FOUR_OCTET_AS, 4]);
                 out.extend_from_slice(&asn.0.to_be_bytes());
@@ -85,8 +89,9 @@ impl Capability {
                 Some(Self::Multiprotocol { afi: u16::from_be_bytes([high, low]), safi })
             }
             (ROUTE_REFRESH, []) => Some(Self::RouteRefresh),
+            (ENHANCED_REFRESH, []) => Some(Self::EnhancedRefresh),
             (FOUR_OCTET_AS, &[a, b, c, d]) => Some(Self::FourOctetAs(Asn(u32::from_be_bytes([a, b, c, d])))),
-            (MULTIPROTOCOL | ROUTE_REFRESH | FOUR_OCTET_AS, _) => None,
+            (MULTIPROTOCOL | ROUTE_REFRESH | FOUR_OCTET_AS | ENHANCED_REFRESH, _) => None,
             _ => Some(Self::Unknown { code, value: value.into() }),
         }
     }

@@ -95,17 +95,17 @@ pub(super) fn put_u16(out: &mut [u8], at: usize, value: u16) {
     }
 }
 
-/// How many whole messages lie in the bytes, as their lengths tell.
+/// How many UPDATEs lie in the bytes of whole messages.
 #[must_use]
 pub fn count(mut bytes: &[u8]) -> u64 {
-    let mut messages = 0;
+    let mut updates = 0;
     while let Some(len) = bytes.get(16..18) {
         let len = usize::from(u16::from_be_bytes([len[0], len[1]])).max(HEADER_LEN);
+        updates += u64::from(bytes.get(18) == Some(&Kind::Update.code()));
         let Some(rest) = bytes.get(len..) else { break };
         bytes = rest;
-        messages += 1;
     }
-    messages
+    updates
 }
 
 /// Appends a KEEPALIVE (RFC 4271 §4.4).

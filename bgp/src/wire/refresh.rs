@@ -55,8 +55,29 @@ impl Refresh {
         header::finish(out, start);
     }
 
-    /// Reads the body of a message. What follows the four octets of a request
-    /// are filters of RFC 5291, which were not negotiated: they are ignored.
+    /// The mark before or after an answer (RFC 7313 §3.2).
+    #[must_use]
+    pub const fn mark(family: Family, subtype: Subtype) -> Self {
+        Self { afi: family.afi(), safi: 1, subtype }
+    }
+
+    /// Reads the body of a message of a peer that has not offered enhanced
+    /// refresh: the third octet is reserved, and ignored (RFC 2918 §3).
+    ///
+    /// # Errors
+    /// 1/2 with the length for a body that is too short.
+    pub fn decode_plain(body: &[u8]) -> Result<Self, Notification> {
+        match *body {
+            [high, low, _reserved, safi, ..] => {
+                Ok(Self { afi: u16::from_be_bytes([high, low]), safi, subtype: Subtype::Request })
+            }
+            _ => Err(Notification::bad_message_length(header::length_of(body))),
+        }
+    }
+
+    /// Reads the body of a message of a peer that has offered enhanced refresh.
+    /// What follows the four octets of a request are filters of RFC 5291, which
+    /// were not negotiated: they are ignored.
     ///
     /// # Errors
     /// 7/1 with the message for a BoRR or EoRR of another length (RFC 7313 §5);

@@ -36,6 +36,24 @@ pub(super) struct Member {
     pub(super) source: SourceId,
     /// Whether its End-of-RIB is still to be sent (RFC 4724 §2).
     pub(super) greeting: bool,
+    /// Whether begin and end of all that is sent again are marked (RFC 7313).
+    pub(super) marks: bool,
+    /// How far the peer is with what is sent again.
+    pub(super) again: Again,
+}
+
+/// How far all of a family, sent once more, has come to a member with marks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Again {
+    /// Nothing is sent again.
+    #[default]
+    No,
+    /// It is wanted, and has to wait for End-of-RIB (RFC 7313 §4.1).
+    Wanted,
+    /// BoRR is to be sent.
+    Begin,
+    /// EoRR is to follow the last UPDATE.
+    End,
 }
 
 /// A place in a walk over the table; `None` is its start.
@@ -111,7 +129,8 @@ impl Group {
 
     /// Whether there is nothing left to send or to wait for.
     pub(super) fn is_settled(&self) -> bool {
-        self.is_idle() && self.slots.held() == 0 && self.members.iter().all(|member| !member.greeting)
+        let done = |member: &Member| !member.greeting && member.again == Again::No;
+        self.is_idle() && self.slots.held() == 0 && self.members.iter().all(done)
     }
 
     /// Whether there is nothing to send at this moment.

@@ -15,10 +15,11 @@ use bytes::Bytes;
 use crate::id::PeerId;
 use crate::policy::Export;
 use crate::prefix::Family;
-use crate::rib::adj_out::group::{Group, Key, Member};
+use crate::rib::adj_out::group::{Again, Group, Key, Member};
 use crate::rib::{AttrId, EntryId, Rib, SourceId};
 use crate::wire::codec::Codec;
 use crate::wire::pack;
+use crate::wire::refresh::{Refresh, Subtype};
 
 /// A peer as the one that is sent to.
 #[derive(Clone, Debug)]
@@ -33,6 +34,8 @@ pub struct Receiver {
     pub export: Export,
     /// The most prefixes of a family that it is sent.
     pub limit: Option<u32>,
+    /// Whether begin and end of what is sent again are marked (RFC 7313).
+    pub marks: bool,
 }
 
 /// All update groups.
@@ -44,8 +47,8 @@ pub struct AdjOut {
 impl AdjOut {
     /// A session came up: the peer is sent all of the family, then End-of-RIB.
     pub fn join(&mut self, receiver: Receiver, family: Family) {
-        let Receiver { peer, source, codec, export, limit } = receiver;
-        let member = Member { peer, source, greeting: true };
+        let Receiver { peer, source, codec, export, limit, marks } = receiver;
+        let member = Member { peer, source, greeting: true, marks, again: Again::No };
         let key = Key { family, export, codec, limit: limit.map(|most| (most, peer)) };
         match self.groups.iter_mut().find(|group| group.key == key && group.is_fresh()) {
             Some(group) => group.members.push(member),
@@ -87,10 +90,19 @@ impl AdjOut {
         self.drop_empty(rib);
     }
 
-    /// The peer asks for all of the family again (RFC 2918).
+    /// The peer is sent all of the family again, as it asked for (RFC 2918) or as
+    /// an operator did. Where it knows marks, they stand around it (RFC 7313 §4.1);
+    /// a second call begins anew.
     pub fn refresh(&mut self, rib: &mut Rib, peer: PeerId, family: Family) {
         let of_peer = |group: &Group| group.key.family == family && group.position(peer).is_some();
         if let Some(index) = self.groups.iter().position(of_peer) {
+            let own = self.groups[index].members.iter_mut().find(|member| member.peer == peer);
+            if let Some(own) = own.filter(|member| member.marks) {
+                own.again = if own.greeting { Again::Wanted } else { Again::Begin };
+                if own.greeting {
+                    return;
+                }
+            }
             let key = self.groups[index].key.clone();
             self.send_again(rib, index, peer, key);
         }
@@ -117,9 +129,15 @@ impl AdjOut {
     ) -> bool {
         self.part_slow(rib, &ready);
         let mut more = false;
+        let mut wanted = Vec::new();
         for group in &mut self.groups {
             if !group.members.iter().all(|member| ready(member.peer)) {
                 continue;
+            }
+            let family = group.key.family;
+            for member in group.members.iter_mut().filter(|member| member.again == Again::Begin) {
+                member.again = Again::End;
+                send(member.peer, mark(family, Subtype::Begin));
             }
             if !group.is_idle() {
                 let messages = group.flush(rib, budget);
@@ -131,17 +149,31 @@ impl AdjOut {
                 }
                 more |= !group.is_idle();
             }
-            if group.is_greeting_due() {
+            if group.is_idle() {
+                for member in group.members.iter_mut().filter(|member| member.again == Again::End) {
+                    member.again = Again::No;
+                    send(member.peer, mark(family, Subtype::End));
+                }
+            }
+            // RFC 4724 §4.1: not before the selection that was put off after a restart.
+            if group.is_greeting_due() && rib.is_selected(family) {
                 let mut end = Vec::new();
-                pack::end_of_rib(group.key.family, &mut end);
+                pack::end_of_rib(family, &mut end);
                 let end = Bytes::from(end);
                 for member in group.members.iter_mut().filter(|member| member.greeting) {
                     member.greeting = false;
                     send(member.peer, end.clone());
+                    if member.again == Again::Wanted {
+                        wanted.push((member.peer, family));
+                    }
                 }
             }
         }
         self.merge_settled(rib);
+        more |= !wanted.is_empty();
+        for (peer, family) in wanted {
+            self.refresh(rib, peer, family);
+        }
         more
     }
 
@@ -217,4 +249,11 @@ impl AdjOut {
             group.release(rib);
         }
     }
+}
+
+/// A mark before or after what is sent again (RFC 7313 §3.2).
+fn mark(family: Family, subtype: Subtype) -> Bytes {
+    let mut bytes = Vec::new();
+    Refresh::mark(family, subtype).encode(&mut bytes);
+    bytes.into()
 }

@@ -3,9 +3,13 @@
 use crate::reason::Reason;
 use crate::rib::attributes::AttrId;
 use crate::rib::source::SourceId;
+use crate::rib::stale::Epoch;
 
 /// The path was refused by the import rules: kept, never considered.
 const REFUSED: u8 = 1 << 0;
+/// The epoch in which the path came: which paths of its source are stale.
+const EPOCH: u8 = 0b0111_1110;
+const EPOCH_SHIFT: u32 = EPOCH.trailing_zeros();
 
 /// A path of a prefix.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -72,6 +76,17 @@ impl Path {
     #[must_use]
     pub const fn is_selected(self) -> bool {
         self.is_best() || self.verdict == Reason::Multipath as u8
+    }
+
+    /// The epoch in which the path came.
+    pub(in crate::rib) const fn epoch(self) -> Epoch {
+        Epoch::new((self.flags & EPOCH) >> EPOCH_SHIFT)
+    }
+
+    /// The path, having come in another epoch.
+    pub(in crate::rib) const fn of_epoch(mut self, epoch: Epoch) -> Self {
+        self.flags = self.flags & !EPOCH | epoch.number() << EPOCH_SHIFT;
+        self
     }
 
     /// Sets the rung of an accepted path.

@@ -14,6 +14,7 @@ const PREFIX: &str = "198.51.100.0/24";
 
 fn candidate(n: u8) -> Candidate {
     Candidate {
+        stale: false,
         metric: Some(0),
         kind: SourceKind::External,
         local_preference: 100,
@@ -39,8 +40,9 @@ fn decide(paths: &[Candidate], multipath: Multipath) -> Vec<Reason> {
 fn each_rung_takes_out_the_worse_path_and_names_both_values() {
     let best = candidate(1);
     let other = Candidate { neighbor: Some(Asn(65002)), ..candidate(2) };
-    let rungs: [(Candidate, Reason, &str); 13] = [
+    let rungs: [(Candidate, Reason, &str); 14] = [
         (Candidate { metric: None, local_preference: 900, ..other }, Reason::NextHopUnreachable, ""),
+        (Candidate { stale: true, local_preference: 900, ..other }, Reason::Stale, ""),
         (Candidate { local_preference: 90, hops: 0, ..other }, Reason::LowerLocalPreference, "90/100"),
         (Candidate { hops: 3, origin: Origin::Igp, ..other }, Reason::LongerAsPath, "3/2"),
         (Candidate { origin: Origin::Egp, ..other }, Reason::HigherOrigin, "EGP/IGP"),
@@ -118,6 +120,7 @@ fn by_the_book(paths: &[Candidate], multipath: Multipath) -> Vec<Reason> {
         }
     };
     step(Reason::NextHopUnreachable, &|m, _| m.metric.is_none());
+    step(Reason::Stale, &|m, n| m.stale && !n.stale);
     step(Reason::LocalPreferred, &|m, n| m.kind != SourceKind::Local && n.kind == SourceKind::Local);
     step(Reason::LowerLocalPreference, &|m, n| n.local_preference > m.local_preference);
     step(Reason::LongerAsPath, &|m, n| n.hops < m.hops);
@@ -164,9 +167,18 @@ fn candidates() -> impl Strategy<Value = Vec<Candidate>> {
         1 => Just(SourceKind::Local)
     ];
     let metric = prop_oneof![1 => Just(None), 8 => (0..2u32).prop_map(Some)];
-    let one =
-        (kind, metric, 100..102u32, 1..3u32, 0..2u8, 0..3u32, 0..3u32, (0..3u32, 0..2u32, 0..3u8, 0..4u32));
+    let one = (
+        kind,
+        metric,
+        100..102u32,
+        1..3u32,
+        0..2u8,
+        0..3u32,
+        0..3u32,
+        (0..3u32, 0..2u32, 0..3u8, 0..4u32, 0..4u8),
+    );
     let one = one.prop_map(|(kind, metric, local_preference, hops, origin, asn, med, rest)| Candidate {
+        stale: kind != SourceKind::Local && rest.4 == 0,
         metric: if kind == SourceKind::Local { Some(0) } else { metric },
         kind,
         local_preference,
@@ -215,7 +227,7 @@ fn path_of(candidate: &Candidate) -> (Source, PathAttributes, Option<u32>) {
 
 /// A candidate as its attributes can carry it: without a neighbouring AS the path is empty.
 fn as_stored(path: &Candidate) -> Candidate {
-    Candidate { hops: if path.neighbor.is_none() { 0 } else { path.hops }, ..*path }
+    Candidate { stale: false, hops: if path.neighbor.is_none() { 0 } else { path.hops }, ..*path }
 }
 
 proptest! {

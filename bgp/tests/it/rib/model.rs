@@ -308,6 +308,7 @@ impl Model {
             let described = source_of(n);
             let next_hop = self.next_hop(n, shape);
             let candidate = Candidate {
+                stale: false,
                 metric: if n == 0 { Some(0) } else { self.metrics.get(&next_hop).copied() },
                 kind: described.kind,
                 local_preference: held.local_preference.unwrap_or(100),

@@ -9,6 +9,10 @@ use bgp::session::{Action, SessionConfig};
 use bgp::time::{Duration, Instant};
 use bgp::wire::notification::Notification;
 
+use bgp::wire::capability::Capability;
+use bgp::wire::open::Open;
+use bgp::wire::refresh::Subtype;
+
 use super::rig::{
     INBOUND, OUTBOUND, Rig, STRANGE, bytes_of, config, keepalive, message, notification, peer_open,
     refused_update, seconds, socket, update,
@@ -162,8 +166,43 @@ fn refresh_is_passed_on_for_negotiated_families() {
     let mut rig = Rig::established(config);
     let ask = |afi: u8, subtype: u8| message(5, &[0, afi, subtype, 1]);
     rig.receive(OUTBOUND, &[ask(1, 0), ask(2, 0), ask(25, 0), ask(1, 1), ask(1, 2), ask(1, 77)].concat());
-    assert_eq!(rig.sink.refreshes, [Family::Ipv4]);
+    // The octet of the subtype is reserved and ignored (RFC 2918 §3).
+    assert_eq!(rig.sink.refreshes, [(Family::Ipv4, Subtype::Request); 4]);
     assert_eq!(rig.said(), "");
+}
+
+#[test]
+fn marks_are_passed_on_where_both_offered_them() {
+    let mut open = peer_open();
+    open.capabilities.push(Capability::EnhancedRefresh);
+    let mut rig = Rig::greeted(config());
+    rig.receive(OUTBOUND, &[bytes_of(&open), keepalive()].concat());
+    let ask = |afi: u8, subtype: u8| message(5, &[0, afi, subtype, 1]);
+    rig.said();
+    // RFC 7313 §5: an unknown subtype is ignored.
+    rig.receive(OUTBOUND, &[ask(1, 0), ask(2, 1), ask(2, 2), ask(1, 77), ask(25, 1)].concat());
+    let (v4, v6) = (Family::Ipv4, Family::Ipv6);
+    let expected = [(v4, Subtype::Request), (v6, Subtype::Begin), (v6, Subtype::End)];
+    assert_eq!(rig.sink.refreshes, expected);
+    assert_eq!(rig.said(), "");
+    rig.receive(OUTBOUND, &message(5, &[0, 1, 1, 1, 0]));
+    assert!(rig.down().contains("(7/1)"), "{}", rig.down());
+}
+
+#[test]
+fn nothing_is_refreshed_that_was_not_offered() {
+    let mut rig = Rig::greeted(config());
+    // Refused for its capabilities: the next OPEN goes without (RFC 5492 §3).
+    rig.receive(OUTBOUND, &notification(2, 4));
+    rig.pass(seconds(5));
+    let plain = Open { capabilities: Vec::new(), ..peer_open() };
+    let second = ConnId::Outbound((7 << 32) + 1);
+    rig.connected(second);
+    rig.receive(second, &[bytes_of(&plain), keepalive()].concat());
+    assert_eq!(rig.session.state(), State::Established);
+    rig.receive(second, &message(5, &[0, 1, 0, 1]));
+    assert_eq!(rig.sink.refreshes, []);
+    assert_eq!(rig.session.state(), State::Established);
 }
 
 #[test]

@@ -12,6 +12,7 @@ use bgp::wire::capability::Capability;
 use bgp::wire::frame::{self, Framer, Kind};
 use bgp::wire::notification::Notification;
 use bgp::wire::open::Open;
+use bgp::wire::refresh::Subtype;
 
 /// A connection that no session knows.
 pub(super) const STRANGE: ConnId = ConnId::Inbound(99);
@@ -96,7 +97,7 @@ pub(super) fn notification(code: u8, subcode: u8) -> Vec<u8> {
 #[derive(Debug, Default)]
 pub(super) struct Kept {
     pub(super) updates: Vec<Vec<u8>>,
-    pub(super) refreshes: Vec<Family>,
+    pub(super) refreshes: Vec<(Family, Subtype)>,
 }
 
 impl Sink for Kept {
@@ -109,8 +110,8 @@ impl Sink for Kept {
         Ok(())
     }
 
-    fn refresh(&mut self, _: &Negotiated, family: Family) {
-        self.refreshes.push(family);
+    fn refresh(&mut self, _: &Negotiated, family: Family, subtype: Subtype) {
+        self.refreshes.push((family, subtype));
     }
 }
 

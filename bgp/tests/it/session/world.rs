@@ -11,6 +11,7 @@ use bgp::prefix::Family;
 use bgp::session::{Action, Negotiated, Session, SessionConfig, Sink};
 use bgp::time::{Duration, Instant};
 use bgp::wire::notification::Notification;
+use bgp::wire::refresh::Subtype;
 
 use super::rig::{config, socket, update};
 
@@ -67,7 +68,7 @@ impl Sink for Counting<'_> {
         Ok(())
     }
 
-    fn refresh(&mut self, _: &Negotiated, _: Family) {}
+    fn refresh(&mut self, _: &Negotiated, _: Family, _: Subtype) {}
 }
 
 /// Both sides, their clock and what is on the way.

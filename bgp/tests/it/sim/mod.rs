@@ -5,6 +5,7 @@ mod communities;
 mod limits;
 mod network;
 mod paths;
+mod refresh;
 mod routes;
 mod rules;
 mod sessions;

@@ -22,6 +22,8 @@ pub(super) struct Router {
     pub(super) notices: Vec<Notice>,
     /// Messages of UPDATE type sent, by their number of bytes.
     pub(super) written: u64,
+    /// The subtypes of ROUTE-REFRESH messages sent.
+    pub(super) refreshes: Vec<u8>,
     pub(super) fib: BTreeMap<Prefix, SetId>,
     pub(super) sets: BTreeMap<SetId, Vec<NextHop>>,
     tracked: BTreeSet<NextHop>,
@@ -120,6 +122,7 @@ impl Network {
             notes: Vec::new(),
             notices: Vec::new(),
             written: 0,
+            refreshes: Vec::new(),
             fib: BTreeMap::new(),
             sets: BTreeMap::new(),
             tracked: BTreeSet::new(),
@@ -195,6 +198,22 @@ impl Network {
             let metric = resolves.then_some(0);
             self.feed(router, Event::NextHop { next_hop, metric });
         }
+    }
+
+    /// Calls a router's speaker.
+    pub(super) fn call<T>(&mut self, router: usize, call: impl FnOnce(&mut Speaker, &mut Effects) -> T) -> T {
+        let mut effects = Effects::default();
+        let result = call(&mut self.routers[router].speaker, &mut effects);
+        self.carry_out(router, effects);
+        result
+    }
+
+    /// Has a router say what its speaker never would, to another one.
+    pub(super) fn inject(&mut self, from: usize, to: usize, bytes: &[u8]) {
+        let open = |end: &End| end.router == to && !end.closed;
+        let end = (0..self.ends.len()).rfind(|&at| open(&self.ends[at]) && self.ends[at ^ 1].router == from);
+        self.ends[end.expect("a connection")].inbox.extend(bytes);
+        self.settle();
     }
 
     /// Runs until nothing happens without time passing.
@@ -354,6 +373,7 @@ impl Network {
             Transport::Connect { conn, remote, .. } => self.connect(router, conn, remote.ip()),
             Transport::Write { conn, bytes } => {
                 self.routers[router].written += bytes.len() as u64;
+                self.routers[router].refreshes.extend(subtypes(&bytes));
                 let end = self.end(router, conn);
                 if let Some(end) = end {
                     self.ends[end ^ 1].inbox.extend(&bytes[..]);
@@ -427,4 +447,17 @@ impl Network {
         self.random ^= self.random << 17;
         (self.random >> 32) as usize
     }
+}
+
+/// The subtypes of the ROUTE-REFRESH messages among whole messages.
+fn subtypes(mut bytes: &[u8]) -> Vec<u8> {
+    let mut found = Vec::new();
+    while let [_, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, high, low, kind, body @ ..] = bytes {
+        let length = usize::from(u16::from_be_bytes([*high, *low]));
+        if *kind == 5 {
+            found.push(body[2]);
+        }
+        bytes = &bytes[length..];
+    }
+    found
 }

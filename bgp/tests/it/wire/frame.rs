@@ -63,11 +63,15 @@ fn any_cut_gives_the_same_messages() {
 }
 
 #[test]
-fn whole_messages_are_counted() {
+fn updates_are_counted() {
     let stream = [message(4, &[]), message(2, &[0; 4]), message(4, &[])].concat();
-    assert_eq!((count(&[]), count(&stream), count(&stream[..stream.len() - 1])), (0, 3, 2));
-    // A length that no message has counts as one header, so that the walk ends.
-    assert_eq!(count(&[0; 40]), 2);
+    assert_eq!((count(&[]), count(&stream), count(&stream[..stream.len() - 1])), (0, 1, 1));
+    let mut rest = message(2, &[0; 4]);
+    rest.extend(message(5, &[0; 4]));
+    assert_eq!(count(&[stream, rest].concat()), 2);
+    // A length that no message has is one header, so that the walk ends.
+    assert_eq!(count(&[2; 40]), 1);
+    assert_eq!(count(&[0; 40]), 0);
 }
 
 #[test]

@@ -111,7 +111,7 @@ pub(super) fn attributes(family: Family) -> impl Strategy<Value = PathAttributes
 }
 
 pub(super) fn open() -> impl Strategy<Value = Open> {
-    let known = [1, 2, 65];
+    let known = [1, 2, 65, 70];
     let other = (any::<u8>(), vec(any::<u8>(), 0..=255))
         .prop_filter("not a known one", move |(code, _)| !known.contains(code))
         .prop_map(|(code, value)| Capability::Unknown { code, value: value.into() });

@@ -67,6 +67,7 @@ pub(crate) fn established(id: u32, name: &str, peer: &str, asn: u32, counts: Per
         hold: Some(Duration::from_secs(9)),
         families: PerFamily { ipv4: true, ipv6: counts.ipv6 != Counts::default() },
         end_of_rib: PerFamily { ipv4: true, ipv6: counts.ipv6 != Counts::default() },
+        stale: PerFamily::default(),
         counts,
         established_count: 1,
         malformed: (0, None),
@@ -202,7 +203,7 @@ pub(crate) fn path(
 ) -> PathView {
     let (id, name, peer) = peer;
     let source = PathSource::Peer { id: PeerId(id), name: name.to_owned(), address: address(peer) };
-    PathView { source, attributes, changed: None, verdict, accepted, detail: detail.to_owned() }
+    PathView { source, attributes, changed: None, verdict, accepted, stale: false, detail: detail.to_owned() }
 }
 
 pub(crate) const TOR1: (u32, &str, &str) = (1, "tor1", "10.0.2.1");
@@ -300,6 +301,7 @@ pub(crate) fn local_route() -> RouteView {
             changed: None,
             verdict: Reason::Best,
             accepted: true,
+            stale: false,
             detail: String::new(),
         }],
         kernel: KernelView::NotRequested,
