@@ -5,5 +5,7 @@
 pub mod crd;
 #[cfg(feature = "netconf")]
 pub mod netconf;
+#[cfg(feature = "nft")]
+pub mod nft;
 #[cfg(feature = "grpc")]
 pub mod v1;
