@@ -76,6 +76,7 @@ pub fn add(target: &Target, args: &Args, document: &Document, network: &Network)
             addresses: &addresses,
             pod_mac,
             mtu,
+            anti_spoof: network.anti_spoof,
             ipv6_disabled: &off,
             extras: &extras,
         };

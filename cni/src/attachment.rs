@@ -7,7 +7,7 @@
 use std::fmt;
 
 /// Prefix of every host-side link of ours.
-const LINK_PREFIX: &str = "ul";
+pub const LINK_PREFIX: &str = "ul";
 
 /// Digits of the digest in the name of a host-side link; with the prefix, all that Linux allows.
 const LINK_DIGITS: usize = 13;

@@ -9,13 +9,14 @@ use crate::attachment::Attachment;
 use crate::conf::{Document, Network};
 use crate::error::{Code, Error, Result};
 use crate::feature::{Feature, Site, Trace};
+use crate::filter::Filter;
 use crate::kernel::Ends;
 use crate::ledger::Reservation;
 use crate::netlink::Netlink;
 use crate::plan::{Extra, Kernel, Step, Undo};
 
 /// In the order in which they are installed.
-const FEATURES: [&dyn Feature; 0] = [];
+const FEATURES: [&dyn Feature; 1] = [&Filter];
 
 fn feature(name: &str) -> Option<&'static dyn Feature> {
     FEATURES.into_iter().find(|feature| feature.name() == name)

@@ -77,6 +77,7 @@ pub fn check(target: &Target, document: &Document, network: &Network) -> Result<
         addresses: &reservation.addresses,
         pod_mac: reservation.mac.as_deref().and_then(Mac::parse).unwrap_or_else(|| attachment.pod_mac()),
         mtu: network.mtu.unwrap_or_default(),
+        anti_spoof: network.anti_spoof,
         ipv6_disabled: &[],
         extras: &[],
     });

@@ -14,6 +14,7 @@ fn plan() -> (Plan, Attachment, Vec<IpAddr>) {
         addresses: &addresses,
         pod_mac: attachment.pod_mac(),
         mtu: 1450,
+        anti_spoof: true,
         ipv6_disabled: &[],
         extras: &[],
     });

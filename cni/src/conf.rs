@@ -30,7 +30,7 @@ const MTU: std::ops::RangeInclusive<u32> = 68..=65_535;
 const MTU_V6: u32 = 1_280;
 
 /// Keys that [`Document::network`] or [`Document`] reads, or that only the runtime needs.
-const KNOWN: [&str; 14] = [
+const KNOWN: [&str; 16] = [
     "cniVersion",
     "cniVersions",
     "name",
@@ -44,11 +44,13 @@ const KNOWN: [&str; 14] = [
     "args",
     "dns",
     "prevResult",
+    "antiSpoof",
+    "ipMasq",
     "masqExcept",
 ];
 
 /// Fields of `runtimeConfig` that features read.
-const RUNTIME_OF_FEATURES: [&str; 0] = [];
+const RUNTIME_OF_FEATURES: [&str; 1] = ["portMappings"];
 
 /// A configuration whose version and name are good.
 #[derive(Debug, Clone)]
@@ -73,6 +75,10 @@ pub struct Network {
     pub ips: Vec<IpAddr>,
     /// MAC address from the `mac` capability.
     pub mac: Option<Mac>,
+    /// Whether sources that a pod does not own are dropped.
+    pub anti_spoof: bool,
+    /// Destinations that are not masqueraded for beside the subnets; none where nothing is.
+    pub masquerade_except: Option<Vec<IpNet>>,
     /// Name servers, returned as they are.
     pub dns: Dns,
     /// The file that says that the node is ready; none for a network without an agent.
@@ -140,7 +146,7 @@ impl Document {
                 return Err(invalid("mtu", format!("is {mtu}; {least} to {} is possible", MTU.end())));
             }
         }
-        let _: Vec<IpNet> = field(&self.fields, "masqExcept")?.unwrap_or_default();
+        let except: Vec<IpNet> = field(&self.fields, "masqExcept")?.unwrap_or_default();
         let ready_file = match self.fields.get("readyFile") {
             Some(Value::String(text)) if text.is_empty() => None,
             _ => Some(path(&self.fields, "readyFile")?.unwrap_or_else(|| READY_FILE.into())),
@@ -151,6 +157,8 @@ impl Document {
             mtu,
             ips,
             mac,
+            masquerade_except: field(&self.fields, "ipMasq")?.unwrap_or(false).then_some(except),
+            anti_spoof: field(&self.fields, "antiSpoof")?.unwrap_or(true),
             dns: field(&self.fields, "dns")?.unwrap_or_default(),
             ready_file,
             prev_result: field(&self.fields, "prevResult")?,

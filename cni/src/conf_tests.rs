@@ -86,13 +86,12 @@ fn invalid_fields_have_code_7_and_are_named() {
 #[test]
 fn unsupported_fields_have_code_2_with_key_and_value() {
     for (key, value, needle) in [
-        ("ipMasq", json!(true), "ipMasq with value true"),
+        ("isGateway", json!(true), "isGateway with value true"),
         ("ipam", json!({"type": "host-local"}), r#"ipam with value {"type":"host-local"}"#),
         ("hostRoutes", json!(true), "hostRoutes"),
         ("routes", json!([{"dst": "10.0.0.0/8"}]), "routes"),
         ("gateway", json!("10.0.0.1"), "gateway"),
         ("subnet", json!("10.0.0.0/24"), "subnet with value"),
-        ("runtimeConfig", json!({"portMappings": [{"hostPort": 80}]}), "runtimeConfig.portMappings"),
         ("runtimeConfig", json!({"bandwidth": {"ingressRate": 1}}), "runtimeConfig.bandwidth"),
         ("runtimeConfig", json!({"ipRanges": [[]]}), "runtimeConfig.ipRanges"),
         ("args", json!({"cni": {"ips": ["10.0.0.5"]}}), "args.cni"),
@@ -139,7 +138,7 @@ fn ipv4_alone_may_have_a_small_mtu() {
 
 #[test]
 fn detaching_does_not_care_for_fields_that_attaching_refuses() {
-    let mut json = with("ipMasq", json!(true));
+    let mut json = with("isGateway", json!(true));
     json["subnets"] = json!("nonsense");
     assert_eq!(document(json).unwrap().name, "net");
 }

@@ -41,6 +41,8 @@ pub enum Code {
     Damaged = 102,
     /// GC: something could not be freed; the rest was.
     Incomplete = 103,
+    /// ADD: a port of the node is in use by another pod.
+    PortInUse = 104,
 }
 
 /// What a verb failed with.

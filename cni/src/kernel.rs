@@ -1,7 +1,7 @@
 //! The real [`Kernel`]: carries out a plan over one netlink socket a namespace.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::os::fd::AsFd;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -345,6 +345,27 @@ pub fn route(netlink: &mut Netlink, address: IpAddr, link: Option<u32>) -> Resul
         .ask(message::get_route(address, link), &NO_ROUTE)
         .map_err(|failure| refused(&format!("look up {address}"), &failure))?;
     Ok(reply.as_ref().and_then(Route::decode))
+}
+
+/// Lets packets to ::1 in by a link, which has to be up for that.
+///
+/// # Errors
+/// Code 5 if the kernel refuses.
+pub fn lead_to_loopback(netlink: &mut Netlink, link: u32) -> Result<()> {
+    netlink
+        .exchange(&[message::raise(link), message::add_loopback_route(link)])
+        .map(drop)
+        .map_err(|failure| refused("add the route to ::1 by the host end", &failure))
+}
+
+/// Whether [`lead_to_loopback`] is in effect.
+///
+/// # Errors
+/// Code 5 if the kernel does not tell.
+pub fn leads_to_loopback(netlink: &mut Netlink, link: u32) -> Result<bool> {
+    let local = routes(netlink, Family::V6, Some(libc::RT_TABLE_LOCAL.into()))?;
+    let one = Some(Ipv6Addr::LOCALHOST.into());
+    Ok(local.iter().any(|route| route.local && route.destination == one && route.links.contains(&link)))
 }
 
 /// Whether somebody has `address`: a route leads to it and to nothing else. It may be a pod

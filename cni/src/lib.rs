@@ -13,8 +13,11 @@
 //! | `result`, `conf`, `command` | JSON out, JSON in, environment |
 //! | `ledger`, `store` | who holds which address; the file behind it |
 //! | `attribute`, `netlink`, `fact`, `message` | bytes, socket, replies, requests |
+//! | `portmap`, `ruleset` | what of the packet filter a pod has; pure |
+//! | `nftables`, `conntrack`, `forward` | the packet filter's socket, connections, the chain of others |
 //! | `netns`, `sysctl`, `kernel` | the namespace, its files, and the plan carried out |
 //! | `feature`, `catalogue` | what else an attachment may have; all of it |
+//! | `tenancy`, `filter` | who has what in the packet filter; what is asked of it |
 //! | `add`, `del`, `check`, `status`, `gc` | one verb each |
 
 use std::io::Read;
@@ -28,10 +31,13 @@ pub mod catalogue;
 pub mod check;
 pub mod command;
 pub mod conf;
+pub mod conntrack;
 pub mod del;
 pub mod error;
 pub mod fact;
 pub mod feature;
+pub mod filter;
+pub mod forward;
 pub mod gc;
 pub mod ipam;
 pub mod kernel;
@@ -39,11 +45,15 @@ pub mod ledger;
 pub mod message;
 pub mod netlink;
 pub mod netns;
+pub mod nftables;
 pub mod plan;
+pub mod portmap;
 pub mod result;
+pub mod ruleset;
 pub mod status;
 pub mod store;
 pub mod sysctl;
+pub mod tenancy;
 pub mod version;
 
 use command::{Args, Lookup, Target, Verb};

@@ -1,10 +1,10 @@
 //! Steps and questions as route-netlink messages. Pure: makes messages, sends none.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use api::netconf::POD_ROUTE_PROTOCOL;
-use netlink_packet_core::{DefaultNla, NLM_F_CREATE, NLM_F_EXCL};
+use netlink_packet_core::{DefaultNla, NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::address::{
     AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, AddressScope,
 };
@@ -201,6 +201,21 @@ pub fn add_host_route(index: u32, address: IpAddr) -> Request {
     route.header.scope = RouteScope::Link;
     route.attributes = vec![RouteAttribute::Destination(address.into()), RouteAttribute::Oif(index)];
     Request { message: RouteNetlinkMessage::NewRoute(route), flags: EXCLUSIVE }
+}
+
+/// Makes packets to ::1 that came by this link this host's own, behind the route of the loopback device.
+pub fn add_loopback_route(index: u32) -> Request {
+    let mut route = route(Family::V6, Family::V6.bits());
+    route.header.table = libc::RT_TABLE_LOCAL;
+    route.header.kind = RouteType::Local;
+    route.header.protocol = RouteProtocol::from(POD_ROUTE_PROTOCOL);
+    route.attributes = vec![
+        RouteAttribute::Destination(Ipv6Addr::LOCALHOST.into()),
+        RouteAttribute::Oif(index),
+        RouteAttribute::Priority(1024),
+    ];
+    // Each pod has one, so not exclusive.
+    Request { message: RouteNetlinkMessage::NewRoute(route), flags: NLM_F_CREATE | NLM_F_APPEND }
 }
 
 fn route(of: Family, length: u8) -> RouteMessage {

@@ -1,16 +1,21 @@
-//! A blocking route-netlink socket: batches of requests, each acknowledged, and dumps.
+//! A blocking netlink socket, for routes or for the packet filter: batches of requests, each
+//! acknowledged or all of them at once, and dumps.
 //!
 //! Owns framing and sequence numbers, knows nothing of what the messages mean. A socket
 //! belongs for ever to the namespace of the thread that made it.
 
 use std::io;
 
+use api::nft::Message;
 use netlink_packet_core::{
     NLM_F_ACK, NLM_F_ACK_TLVS, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR,
     NLMSG_NOOP, NLMSG_OVERRUN, NetlinkHeader, NetlinkMessage, NetlinkPayload,
 };
 use netlink_packet_route::RouteNetlinkMessage;
-use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
+use netlink_sys::{
+    Socket, SocketAddr,
+    protocols::{NETLINK_NETFILTER, NETLINK_ROUTE},
+};
 
 use crate::attribute::{attributes, text, u16_at, u32_at};
 
@@ -111,7 +116,19 @@ impl Netlink {
     /// # Errors
     /// What the kernel says to socket, bind or connect.
     pub fn open() -> io::Result<Self> {
-        let mut socket = Socket::new(NETLINK_ROUTE)?;
+        Self::of(NETLINK_ROUTE)
+    }
+
+    /// The same for the packet filter.
+    ///
+    /// # Errors
+    /// What the kernel says to socket, bind or connect.
+    pub fn filter() -> io::Result<Self> {
+        Self::of(NETLINK_NETFILTER)
+    }
+
+    fn of(protocol: isize) -> io::Result<Self> {
+        let mut socket = Socket::new(protocol)?;
         // Without them replies are longer, reasons are missing, and dump filters are ignored;
         // a kernel that lacks one of them still does what it is told.
         let _ = socket.set_cap_ack(true);
@@ -133,13 +150,18 @@ impl Netlink {
             self.append(&mut bytes, request, NLM_F_ACK);
         }
         self.send(&bytes)?;
-        let (mut replies, mut open, mut failure) = (Vec::new(), requests.len(), None);
+        self.answers(first, requests.len())
+    }
+
+    /// The replies to `count` requests from the one numbered `first` on, each of which is acknowledged.
+    fn answers(&mut self, first: u32, count: usize) -> Result<Vec<Reply>, Failure> {
+        let (mut replies, mut open, mut failure) = (Vec::new(), count, None);
         while open > 0 {
             self.receive()?;
             for frame in frames(&self.buffer) {
                 let frame = frame?;
                 let request = frame.sequence.wrapping_sub(first) as usize;
-                if request >= requests.len() {
+                if request >= count {
                     continue;
                 }
                 match frame.kind {
@@ -193,6 +215,65 @@ impl Netlink {
         Ok(seen)
     }
 
+    /// The answer to a question about the packet filter: one reply, or those of a dump.
+    ///
+    /// # Errors
+    /// The kernel's refusal, or the socket's error.
+    pub fn question(&mut self, question: &Message) -> Result<Vec<Reply>, Failure> {
+        let mut bytes = Vec::new();
+        if question.flags & NLM_F_DUMP == 0 {
+            self.append_raw(&mut bytes, question, NLM_F_ACK);
+            self.send(&bytes)?;
+            return self.answers(self.sequence, 1);
+        }
+        let mut seen = Vec::new();
+        for _ in 0..DUMPS {
+            bytes.clear();
+            self.append_raw(&mut bytes, question, 0);
+            self.send(&bytes)?;
+            let consistent;
+            (seen, consistent) = self.dumped()?;
+            if consistent {
+                break;
+            }
+        }
+        Ok(seen)
+    }
+
+    /// Has the packet filter changed by a whole batch, or not at all.
+    ///
+    /// # Errors
+    /// The first message that was refused, number 0 standing for the batch as such, or the socket's error.
+    pub fn commit(&mut self, batch: &[Message]) -> Result<(), Failure> {
+        let first = self.sequence.wrapping_add(1);
+        let mut bytes = Vec::new();
+        for message in batch {
+            self.append_raw(&mut bytes, message, 0);
+        }
+        self.send(&bytes)?;
+        let mut failure = None;
+        loop {
+            self.receive()?;
+            for frame in frames(&self.buffer) {
+                let frame = frame?;
+                let request = frame.sequence.wrapping_sub(first) as usize;
+                if request >= batch.len() || frame.kind != NLMSG_ERROR {
+                    continue;
+                }
+                let refused = refusal(&frame)?;
+                let whole = request == 0 && refused.is_some();
+                failure = failure.or(refused.map(|(errno, reason)| (request, errno, reason)));
+                // The last but the end is the one whose answer was asked for.
+                if whole || request + 2 == batch.len() {
+                    return match failure {
+                        None => Ok(()),
+                        Some((request, errno, reason)) => Err(Failure::Refused { request, errno, reason }),
+                    };
+                }
+            }
+        }
+    }
+
     /// The replies of the dump just asked for, and whether nothing changed meanwhile.
     fn dumped(&mut self) -> Result<(Vec<Reply>, bool), Failure> {
         let (mut replies, mut consistent) = (Vec::new(), true);
@@ -229,6 +310,18 @@ impl Netlink {
         let start = bytes.len();
         bytes.resize(start + message.buffer_len().next_multiple_of(4), 0);
         message.serialize(&mut bytes[start..]);
+    }
+
+    fn append_raw(&mut self, bytes: &mut Vec<u8>, message: &Message, flags: u16) {
+        self.sequence = self.sequence.wrapping_add(1);
+        let length = u32::try_from(HEADER + message.body.len()).unwrap_or(u32::MAX);
+        bytes.extend(length.to_ne_bytes());
+        bytes.extend(message.kind.to_ne_bytes());
+        bytes.extend((message.flags | flags).to_ne_bytes());
+        bytes.extend(self.sequence.to_ne_bytes());
+        bytes.extend([0; 4]);
+        bytes.extend(&message.body);
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
     }
 
     fn send(&self, bytes: &[u8]) -> io::Result<()> {

@@ -55,12 +55,16 @@ pub enum Side {
 /// A file of one interface below `/proc/sys/net`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sysctl {
-    /// `ipv4/…/rp_filter`: 1 drops IPv4 sources that the pod does not own.
+    /// `ipv4/…/rp_filter`: 1 drops IPv4 sources that the pod does not own. 0 lets them pass
+    /// unless the node says otherwise for all interfaces, and that is the node's to say: 2 would
+    /// not help, because an interface without an address fails in that mode too.
     RpFilter,
     /// `ipv6/…/accept_ra`: 0, a pod never configures its node.
     AcceptRa,
     /// `ipv6/…/disable_ipv6`: 0 where the namespace's default is 1.
     DisableIpv6,
+    /// `ipv4/…/route_localnet`: 1 lets answers of mappings on 127.0.0.1 in.
+    RouteLocalnet,
     /// `ipv4/neigh/…/proxy_delay`: 0, or a proxy's answer waits up to 0.8 s.
     ProxyDelay,
 }
@@ -182,6 +186,8 @@ pub struct Wanted<'a> {
     pub pod_mac: Mac,
     /// Bytes.
     pub mtu: u32,
+    /// Whether sources that the pod does not own are dropped.
+    pub anti_spoof: bool,
     /// Sides on which new interfaces start with IPv6 disabled.
     pub ipv6_disabled: &'a [Side],
     /// What features add, in their order.
@@ -220,7 +226,7 @@ impl Plan {
             steps.push(Step::SetSysctl(Side::Host, Sysctl::AcceptRa, 0));
         }
         if v4 {
-            steps.push(Step::SetSysctl(Side::Host, Sysctl::RpFilter, 1));
+            steps.push(Step::SetSysctl(Side::Host, Sysctl::RpFilter, u8::from(wanted.anti_spoof)));
             steps.push(Step::SetSysctl(Side::Host, Sysctl::ProxyDelay, 0));
         }
         steps.extend(wanted.addresses.iter().map(|address| Step::AddAddress(Side::Pod, *address)));

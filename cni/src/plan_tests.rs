@@ -69,6 +69,7 @@ fn plan(addresses: &[&str]) -> Plan {
         addresses: &addresses,
         pod_mac: attachment.pod_mac(),
         mtu: 1450,
+        anti_spoof: true,
         ipv6_disabled: &[Side::Pod],
         extras: &["ports", "shaper"].map(|feature| Extra { feature, record: feature.len().into() }),
     })

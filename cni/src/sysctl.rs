@@ -17,6 +17,7 @@ const ROOT: &str = "/proc/sys/net";
 fn path(sysctl: Sysctl, interface: &str) -> PathBuf {
     let (folder, file) = match sysctl {
         Sysctl::RpFilter => ("ipv4/conf", "rp_filter"),
+        Sysctl::RouteLocalnet => ("ipv4/conf", "route_localnet"),
         Sysctl::AcceptRa => ("ipv6/conf", "accept_ra"),
         Sysctl::DisableIpv6 => ("ipv6/conf", "disable_ipv6"),
         Sysctl::ProxyDelay => ("ipv4/neigh", "proxy_delay"),

@@ -1,8 +1,8 @@
 //! Changes that the kernel makes all at once or not at all.
 
 use super::attribute::{put, put_be32, put_nested, put_text};
+use super::object::{Chain, Element, Kind, Set};
 use super::rule::{Family, Rule};
-use super::table::{Chain, Element, Kind, Set};
 
 // linux/netlink.h
 const NLM_F_REQUEST: u16 = 0x001;
@@ -40,6 +40,7 @@ const NFTA_SET_KEY_LEN: u16 = 5;
 const NFTA_SET_DATA_TYPE: u16 = 6;
 const NFTA_SET_DATA_LEN: u16 = 7;
 const NFTA_SET_ID: u16 = 10;
+const NFTA_SET_USERDATA: u16 = 13;
 const NFTA_SET_ELEM_LIST_ELEMENTS: u16 = 3;
 const NFTA_SET_ELEM_KEY: u16 = 1;
 const NFTA_SET_ELEM_DATA: u16 = 2;
@@ -59,6 +60,9 @@ const NAME: u16 = 2;
 
 /// The type of a comment in user data, as `nft` writes and shows it.
 pub(super) const COMMENT: u8 = 0;
+
+/// The type of a key's byte order in user data, as `nft` writes it; 1 is the host's.
+const KEY_ORDER: u8 = 0;
 
 /// Longest comment, bytes: user data has room for 256 with the comment's own header and a NUL.
 const COMMENT_MAX: usize = 250;
@@ -156,6 +160,10 @@ impl Batch {
             put_be32(message, NFTA_SET_DATA_LEN, bytes(&set.value));
         }
         put_be32(message, NFTA_SET_ID, id);
+        if set.key.contains(&Kind::Interface) {
+            // Only for `nft` to list: names are text, not numbers.
+            put(message, NFTA_SET_USERDATA, &[KEY_ORDER, 4, 1, 0, 0, 0]);
+        }
     }
 
     /// Deletes a set that no rule looks into.

@@ -2,8 +2,8 @@
 
 use super::attribute::{attributes, be32, find, put, put_nested, put_text, text};
 use super::batch::{COMMENT, Message, element};
+use super::object::Element;
 use super::rule::Family;
-use super::table::Element;
 
 // linux/netlink.h
 const NLM_F_DUMP: u16 = 0x300;
@@ -24,10 +24,12 @@ pub enum Question<'a> {
     Generation,
     /// Whether a table stands; ENOENT if not.
     Table(Family, &'a str),
-    /// Every chain of a family.
-    Chains(Family),
+    /// One chain of a table; ENOENT if there is none.
+    Chain(Family, &'a str, &'a str),
     /// Every rule of a table, chain by chain in order.
     Rules(Family, &'a str),
+    /// Every rule of one chain of a table, in order.
+    RulesOf(Family, &'a str, &'a str),
     /// Every element of a set; ENOENT if there is no such set.
     Elements(Family, &'a str, &'a str),
     /// The element of a set with this key; ENOENT if there is none.
@@ -46,7 +48,18 @@ impl Question<'_> {
                 put_text(&mut message.body, 1, table);
                 message
             }
-            Self::Chains(family) => new(NFT_MSG_GETCHAIN, NLM_F_DUMP, family as u8, "list chains"),
+            Self::Chain(family, table, chain) => {
+                let mut message = new(NFT_MSG_GETCHAIN, 0, family as u8, "look for a chain");
+                put_text(&mut message.body, 1, table);
+                put_text(&mut message.body, 3, chain);
+                message
+            }
+            Self::RulesOf(family, table, chain) => {
+                let mut message = new(NFT_MSG_GETRULE, NLM_F_DUMP, family as u8, "list rules");
+                put_text(&mut message.body, 1, table);
+                put_text(&mut message.body, 2, chain);
+                message
+            }
             Self::Rules(family, table) => {
                 let mut message = new(NFT_MSG_GETRULE, NLM_F_DUMP, family as u8, "list rules");
                 put_text(&mut message.body, 1, table);

@@ -7,9 +7,10 @@
 //! ```text
 //!  attribute            netlink attributes, written and walked
 //!  rule                 one rule: expressions, verdict, comment
-//!  table                what shall stand: sets, chains, rules; and whether it does
+//!  object               sets, elements, chains
 //!  batch                changes that the kernel makes all at once or not at all
 //!  dump                 questions, and what the kernel answers
+//!  table                what shall stand, and whether it does
 //! ```
 //!
 //! A rule's comment ends in a digest of its expressions, so that reading comments back tells whether a table is
@@ -18,10 +19,12 @@
 pub mod attribute;
 pub mod batch;
 pub mod dump;
+pub mod object;
 pub mod rule;
 pub mod table;
 
 pub use batch::{Batch, Message};
 pub use dump::{Question, SeenChain, SeenElement, SeenRule};
+pub use object::{Chain, Element, Hook, Kind, Set};
 pub use rule::{Family, Rule, Verdict};
-pub use table::{Chain, Element, Hook, Kind, Set, Table};
+pub use table::Table;

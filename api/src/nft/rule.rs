@@ -169,10 +169,11 @@ impl Rule {
     /// Source and destination together are in a set.
     #[must_use]
     pub fn addresses_in(self, family: Family, set: &str) -> Self {
-        let (source, _) = addresses(family);
-        // The two stand side by side in the header.
-        let both = 2 * length(family);
-        self.payload(NFT_PAYLOAD_NETWORK, source, both, WORD_0).lookup(set, WORD_0, None, false)
+        let (source, destination) = addresses(family);
+        let words = u32::try_from(length(family) / 4).unwrap_or(1);
+        self.payload(NFT_PAYLOAD_NETWORK, source, length(family), WORD_0)
+            .payload(NFT_PAYLOAD_NETWORK, destination, length(family), WORD_0 + words)
+            .lookup(set, WORD_0, None, false)
     }
 
     /// The destination is one of this host's addresses.

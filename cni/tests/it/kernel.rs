@@ -4,6 +4,8 @@ mod address;
 mod check;
 mod detach;
 mod failure;
+mod filter;
 mod gc;
 mod link;
+mod ports;
 mod status;

@@ -4,3 +4,4 @@ mod dependency;
 mod kernel;
 mod node;
 mod protocol;
+mod traffic;

@@ -179,6 +179,11 @@ impl Node {
         for words in ["route show proto 172", "-6 route show proto 172"] {
             assert_eq!(self.netns.ip(words), "");
         }
+        if labs::need::met("nft") {
+            let rules = self.netns.exec("nft", ["list", "ruleset"]).output().expect("nft runs");
+            let rules = String::from_utf8_lossy(&rules.stdout);
+            assert!(!rules.contains("underlay"), "{rules}");
+        }
     }
 }
 

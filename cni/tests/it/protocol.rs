@@ -75,8 +75,8 @@ fn configuration_has_codes_2_6_and_7() {
     call(&ADD, "{\"cniVersion\": ").fails(6, "JSON");
     call(&ADD, &conf("subnets", json!(["10.244.1.0/40"]))).fails(7, "subnets[0]");
     call(&ADD, &conf("name", Value::Null)).fails(7, "name");
-    call(&ADD, &conf("ipMasq", json!(true))).fails(2, "ipMasq with value true");
-    call(&ADD, &conf("runtimeConfig", json!({"portMappings": [{"hostPort": 1}]}))).fails(2, "portMappings");
+    call(&ADD, &conf("isGateway", json!(true))).fails(2, "isGateway with value true");
+    call(&ADD, &conf("runtimeConfig", json!({"aliases": ["web"]}))).fails(2, "aliases");
     call(&ADD, &conf("prevResult", json!({"interfaces": [{"name": "eth0"}]}))).fails(7, "first of its chain");
     call(&ADD, &conf("runtimeConfig", json!({"ips": ["10.9.9.9"]}))).fails(7, "10.9.9.9");
 }

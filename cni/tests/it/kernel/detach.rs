@@ -110,7 +110,7 @@ fn with_a_configuration_that_add_refuses() {
         let node = Node::new(sandbox);
         let pod = node.pod(sandbox, "c1");
         node.add(&pod);
-        let mut conf = node.with("ipMasq", true);
+        let mut conf = node.with("isGateway", true);
         conf["subnets"] = "nonsense".into();
         conf["prevResult"] = "nonsense".into();
         node.call("DEL", Some(&pod), &conf, &[("CNI_ARGS", "X=y")]).silent();

@@ -22,7 +22,7 @@ fn ready_when_the_file_carries_this_boot() {
         }
         fs::copy("/proc/sys/kernel/random/boot_id", READY).expect("copied");
         status().silent();
-        node.call("STATUS", None, &node.with("ipMasq", true), &[]).fails(2, "ipMasq");
+        node.call("STATUS", None, &node.with("isGateway", true), &[]).fails(2, "isGateway");
         node.call("STATUS", None, &node.with("subnets", json!([])), &[]).fails(7, "subnets");
         node.call("STATUS", None, &node.with("stateDir", "/dev/null/x"), &[]).fails(50, "/dev/null/x");
     });

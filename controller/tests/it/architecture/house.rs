@@ -12,7 +12,7 @@ const PACKAGES: [&str; 5] = ["api", "bgp", "cni", "controller", "labs"];
 /// The layers of each package, lowest first: a module uses its own layer and
 /// those before it.
 const LAYERS: [(&str, &[&[&str]]); 5] = [
-    ("api", &[&["crd", "netconf", "v1"]]),
+    ("api", &[&["crd", "netconf", "nft", "v1"]]),
     (
         "bgp",
         &[
@@ -30,10 +30,11 @@ const LAYERS: [(&str, &[&[&str]]); 5] = [
         &[
             &["attachment", "attribute", "version"],
             &["error", "ipam"],
-            &["ledger", "netlink", "netns", "plan"],
-            &["conf", "fact", "message", "result", "store", "sysctl"],
-            &["command", "kernel"],
-            &["feature"],
+            &["ledger", "netlink", "netns", "plan", "portmap"],
+            &["conf", "fact", "message", "nftables", "result", "ruleset", "store", "sysctl"],
+            &["command", "conntrack", "forward", "kernel"],
+            &["feature", "tenancy"],
+            &["filter"],
             &["catalogue"],
             &["add", "gc", "status"],
             &["check", "del"],
