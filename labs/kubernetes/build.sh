@@ -1,5 +1,6 @@
 #!/bin/bash
-# The programs of Kubernetes 1.20.2 from Debian 12's source package, and kubectl 1.32 from Debian 13, into FOLDER/bin.
+# Into FOLDER/bin: the programs of Kubernetes 1.20.2 from Debian 12's source package, kubectl 1.32 of Debian 13, and an
+# image for pods with Debian's busybox.
 #
 #   build.sh FOLDER
 #
@@ -38,6 +39,25 @@ if [ -n "$(missing kubectl)" ]; then
   fetch trixie download 'kubectl=1.32.*'
   dpkg -x "$work"/kubectl_*.deb "$work/kubectl"
   mv "$work/kubectl/usr/bin/kubectl" "$bin/"
+fi
+
+# One image for pods and for their sandboxes, from no registry: it sleeps unless it is told otherwise.
+if [ ! -e "$bin/image.tar" ]; then
+  fetch bookworm download busybox-static
+  dpkg -x "$work"/busybox-static_*.deb "$work/busybox"
+  root=$work/root
+  mkdir -p "$root"/{bin,etc,proc,sys,dev,tmp,root}
+  mv "$work/busybox/bin/busybox" "$root/bin/"
+  for applet in $("$root/bin/busybox" --list | grep -vx busybox); do ln -s busybox "$root/bin/$applet"; done
+  tar -C "$root" --owner=0 --group=0 -cf "$work/layer.tar" .
+  digest=$(sha256sum "$work/layer.tar" | cut -d' ' -f1)
+  cat > "$work/config.json" <<JSON
+{"architecture": "$(dpkg --print-architecture)", "os": "linux", "config": {"Env": ["PATH=/bin"], "Cmd": ["sleep", "infinity"]},
+ "rootfs": {"type": "layers", "diff_ids": ["sha256:$digest"]}}
+JSON
+  echo '[{"Config": "config.json", "RepoTags": ["docker.io/library/lab:1"], "Layers": ["layer.tar"]}]' > "$work/manifest.json"
+  tar -C "$work" -cf "$work/image.tar" manifest.json config.json layer.tar
+  mv "$work/image.tar" "$bin/"
 fi
 
 if [ -n "$programs" ]; then

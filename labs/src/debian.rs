@@ -85,6 +85,25 @@ pub const GO: Tool = Tool {
     why: "builds Kubernetes once",
     service: None,
 };
+/// Runs pods.
+pub const CONTAINERD: Tool = Tool {
+    program: "containerd",
+    package: "containerd",
+    why: "runs the pods of a Kubernetes",
+    service: Some("containerd"),
+};
+/// Starts containers for containerd.
+pub const RUNC: Tool =
+    Tool { program: "runc", package: "runc", why: "starts containers for containerd", service: None };
+/// containerd asks a plugin for each pod's loopback.
+pub const CNI: Tool = Tool {
+    program: "/usr/lib/cni/loopback",
+    package: "containernetworking-plugins",
+    why: "gives pods their loopback, and is what ours is compared with",
+    service: None,
+};
+/// What a Kubernetes needs besides its own programs.
+pub const KUBERNETES: [Tool; 6] = [ETCD, OPENSSL, GO, CONTAINERD, RUNC, CNI];
 /// The linker.
 pub const CC: Tool = Tool { program: "cc", package: "gcc", why: "links the programs", service: None };
 

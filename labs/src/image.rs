@@ -3,6 +3,8 @@
 //! Under containerlab a node runs its image; here it runs the program that the image holds, from this build or from
 //! a Debian package. `cmd` overrides the image's arguments as Docker does it: the entry point stays.
 
+use crate::cache;
+
 /// What an image is to this runner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Image {
@@ -16,6 +18,10 @@ pub enum Image {
     Gobgp,
     /// OpenBGPD, from the Debian package of that name; `/etc/bgpd/bgpd.conf`.
     Openbgpd,
+    /// The control plane of a Kubernetes, from `labs/kubernetes`; its objects in `/etc/kubernetes/manifests`.
+    ControlPlane,
+    /// A node of it; `cmd` is what it runs besides containerd and kubelet.
+    KubernetesNode,
     /// A host with tools and no program of its own; `cmd` is the program to run.
     Host,
 }
@@ -38,12 +44,14 @@ const OPENBGPD: &str = "install -d -m 755 /run/openbgpd && install -m 600 /etc/b
                         exec /usr/sbin/bgpd -d -f /run/openbgpd/bgpd.conf \"$@\"";
 
 /// Repositories by name, whatever the tag. A registry's host or an owner in front does not matter.
-const KNOWN: [(&str, Image); 9] = [
+const KNOWN: [(&str, Image); 11] = [
     ("underlay", Image::Underlay),
     ("bird", Image::Bird),
     ("frr", Image::Frr),
     ("gobgp", Image::Gobgp),
     ("openbgpd", Image::Openbgpd),
+    ("kubernetes-control-plane", Image::ControlPlane),
+    ("kubernetes-node", Image::KubernetesNode),
     ("linux", Image::Host),
     ("alpine", Image::Host),
     ("busybox", Image::Host),
@@ -63,6 +71,12 @@ impl Image {
             let names: Vec<&str> = KNOWN.iter().map(|(name, _)| *name).collect();
             format!("image `{image}` has no local program; known are {}", names.join(", "))
         })
+    }
+
+    /// Whether it is a machine of a Kubernetes: one with a disk, and with a folder that all of them share.
+    #[must_use]
+    pub fn is_kubernetes(self) -> bool {
+        matches!(self, Self::ControlPlane | Self::KubernetesNode)
     }
 
     /// What a node with this image runs, with the words of its `cmd`.
@@ -87,6 +101,9 @@ impl Image {
                 Ok(Some(Run { program: "gobgpd".into(), args: args.unwrap_or_else(default) }))
             }
             (Self::Openbgpd, args) => Ok(Some(script(OPENBGPD, args.unwrap_or_default()))),
+            (Self::ControlPlane, None) => Ok(Some(kubernetes("control-plane", Vec::new()))),
+            (Self::ControlPlane, Some(_)) => Err("image `kubernetes-control-plane` takes no `cmd`".into()),
+            (Self::KubernetesNode, words) => Ok(Some(kubernetes("node", words.unwrap_or_default()))),
             (Self::Host, None) => Ok(None),
             (Self::Host, Some(mut words)) => {
                 let args = words.split_off(1);
@@ -94,6 +111,13 @@ impl Image {
             }
         }
     }
+}
+
+/// A machine of a Kubernetes.
+fn kubernetes(machine: &str, args: Vec<String>) -> Run {
+    let programs = format!("BIN={}", cache::kubernetes().display());
+    let words = [programs, cache::script("lab.sh").display().to_string(), machine.to_owned()];
+    Run { program: "env".into(), args: words.into_iter().chain(args).collect() }
 }
 
 /// A script with arguments. FRR's scripts want bash.

@@ -8,11 +8,21 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail, ensure};
 
+use crate::image::Image;
 use crate::netns::Netns;
 use crate::process::Process;
 use crate::state::{self, NodeState, State};
-use crate::topology::{Link, Topology};
+use crate::topology::{Bind, Link, Node, Topology};
 use crate::{interrupt, node};
+
+/// What a machine of a Kubernetes has on its disk, and where.
+const OWN: [(&str, &str); 5] = [
+    ("lib", "/var/lib"),
+    ("log", "/var/log"),
+    ("networks", "/etc/cni/net.d"),
+    ("plugins", "/opt/cni/bin"),
+    ("static-pods", "/etc/kubernetes/manifests"),
+];
 
 /// A running lab.
 #[derive(Debug)]
@@ -55,28 +65,105 @@ impl Lab {
     fn make(&mut self, topology: &Topology) -> anyhow::Result<()> {
         for (name, wanted) in &topology.nodes {
             interrupt::check()?;
-            let node = self.state.nodes.get_mut(name).context("a state has every node")?;
-            let made = Netns::create(&node.netns).map_err(anyhow::Error::from);
-            let init = made.and_then(|namespace| node::start(name, &namespace, wanted));
-            node.init = Some(init.with_context(|| format!("node {name}"))?);
+            let made = Netns::create(&self.node(name)?.netns).map_err(anyhow::Error::from);
+            made.and_then(|namespace| self.start(name, &namespace, wanted))
+                .with_context(|| format!("node {name}"))?;
         }
         self.state.save()?;
         for link in &topology.links {
             self.wire(link)?;
         }
         for (name, wanted) in &topology.nodes {
-            for words in &wanted.exec {
-                self.run(name, words)?;
-            }
+            self.prepare(name, wanted)?;
         }
         for (name, wanted) in &topology.nodes {
             interrupt::check()?;
-            if let Some(run) = &wanted.run {
-                let daemon = self.launch(name, &run.program, &run.args)?;
-                self.state.nodes.get_mut(name).context("a state has every node")?.daemon = Some(daemon);
-            }
+            self.run_program(name, wanted)?;
         }
         self.state.save()
+    }
+
+    fn node(&mut self, name: &str) -> anyhow::Result<&mut NodeState> {
+        self.state.nodes.get_mut(name).context("a state has every node")
+    }
+
+    /// The node's first process, in its namespaces.
+    fn start(&mut self, name: &str, namespace: &Netns, wanted: &Node) -> anyhow::Result<()> {
+        let mut wanted = wanted.clone();
+        if self.node(name)?.image().is_some_and(Image::is_kubernetes) {
+            let folder = state::folder(&self.state.name);
+            let own = OWN.map(|(own, target)| (folder.join("disks").join(name).join(own), target));
+            for (source, target) in own.into_iter().chain([(folder.join("shared"), "/run/lab")]) {
+                std::fs::create_dir_all(&source).with_context(|| source.display().to_string())?;
+                if wanted.binds.iter().all(|bind| bind.target != Path::new(target)) {
+                    wanted.binds.push(Bind { source, target: target.into(), read_only: false });
+                }
+            }
+        }
+        self.node(name)?.init = Some(node::start(name, namespace, &wanted)?);
+        Ok(())
+    }
+
+    fn prepare(&self, name: &str, wanted: &Node) -> anyhow::Result<()> {
+        wanted.exec.iter().try_for_each(|words| self.run(name, words).map(drop))
+    }
+
+    fn run_program(&mut self, name: &str, wanted: &Node) -> anyhow::Result<()> {
+        if let Some(run) = &wanted.run {
+            let daemon = self.launch(name, &run.program, &run.args)?;
+            self.node(name)?.daemon = Some(daemon);
+        }
+        Ok(())
+    }
+
+    /// Takes a node's power away: everything in it ends at once, and its links have no carrier. The disk of a machine
+    /// of a Kubernetes stays; anything else that was written in the node is gone.
+    ///
+    /// # Errors
+    /// No such node, or what does not end.
+    pub fn power_off(&mut self, name: &str) -> anyhow::Result<()> {
+        let namespace = self.namespace(name)?;
+        for interface in self.interfaces(name)? {
+            namespace.try_ip(&format!("link set {interface} down")).map_err(anyhow::Error::msg)?;
+        }
+        let node = self.node(name)?;
+        node.end()?;
+        (node.init, node.daemon) = (None, None);
+        self.state.save()
+    }
+
+    /// Gives a node its power back: it starts as it did when the lab came up, and nothing of its kernel's state is left.
+    ///
+    /// # Errors
+    /// No such node, or what failed of its start.
+    pub fn power_on(&mut self, name: &str) -> anyhow::Result<()> {
+        let topology = Topology::read(&self.state.file)?;
+        let wanted = topology.nodes.get(name).with_context(|| format!("no node {name}"))?;
+        let old = self.namespace(name)?;
+        // Two kernels never have one name at a time.
+        let other = old.name().strip_suffix('+').map_or_else(|| format!("{}+", old.name()), str::to_owned);
+        let namespace = Netns::create(&other).with_context(|| other.clone())?;
+        let interfaces = self.interfaces(name)?;
+        for interface in &interfaces {
+            old.try_ip(&format!("link set {interface} netns {other}")).map_err(anyhow::Error::msg)?;
+        }
+        self.node(name)?.netns.clone_from(&other);
+        self.state.save()?;
+        old.remove().with_context(|| old.name().to_owned())?;
+        self.start(name, &namespace, wanted).with_context(|| format!("node {name}"))?;
+        for interface in &interfaces {
+            namespace.try_ip(&format!("link set {interface} up")).map_err(anyhow::Error::msg)?;
+        }
+        self.prepare(name, wanted)?;
+        self.run_program(name, wanted)?;
+        self.state.save()
+    }
+
+    /// The node's ends of the links.
+    fn interfaces(&self, name: &str) -> anyhow::Result<Vec<String>> {
+        let topology = Topology::read(&self.state.file)?;
+        let ends = topology.links.into_iter().flat_map(|link| link.ends);
+        Ok(ends.filter(|end| end.node == name).map(|end| end.interface).collect())
     }
 
     fn wire(&self, link: &Link) -> anyhow::Result<()> {

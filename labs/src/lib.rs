@@ -5,24 +5,24 @@
 //! row uses those above it:
 //!
 //! ```text
-//! wait  cache  program  namespace       cache: what is built once; namespace holds all unsafe code
-//! need                                  what a test needs of the machine
-//! netns                                 a named network namespace
+//! wait  program  namespace              namespace holds all unsafe code
+//! cache                                 what is built once, outside of the repository
+//! need  netns                           what a test needs of the machine; a named network namespace
 //! sandbox  daemon                       a test's private machine; a program that runs in it
 //! bird  frr  gobgp  openbgpd            peers: one file a daemon
-//! kubernetes                            an API server of a test's own
 //! normal                                printed output without what differs from run to run
 //!
 //! words  image  process  interrupt      runner: pieces without state
 //! topology                              a containerlab file, read and checked
 //! node  state                           a node's namespaces; what is up on this machine
 //! lab                                   up and down
+//! kubernetes                            an API server of a test's own; with the runner, a whole Kubernetes in a lab
 //! cluster  pod  path                    what a lab's manifests say; pods by the plugin; the way of their packets
-//! cargo  build  debian                  cargo with a clean environment; Kubernetes, built once; packages that are missing
+//! cargo  build  debian                  cargo with a clean environment; Kubernetes, built once; missing packages
 //! cli                                   one file a verb
 //! ```
 //!
-//! Nothing here knows BGP, Kubernetes or the other packages' code: their programs are found in the build and run as
+//! Nothing here knows BGP or the other packages' code: their programs are found in the build and run as
 //! a user would run them.
 
 pub mod bird;

@@ -73,9 +73,23 @@ pub fn met(need: &str) -> bool {
         "frr" => find("zebra").is_some() && find("vtysh").is_some(),
         "gobgp" => find("gobgpd").is_some() && find("gobgp").is_some(),
         "openbgpd" => find("bgpctl").is_some(),
+        "cgroups" => has_control_groups(),
         "kubernetes" => cache::has_kubernetes() && find("etcd").is_some() && find("openssl").is_some(),
         program => find(program).is_some(),
     }
+}
+
+/// Why `cgroups` may be missing.
+pub const CGROUPS: &str = "kubelet 1.20 and its containers are tried with control groups of version 1, and this machine has \
+                           none for memory: it is not supported with version 2 (systemd.unified_cgroup_hierarchy=0 on \
+                           the kernel's command line gives version 1)";
+
+/// Whether the memory controller is one of cgroup v1, as kubelet 1.20 and containerd are run here.
+fn has_control_groups() -> bool {
+    let groups = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let controllers =
+        groups.lines().filter_map(|line| line.split(':').nth(1)).flat_map(|list| list.split(','));
+    controllers.into_iter().any(|controller| controller == "memory")
 }
 
 /// Where `program` lies: on `PATH`, or in the folders for administrators, which an ordinary user's `PATH` may lack.

@@ -9,13 +9,16 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
+use crate::cache;
+use crate::image::Image;
 use crate::netns::Netns;
 use crate::process::Process;
 use crate::wait;
@@ -129,12 +132,49 @@ impl State {
     pub fn remove(&self) -> anyhow::Result<()> {
         for node in self.nodes.values() {
             let Ok(namespace) = Netns::open(&node.netns) else { continue };
-            end_all(&namespace).with_context(|| node.netns.clone())?;
+            node.end()?;
             namespace.remove().with_context(|| node.netns.clone())?;
         }
         let folder = folder(&self.name);
         fs::remove_dir_all(&folder).with_context(|| folder.display().to_string())
     }
+}
+
+impl NodeState {
+    /// What its image is to the runner.
+    #[must_use]
+    pub fn image(&self) -> Option<Image> {
+        Image::known(&self.image).ok()
+    }
+
+    /// Ends everything in the node, at once.
+    ///
+    /// # Errors
+    /// What does not end.
+    pub fn end(&self) -> anyhow::Result<()> {
+        let Ok(namespace) = Netns::open(&self.netns) else { return Ok(()) };
+        end_all(&namespace).with_context(|| self.netns.clone())?;
+        if self.image() == Some(Image::KubernetesNode) {
+            // Pods have network namespaces of their own; all of them are in the node's control group.
+            sweep_control_groups(Some(fs::metadata(namespace.path())?.ino()))?;
+        }
+        Ok(())
+    }
+}
+
+/// Removes the control groups that nodes of a Kubernetes left: those that no process is in. That of the node whose
+/// network namespace is `ended` is waited for.
+///
+/// # Errors
+/// A script that cannot be run, or processes of the node that do not end.
+pub fn sweep_control_groups(ended: Option<u64>) -> anyhow::Result<()> {
+    let mut command = Command::new("unshare");
+    command.arg("--mount").arg(cache::script("lab.sh")).arg("sweep");
+    command.args(ended.map(|node| node.to_string()));
+    let output = command.output().context("unshare")?;
+    let message = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "lab.sh sweep: {}", message.trim());
+    Ok(())
 }
 
 /// Kills what runs in the namespace, the node's first process among it: the kernel ends the rest of the node with it.

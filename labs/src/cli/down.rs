@@ -33,6 +33,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         lab::down(state)?;
         eprintln!("lab {} is down", state.name);
     }
+    if args.all {
+        // A test that was killed leaves those of its nodes.
+        state::sweep_control_groups(None)?;
+    }
     if states.is_empty() {
         eprintln!("no lab is up");
     }

@@ -21,7 +21,7 @@ pub(super) struct Args {
 }
 
 const NEXTEST: &str = "0.9.143";
-const TOOLS: [debian::Tool; 12] = [
+const TOOLS: [debian::Tool; 9] = [
     debian::CC,
     debian::IP,
     debian::PING,
@@ -31,9 +31,6 @@ const TOOLS: [debian::Tool; 12] = [
     debian::GOBGP,
     debian::OPENBGPD,
     debian::NFT,
-    debian::ETCD,
-    debian::OPENSSL,
-    debian::GO,
 ];
 
 /// The stages that ran: name, time, whether it succeeded.
@@ -91,7 +88,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 fn tools() -> anyhow::Result<()> {
-    debian::install(&TOOLS)?;
+    debian::install(&[&TOOLS[..], &debian::KUBERNETES].concat())?;
     if need::met("cargo-nextest") {
         return Ok(());
     }

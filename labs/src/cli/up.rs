@@ -2,10 +2,13 @@
 
 use std::process::ExitCode;
 
+use anyhow::ensure;
+
+use crate::build::Build;
 use crate::image::Image;
 use crate::lab::Lab;
 use crate::topology::Topology;
-use crate::{cargo, debian, interrupt};
+use crate::{cargo, debian, interrupt, need};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -49,9 +52,15 @@ fn prepare(topology: &Topology) -> anyhow::Result<()> {
         (Image::Openbgpd, debian::OPENBGPD),
     ];
     tools.extend(daemons.iter().filter(|(image, _)| images.contains(image)).map(|(_, tool)| *tool));
-    debian::install(&tools)?;
-    if images.contains(&Image::Underlay) {
-        cargo::run(&["build", "--package", "controller"])?;
+    let kubernetes = images.iter().any(|image| image.is_kubernetes());
+    if kubernetes {
+        ensure!(need::met("cgroups"), "{}", need::CGROUPS);
+        tools.extend(debian::KUBERNETES);
     }
-    Ok(())
+    debian::install(&tools)?;
+    let mut build = kubernetes.then(Build::start).transpose()?;
+    if kubernetes || images.contains(&Image::Underlay) {
+        cargo::run(&["build", "--package", "controller", "--package", "cni"])?;
+    }
+    build.as_mut().map_or(Ok(()), Build::wait)
 }

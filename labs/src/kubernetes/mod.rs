@@ -3,5 +3,9 @@
 //! What its programs are started with stands in `labs/kubernetes/control-plane.sh` and nowhere else.
 
 mod api_server;
+#[cfg(feature = "runner")]
+mod cluster;
 
 pub use api_server::{ApiServer, Setup};
+#[cfg(feature = "runner")]
+pub use cluster::{Cluster, Pod};

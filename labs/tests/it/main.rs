@@ -4,6 +4,7 @@
 
 mod api_server;
 mod cargo;
+mod clusters;
 mod interop;
 mod lab;
 mod namespaces;

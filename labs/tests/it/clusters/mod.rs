@@ -1,0 +1,4 @@
+//! The lab `kubernetes`: a real Kubernetes of three nodes in two racks, behind BIRD and FRR.
+
+mod end_to_end;
+mod streams;
