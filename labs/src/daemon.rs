@@ -47,10 +47,19 @@ impl Daemon {
     /// # Panics
     /// Where the program ends before that, or after twenty seconds; with the end of its output.
     #[track_caller]
-    pub fn wait_ready<L: Look>(&mut self, mut look: impl FnMut() -> L) -> L::Value {
+    pub fn wait_ready<L: Look>(&mut self, look: impl FnMut() -> L) -> L::Value {
+        self.wait_ready_within(LIMIT, look)
+    }
+
+    /// Like [`Daemon::wait_ready`], for a program that needs longer on a busy machine.
+    ///
+    /// # Panics
+    /// Where the program ends before that, or after `limit`; with the end of its output.
+    #[track_caller]
+    pub fn wait_ready_within<L: Look>(&mut self, limit: Duration, mut look: impl FnMut() -> L) -> L::Value {
         let what = format!("{} to be ready", self.name);
         let mut died = false;
-        let ready = wait::attempt(&what, LIMIT, || {
+        let ready = wait::attempt(&what, limit, || {
             if let Some(status) = self.status() {
                 died = true;
                 return Ok(Err(format!("it ended: {status}")));

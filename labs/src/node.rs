@@ -16,6 +16,7 @@ use anyhow::{Context, anyhow, bail, ensure};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, setns, unshare};
 
+use crate::cache;
 use crate::netns::Netns;
 use crate::process::Process;
 use crate::topology::{Bind, Node};
@@ -129,6 +130,7 @@ pub fn command<'a>(
     let mut command = Command::new("nsenter");
     command.arg(format!("--target={}", init.pid)).args(["--mount", "--uts", "--ipc", "--net", "--pid", "--"]);
     command.arg(program).args(args);
-    command.env("PATH", format!("{}:{PATH}", build.display())).envs(env);
+    let kubernetes = cache::kubernetes();
+    command.env("PATH", format!("{}:{PATH}:{}", build.display(), kubernetes.display())).envs(env);
     Ok(command)
 }

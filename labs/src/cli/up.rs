@@ -6,6 +6,7 @@ use anyhow::ensure;
 
 use crate::build::Build;
 use crate::image::Image;
+use crate::kubernetes::Cluster;
 use crate::lab::Lab;
 use crate::topology::Topology;
 use crate::{cargo, debian, interrupt, need};
@@ -29,7 +30,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if let Some(code) = super::console::by_sudo(&["up", "--built", &file.display().to_string()])? {
         return Ok(code);
     }
-    let lab = Lab::up(&file, &topology)?.stay()?;
+    let lab = Lab::up(&file, &topology)?;
+    let kubernetes = lab.state().nodes.values().any(|node| node.image() == Some(Image::ControlPlane));
+    let lab = if kubernetes { ready(lab)? } else { lab }.stay()?;
     let name = &lab.state().name;
     eprintln!("lab {name} is up: {} nodes, {} links", topology.nodes.len(), topology.links.len());
     eprintln!("  cargo lab status {name}");
@@ -38,6 +41,14 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     eprintln!("  cargo lab down {name}");
     Ok(ExitCode::SUCCESS)
+}
+
+/// Waits until the nodes of a Kubernetes can carry pods.
+fn ready(lab: Lab) -> anyhow::Result<Lab> {
+    eprintln!("waiting for the nodes to be ready");
+    let cluster = Cluster::of(lab)?;
+    cluster.until_ready()?;
+    Ok(cluster.into_lab())
 }
 
 /// What the lab's nodes run is installed or built, as the caller.

@@ -71,6 +71,12 @@ impl Cluster {
         &mut self.lab
     }
 
+    /// The lab alone.
+    #[must_use]
+    pub fn into_lab(self) -> Lab {
+        self.lab
+    }
+
     /// The names of its nodes.
     #[must_use]
     pub fn nodes(&self) -> &[String] {
@@ -89,8 +95,8 @@ impl Cluster {
     /// What it said.
     pub fn kubectl(&self, words: &[&str]) -> anyhow::Result<String> {
         let kubectl = cache::kubernetes().join("kubectl").display().to_string();
-        let config = ["env", "KUBECONFIG=/run/lab/admin.kubeconfig", "KUBECACHEDIR=/run/kubectl", &kubectl];
-        self.lab.run(&self.control, &[&config[..], words].concat())
+        let config = ["--kubeconfig=/run/lab/admin.kubeconfig", "--cache-dir=/run/kubectl"];
+        self.lab.run(&self.control, &[&[kubectl.as_str()], &config[..], words].concat())
     }
 
     /// Waits until every node is ready.

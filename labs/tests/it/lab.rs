@@ -297,7 +297,7 @@ fn two_racks_of_pods_reach_each_other_over_bgp() {
 }
 
 /// Each console block of a page is a `$ cargo lab` command and what it prints while the lab is up.
-fn shows_what_is_printed(page: &Path) {
+pub(crate) fn shows_what_is_printed(page: &Path) {
     let text = fs::read_to_string(page).unwrap();
     let blocks = text.split("\n```console\n").skip(1).map(|rest| rest.split("\n```").next().unwrap());
     for block in blocks {

@@ -107,7 +107,7 @@ fn what_is_not_honoured_is_refused_by_name_and_place() {
         (lab("{kind: linux}", "[]"), "x.clab.yml:5:7: node `a` has no `image`"),
         (
             lab("{kind: linux, image: ceos}", "[]"),
-            "x.clab.yml:5:28: image `ceos` has no local program; known are underlay, bird, frr, gobgp, openbgpd, linux, alpine, busybox, debian",
+            "x.clab.yml:5:28: image `ceos` has no local program; known are underlay, bird, frr, gobgp, openbgpd, kubernetes-control-plane, kubernetes-node, linux, alpine, busybox, debian",
         ),
         (
             lab("{kind: linux, image: underlay:lab}", "[]"),

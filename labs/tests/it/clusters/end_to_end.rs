@@ -12,6 +12,8 @@ use labs::kubernetes::{Cluster, Pod};
 use labs::wait;
 use labs::{Netns, Sandbox};
 
+use crate::lab::shows_what_is_printed;
+
 use super::streams::{End, Fate, Streams};
 
 /// Sessions and routes come back within the hold time of nine seconds; a busy machine gets more.
@@ -47,6 +49,8 @@ fn pods_keep_their_packets() {
         let ends = run.ends(&nodes);
         run.until_all_pass(&ends);
         run.strict("nothing", &ends, |_| {});
+        shows_what_is_printed(&folder.join("README.md"));
+        run.cluster.until_ready().unwrap();
 
         run.strict("kubelets restarted", &ends, |cluster| {
             for (node, signal) in nodes.iter().zip(["TERM", "KILL", "KILL"]) {
