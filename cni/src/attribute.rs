@@ -3,4 +3,4 @@
 //! Only the few attributes that we need are read, so that a kernel that adds or changes
 //! others cannot make an ADD fail.
 
-pub use api::nft::attribute::{address, attributes, put, put_nested, text, u16_at, u32_at};
+pub use api::nft::attribute::{address, attributes, find, put, put_nested, text, u16_at, u32_at};

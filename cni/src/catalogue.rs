@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use serde_json::Value;
 
 use crate::attachment::Attachment;
+use crate::bandwidth::Bandwidth;
 use crate::conf::{Document, Network};
 use crate::error::{Code, Error, Result};
 use crate::feature::{Feature, Site, Trace};
@@ -16,7 +17,7 @@ use crate::netlink::Netlink;
 use crate::plan::{Extra, Kernel, Step, Undo};
 
 /// In the order in which they are installed.
-const FEATURES: [&dyn Feature; 1] = [&Filter];
+const FEATURES: [&dyn Feature; 2] = [&Bandwidth, &Filter];
 
 fn feature(name: &str) -> Option<&'static dyn Feature> {
     FEATURES.into_iter().find(|feature| feature.name() == name)

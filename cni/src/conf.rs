@@ -30,7 +30,7 @@ const MTU: std::ops::RangeInclusive<u32> = 68..=65_535;
 const MTU_V6: u32 = 1_280;
 
 /// Keys that [`Document::network`] or [`Document`] reads, or that only the runtime needs.
-const KNOWN: [&str; 16] = [
+const KNOWN: [&str; 20] = [
     "cniVersion",
     "cniVersions",
     "name",
@@ -45,12 +45,16 @@ const KNOWN: [&str; 16] = [
     "dns",
     "prevResult",
     "antiSpoof",
+    "ingressRate",
+    "ingressBurst",
+    "egressRate",
+    "egressBurst",
     "ipMasq",
     "masqExcept",
 ];
 
 /// Fields of `runtimeConfig` that features read.
-const RUNTIME_OF_FEATURES: [&str; 1] = ["portMappings"];
+const RUNTIME_OF_FEATURES: [&str; 2] = ["bandwidth", "portMappings"];
 
 /// A configuration whose version and name are good.
 #[derive(Debug, Clone)]

@@ -92,7 +92,6 @@ fn unsupported_fields_have_code_2_with_key_and_value() {
         ("routes", json!([{"dst": "10.0.0.0/8"}]), "routes"),
         ("gateway", json!("10.0.0.1"), "gateway"),
         ("subnet", json!("10.0.0.0/24"), "subnet with value"),
-        ("runtimeConfig", json!({"bandwidth": {"ingressRate": 1}}), "runtimeConfig.bandwidth"),
         ("runtimeConfig", json!({"ipRanges": [[]]}), "runtimeConfig.ipRanges"),
         ("args", json!({"cni": {"ips": ["10.0.0.5"]}}), "args.cni"),
     ] {

@@ -230,7 +230,8 @@ fn describe(step: &Step) -> String {
     }
 }
 
-fn refused(doing: &str, failure: &Failure) -> Error {
+/// The error of a request that the kernel refused, with what was being done.
+pub fn refused(doing: &str, failure: &Failure) -> Error {
     Error::new(Code::Io, format!("cannot {doing}")).with_details(failure.text())
 }
 

@@ -17,6 +17,7 @@
 //! | `nftables`, `conntrack`, `forward` | the packet filter's socket, connections, the chain of others |
 //! | `netns`, `sysctl`, `kernel` | the namespace, its files, and the plan carried out |
 //! | `feature`, `catalogue` | what else an attachment may have; all of it |
+//! | `shaping`, `bandwidth` | rates as messages; both directions held to them |
 //! | `tenancy`, `filter` | who has what in the packet filter; what is asked of it |
 //! | `add`, `del`, `check`, `status`, `gc` | one verb each |
 
@@ -27,6 +28,7 @@ use serde_json::Value;
 pub mod add;
 pub mod attachment;
 pub mod attribute;
+pub mod bandwidth;
 pub mod catalogue;
 pub mod check;
 pub mod command;
@@ -50,6 +52,7 @@ pub mod plan;
 pub mod portmap;
 pub mod result;
 pub mod ruleset;
+pub mod shaping;
 pub mod status;
 pub mod store;
 pub mod sysctl;

@@ -8,4 +8,5 @@ mod filter;
 mod gc;
 mod link;
 mod ports;
+mod rates;
 mod status;
