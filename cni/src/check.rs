@@ -4,15 +4,18 @@
 //! construction. Where a later plugin may have changed something (MAC address and MTU of
 //! the pod's end), `prevResult` tells what holds.
 
+use std::ffi::OsString;
 use std::net::IpAddr;
 
 use crate::attachment::{Attachment, Mac};
 use crate::catalogue;
 use crate::command::Target;
 use crate::conf::{Document, Network};
+use crate::delegate::Delegate;
 use crate::error::{Code, Error, Result};
 use crate::fact::{Address, Link, Neighbour, Route};
 use crate::feature::Site;
+use crate::hop;
 use crate::ipam::Family;
 use crate::kernel;
 use crate::netlink::Netlink;
@@ -53,7 +56,12 @@ pub struct End {
 ///
 /// # Errors
 /// Code 3 without a reservation, 7 without a `prevResult`, 102 with everything that is missing or changed.
-pub fn check(target: &Target, document: &Document, network: &Network) -> Result<()> {
+pub fn check(
+    target: &Target,
+    document: &Document,
+    network: &Network,
+    search: Option<OsString>,
+) -> Result<()> {
     let previous = network
         .prev_result
         .as_ref()
@@ -71,12 +79,14 @@ pub fn check(target: &Target, document: &Document, network: &Network) -> Result<
             ),
         )
     })?;
+    let hops = hop::recalled(reservation.routes.as_deref(), &reservation.addresses);
     let plan = Plan::new(&Wanted {
         attachment,
         network: &document.name,
         addresses: &reservation.addresses,
+        hops: &hops,
         pod_mac: reservation.mac.as_deref().and_then(Mac::parse).unwrap_or_else(|| attachment.pod_mac()),
-        mtu: network.mtu.unwrap_or_default(),
+        mtu: network.mtu.or(reservation.mtu).unwrap_or_default(),
         anti_spoof: network.anti_spoof,
         ipv6_disabled: &[],
         extras: &[],
@@ -100,7 +110,11 @@ pub fn check(target: &Target, document: &Document, network: &Network) -> Result<
         };
         faults.extend(catalogue::faults(&reservation.features, &mut site)?);
     }
-    faults.extend(contradictions(&seen, previous, &reservation.addresses, network.mtu, attachment));
+    let mtu = network.mtu.or(reservation.mtu);
+    faults.extend(contradictions(&seen, previous, &reservation.addresses, mtu, attachment));
+    if let Some(kind) = &network.ipam {
+        faults.extend(Delegate::find(document, kind, search)?.check().err().map(|error| error.to_string()));
+    }
     if faults.is_empty() {
         return Ok(());
     }
@@ -122,11 +136,13 @@ fn look(
         seen.pod_routes.extend(kernel::routes(pod, family, None)?);
         seen.pod_neighbours.extend(kernel::neighbours(pod, family)?);
     }
-    seen.host_proxies = kernel::proxies(host, Family::V4)?;
+    for family in Family::ALL {
+        seen.host_proxies.extend(kernel::proxies(host, family)?);
+    }
     for address in addresses {
         seen.host_routes.extend(kernel::route(host, *address, None)?.map(|route| (*address, route)));
     }
-    for sysctl in [Sysctl::RpFilter, Sysctl::AcceptRa, Sysctl::ProxyDelay] {
+    for sysctl in [Sysctl::RpFilter, Sysctl::AcceptRa, Sysctl::ProxyDelay, Sysctl::ProxyNdp] {
         seen.sysctls.extend(sysctl::value(sysctl, &attachment.link_name())?.map(|value| (sysctl, value)));
     }
     Ok(seen)
@@ -198,11 +214,16 @@ fn fault(plan: &Plan, step: &Step, seen: &Seen, host: &Link, pod: &Link) -> Opti
                 seen.host_proxies.iter().any(|entry| entry.link == host.index && entry.address == *address);
             (!there).then(|| format!("{name} does not answer ARP for {address}"))
         }
-        Step::AddDefaultRoute(gateway) => {
+        Step::AddRoute(hop) => {
+            let net = hop.route.dst;
+            let destination = Some(net.network()).filter(|_| net.prefix_len() > 0);
             let there = seen.pod_routes.iter().any(|route| {
-                route.length == 0 && route.gateway == Some(*gateway) && route.links.contains(&pod.index)
+                (route.destination, route.length) == (destination, net.prefix_len())
+                    && route.gateway == Some(hop.gateway)
+                    && route.links.contains(&pod.index)
             });
-            (!there).then(|| format!("default route by {gateway} is missing in the container"))
+            let what = if net.prefix_len() == 0 { "default route".into() } else { format!("route to {net}") };
+            (!there).then(|| format!("{what} by {} is missing in the container", hop.gateway))
         }
         Step::AddHostRoute(address) => {
             let bits = Family::of(*address).bits();
@@ -242,7 +263,7 @@ pub fn contradictions(
     if pod.is_none() {
         faults.push(format!("prevResult lacks the interface {}", attachment.interface()));
     }
-    for (end, told, mtu) in [(&seen.host, host, mtu), (&seen.pod, pod, None)] {
+    for (end, told, mtu) in [(&seen.host, host, mtu), (&seen.pod, pod, mtu)] {
         let Some(link) = &end.link else { continue };
         let mac = told.map(|told| told.mac.to_ascii_lowercase()).filter(|mac| !mac.is_empty());
         let actual = link.mac.map(|mac| mac.to_string()).unwrap_or_default();

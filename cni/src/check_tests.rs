@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::plan::gateway;
+use crate::hop::{gateway, recalled};
 
 fn plan() -> (Plan, Attachment, Vec<IpAddr>) {
     let attachment = Attachment::new("c1", "eth0").unwrap();
@@ -12,6 +12,7 @@ fn plan() -> (Plan, Attachment, Vec<IpAddr>) {
         attachment: &attachment,
         network: "net",
         addresses: &addresses,
+        hops: &recalled(None, &addresses),
         pod_mac: attachment.pod_mac(),
         mtu: 1450,
         anti_spoof: true,
@@ -43,6 +44,8 @@ fn seen(plan: &Plan, addresses: &[IpAddr]) -> Seen {
         protocol: 4,
         table: 254,
         local: false,
+        unicast: true,
+        metric: 0,
         gateway,
         links: vec![link],
     };
@@ -53,18 +56,18 @@ fn seen(plan: &Plan, addresses: &[IpAddr]) -> Seen {
     Seen {
         host: End {
             link: Some(link(&pair.host, 7, 2, pair.host_mac, &alias.unwrap())),
-            addresses: vec![full(7, gateway(Family::V6))],
+            addresses: vec![full(7, gateway(Family::V6, &[]))],
         },
         pod: End {
             link: Some(link(&pair.pod, 2, 7, pair.pod_mac, "")),
             addresses: addresses.iter().map(|a| full(2, *a)).collect(),
         },
-        pod_routes: Family::ALL.iter().map(|f| route(None, 0, Some(gateway(*f)), 2)).collect(),
+        pod_routes: Family::ALL.iter().map(|f| route(None, 0, Some(gateway(*f, &[])), 2)).collect(),
         pod_neighbours: Family::ALL
             .iter()
             .map(|f| Neighbour {
                 link: 2,
-                address: gateway(*f),
+                address: gateway(*f, &[]),
                 mac: Some(pair.host_mac),
                 permanent: true,
                 proxy: false,
@@ -72,7 +75,7 @@ fn seen(plan: &Plan, addresses: &[IpAddr]) -> Seen {
             .collect(),
         host_proxies: vec![Neighbour {
             link: 7,
-            address: gateway(Family::V4),
+            address: gateway(Family::V4, &[]),
             mac: None,
             permanent: false,
             proxy: true,

@@ -33,6 +33,8 @@ pub enum Code {
     TryAgain = 11,
     /// STATUS: an ADD would fail.
     NotAvailable = 50,
+    /// STATUS: an ADD would fail, and existing containers have limited connectivity.
+    Limited = 51,
     /// ADD: the interface or the attachment exists.
     Exists = 100,
     /// ADD: a requested address is in use.
@@ -43,6 +45,28 @@ pub enum Code {
     Incomplete = 103,
     /// ADD: a port of the node is in use by another pod.
     PortInUse = 104,
+    /// The IPAM plugin failed, with a code of its own.
+    Delegate = 105,
+}
+
+impl Code {
+    /// The code of another plugin's error, as far as the specification or we know it.
+    pub fn from_number(number: u32) -> Self {
+        let known = [
+            Self::Version,
+            Self::Unsupported,
+            Self::UnknownContainer,
+            Self::Environment,
+            Self::Io,
+            Self::Decode,
+            Self::Config,
+            Self::Namespace,
+            Self::TryAgain,
+            Self::NotAvailable,
+            Self::Limited,
+        ];
+        known.into_iter().find(|code| *code as u32 == number).unwrap_or(Self::Delegate)
+    }
 }
 
 /// What a verb failed with.

@@ -27,8 +27,10 @@ const IFA_LOCAL: u16 = 2;
 const RTA_DST: u16 = 1;
 const RTA_OIF: u16 = 4;
 const RTA_GATEWAY: u16 = 5;
+const RTA_PRIORITY: u16 = 6;
 const RTA_MULTIPATH: u16 = 9;
 const RTA_TABLE: u16 = 15;
+const RTN_UNICAST: u8 = 1;
 const RTN_LOCAL: u8 = 2;
 /// Length of `struct rtnexthop`.
 const NEXTHOP: usize = 8;
@@ -87,6 +89,10 @@ pub struct Route {
     pub table: u32,
     /// Leads to this host itself.
     pub local: bool,
+    /// Leads to a next hop or a link, and drops nothing.
+    pub unicast: bool,
+    /// Its metric; 0 where it has none.
+    pub metric: u32,
     /// The next hop of a route that has one.
     pub gateway: Option<IpAddr>,
     /// Indices of all links that it leads to.
@@ -174,6 +180,8 @@ impl Route {
             protocol,
             table: table.into(),
             local: kind == RTN_LOCAL,
+            unicast: kind == RTN_UNICAST,
+            metric: 0,
             gateway: None,
             links: Vec::new(),
         };
@@ -181,6 +189,7 @@ impl Route {
             match kind {
                 RTA_DST => route.destination = address(value),
                 RTA_GATEWAY => route.gateway = address(value),
+                RTA_PRIORITY => route.metric = u32_at(value, 0)?,
                 RTA_OIF => route.links.extend(u32_at(value, 0)),
                 RTA_TABLE => route.table = u32_at(value, 0)?,
                 RTA_MULTIPATH => route.links.extend(next_hop_links(value)),

@@ -1,12 +1,16 @@
 //! GC: what is not in the runtime's list goes, both reservations and links of this network.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 
 use crate::attachment::{Attachment, alias_is_of, is_link_name};
 use crate::catalogue;
 use crate::conf::Document;
+use crate::delegate::Delegate;
 use crate::error::{Code, Error, Result};
 use crate::kernel;
+use crate::ledger::Reservation;
+use crate::predecessor;
 use crate::store::{Store, boot_id};
 
 /// Frees everything of the network but what `valid` holds.
@@ -16,7 +20,7 @@ use crate::store::{Store, boot_id};
 ///
 /// # Errors
 /// Code 5 if nothing could be looked at, 103 with all failures if something could not be freed.
-pub fn gc(document: &Document, valid: &[Attachment]) -> Result<()> {
+pub fn gc(document: &Document, valid: &[Attachment], search: Option<OsString>) -> Result<()> {
     let keep: BTreeSet<String> = valid.iter().map(Attachment::link_name).collect();
     let mut netlink = kernel::open()?;
     let mut store = Store::open(&document.state_dir, &document.name, &boot_id()?)?;
@@ -46,9 +50,25 @@ pub fn gc(document: &Document, valid: &[Attachment]) -> Result<()> {
     if !freed.is_empty() {
         store.save_release().unwrap_or_else(|error| failures.push(error.to_string()));
     }
+    drop(store);
+    match document.ipam()?.map(|kind| Delegate::find(document, &kind, search)) {
+        None => predecessor::release(&document.name, |held| !valid.iter().any(|one| held.is_of(one))),
+        Some(Ok(delegate)) => failures.extend(forward(&delegate, &freed)),
+        Some(Err(error)) => failures.push(error.to_string()),
+    }
     if failures.is_empty() {
         return Ok(());
     }
     Err(Error::new(Code::Incomplete, format!("{} objects could not be freed", failures.len()))
         .with_details(failures.join("; ")))
+}
+
+/// GC of the IPAM plugin. One that has none is told of each attachment that was freed.
+fn forward(delegate: &Delegate<'_>, freed: &[Reservation]) -> Vec<String> {
+    let one = |reservation: &Reservation| {
+        let attachment = Attachment::new(&reservation.container, &reservation.interface).ok()?;
+        delegate.del(Some(&attachment)).err()
+    };
+    let freed = freed.iter().filter_map(one);
+    freed.chain(delegate.ask("GC").err()).map(|error| error.to_string()).collect()
 }

@@ -166,10 +166,11 @@ mod tests {
     fn usage_names_holders_and_counts() {
         let mut ledger = Ledger::new("b");
         (2..=12).for_each(|n| ledger.reserve(reservation(n)));
-        let pool = Pool::new(Family::V4, &["10.0.0.0/28".parse().unwrap()]).unwrap();
+        let pool =
+            Pool::new(Family::V4, &["10.0.0.0/28".parse::<ipnet::IpNet>().unwrap().into()], &[]).unwrap();
         let text = ledger.usage(&pool);
         assert!(
-            text.starts_with("11 of 13 addresses of 10.0.0.0/28 in use: 10.0.0.2 default/p2, 10.0.0.3 c3, "),
+            text.starts_with("11 of 14 addresses of 10.0.0.0/28 in use: 10.0.0.2 default/p2, 10.0.0.3 c3, "),
             "{text}"
         );
         assert!(text.ends_with(" and 3 more"), "{text}");

@@ -1,7 +1,8 @@
 //! The CNI plugin of underlay: one point-to-point link and one address a family for each pod.
 //!
 //! A call is one process: it reads the environment and stdin, works, writes one JSON value
-//! or nothing to stdout, and ends. No runtime, no agent, no child process.
+//! or nothing to stdout, and ends. No runtime, no agent; no child process but an IPAM plugin
+//! where the configuration names one.
 //!
 //! Layers, lowest first; a module uses only those before it:
 //!
@@ -9,9 +10,11 @@
 //! |---|---|
 //! | `version`, `error` | what we speak, and how we say no |
 //! | `attachment`, `ipam` | names of an attachment; which address is next |
+//! | `hop` | routes of the pod; pure |
 //! | `plan` | the link as steps with their undo; pure |
 //! | `result`, `conf`, `command` | JSON out, JSON in, environment |
 //! | `ledger`, `store` | who holds which address; the file behind it |
+//! | `predecessor`, `delegate` | host-local's files of the same network; another IPAM plugin |
 //! | `attribute`, `netlink`, `fact`, `message` | bytes, socket, replies, requests |
 //! | `portmap`, `ruleset` | what of the packet filter a pod has; pure |
 //! | `nftables`, `conntrack`, `forward` | the packet filter's socket, connections, the chain of others |
@@ -19,6 +22,7 @@
 //! | `feature`, `catalogue` | what else an attachment may have; all of it |
 //! | `shaping`, `bandwidth` | rates as messages; both directions held to them |
 //! | `tenancy`, `filter` | who has what in the packet filter; what is asked of it |
+//! | `choice` | addresses for an attachment |
 //! | `add`, `del`, `check`, `status`, `gc` | one verb each |
 
 use std::io::Read;
@@ -31,16 +35,19 @@ pub mod attribute;
 pub mod bandwidth;
 pub mod catalogue;
 pub mod check;
+pub mod choice;
 pub mod command;
 pub mod conf;
 pub mod conntrack;
 pub mod del;
+pub mod delegate;
 pub mod error;
 pub mod fact;
 pub mod feature;
 pub mod filter;
 pub mod forward;
 pub mod gc;
+pub mod hop;
 pub mod ipam;
 pub mod kernel;
 pub mod ledger;
@@ -50,6 +57,7 @@ pub mod netns;
 pub mod nftables;
 pub mod plan;
 pub mod portmap;
+pub mod predecessor;
 pub mod result;
 pub mod ruleset;
 pub mod shaping;
@@ -65,7 +73,7 @@ use error::{Code, Error, Result};
 use version::Version;
 
 /// More than any configuration has, and little enough to read.
-const STDIN_MAX: u64 = 16 * 1024 * 1024;
+const STDIN_MAX: u64 = 4 * 1024 * 1024;
 
 /// How a call ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,7 +97,11 @@ pub fn run(lookup: Lookup<'_>, stdin: &mut dyn Read) -> Outcome {
 fn call(lookup: Lookup<'_>, stdin: &mut dyn Read, version: &mut Version) -> Result<Option<Value>> {
     let verb = Verb::from_env(lookup)?;
     let mut bytes = Vec::new();
-    stdin.take(STDIN_MAX).read_to_end(&mut bytes).map_err(|e| Error::io("read stdin", &e))?;
+    stdin.take(STDIN_MAX + 1).read_to_end(&mut bytes).map_err(|e| Error::io("read stdin", &e))?;
+    if bytes.len() as u64 > STDIN_MAX {
+        let text = format!("the network configuration on stdin has more than {STDIN_MAX} bytes");
+        return Err(Error::new(Code::Decode, text));
+    }
     if verb == Verb::Version {
         return versions(&bytes).map(Some);
     }
@@ -101,24 +113,24 @@ fn call(lookup: Lookup<'_>, stdin: &mut dyn Read, version: &mut Version) -> Resu
         Verb::Add => {
             let (target, args) = (Target::from_env(verb, lookup)?, Args::from_env(lookup)?);
             let document = document?;
-            add::add(&target, &args, &document, &document.network()?).map(Some)
+            add::add(&target, &args, &document, &document.network()?, lookup("CNI_PATH")).map(Some)
         }
         Verb::Del => {
             let target = Target::from_env(verb, lookup)?;
-            del::del(&target, &document?).map(|()| None)
+            del::del(&target, &document?, lookup("CNI_PATH")).map(|()| None)
         }
         Verb::Check => {
             let target = Target::from_env(verb, lookup)?;
             let document = since(Version::V0_4_0, "CHECK", document?)?;
-            check::check(&target, &document, &document.network()?).map(|()| None)
+            check::check(&target, &document, &document.network()?, lookup("CNI_PATH")).map(|()| None)
         }
         Verb::Status => {
             let document = since(Version::V1_1_0, "STATUS", document?)?;
-            status::status(&document, &document.network()?).map(|()| None)
+            status::status(&document, &document.network()?, lookup("CNI_PATH")).map(|()| None)
         }
         Verb::Gc => {
             let document = since(Version::V1_1_0, "GC", document?)?;
-            gc::gc(&document, &document.valid_attachments()?).map(|()| None)
+            gc::gc(&document, &document.valid_attachments()?, lookup("CNI_PATH")).map(|()| None)
         }
         Verb::Version => Ok(None),
     }

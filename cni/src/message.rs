@@ -16,11 +16,12 @@ use netlink_packet_route::neighbour::{
     NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState,
 };
 use netlink_packet_route::route::{
-    RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
+    RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteMetric, RouteProtocol, RouteScope, RouteType,
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
 use crate::attachment::Mac;
+use crate::hop::Hop;
 use crate::ipam::Family;
 use crate::netlink::Request;
 use crate::plan::Pair;
@@ -182,13 +183,24 @@ pub fn get_neighbours(of: Family) -> RouteNetlinkMessage {
     RouteNetlinkMessage::GetNeighbour(message)
 }
 
-/// Adds a default route whose next hop is on the link though no prefix says so.
-pub fn add_default_route(index: u32, gateway: IpAddr) -> Request {
-    let mut route = route(Family::of(gateway), 0);
+/// Adds a route whose next hop is on the link though no prefix says so.
+pub fn add_hop(index: u32, hop: &Hop) -> Request {
+    let told = &hop.route;
+    let mut route = route(Family::of(hop.gateway), told.dst.prefix_len());
     route.header.protocol = RouteProtocol::Static;
-    route.header.scope = RouteScope::Universe;
+    route.header.scope = told.scope.map_or(RouteScope::Universe, RouteScope::from);
     route.header.flags = RouteFlags::Onlink;
-    route.attributes = vec![RouteAttribute::Gateway(gateway.into()), RouteAttribute::Oif(index)];
+    route.attributes = vec![RouteAttribute::Gateway(hop.gateway.into()), RouteAttribute::Oif(index)];
+    if told.dst.prefix_len() > 0 {
+        route.attributes.push(RouteAttribute::Destination(told.dst.network().into()));
+    }
+    route.attributes.extend(told.table.map(RouteAttribute::Table));
+    route.attributes.extend(told.priority.map(RouteAttribute::Priority));
+    let metrics = [told.mtu.map(RouteMetric::Mtu), told.advmss.map(RouteMetric::Advmss)];
+    let metrics: Vec<RouteMetric> = metrics.into_iter().flatten().collect();
+    if !metrics.is_empty() {
+        route.attributes.push(RouteAttribute::Metrics(metrics));
+    }
     Request { message: RouteNetlinkMessage::NewRoute(route), flags: EXCLUSIVE }
 }
 

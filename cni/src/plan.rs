@@ -21,27 +21,14 @@
 //! Invariants: a step that has an undo of its own stands alone in its batch and fails
 //! without a trace; everything else vanishes with the pair.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use serde_json::Value;
 
 use crate::attachment::{Attachment, Mac};
 use crate::error::Result;
-use crate::ipam::Family;
-
-/// The next hop of each pod's IPv4 default route; no interface holds it.
-pub const GATEWAY_V4: IpAddr = IpAddr::V4(Ipv4Addr::new(169, 254, 1, 1));
-
-/// The next hop of each pod's IPv6 default route, and the address of each host end.
-pub const GATEWAY_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1));
-
-/// The next hop of a family's default route in the pod.
-pub fn gateway(family: Family) -> IpAddr {
-    match family {
-        Family::V4 => GATEWAY_V4,
-        Family::V6 => GATEWAY_V6,
-    }
-}
+use crate::hop::{GATEWAY_V6, Hop};
 
 /// An end of the link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +54,8 @@ pub enum Sysctl {
     RouteLocalnet,
     /// `ipv4/neigh/…/proxy_delay`: 0, or a proxy's answer waits up to 0.8 s.
     ProxyDelay,
+    /// `ipv6/…/proxy_ndp`: 1 where the gateway is an address of the configuration.
+    ProxyNdp,
 }
 
 /// One change to one object.
@@ -84,10 +73,10 @@ pub enum Step {
     Raise(Side),
     /// In the pod: the MAC address of a gateway, for good.
     AddNeighbour(IpAddr, Mac),
-    /// On the host: answer ARP for a gateway that no interface holds.
+    /// On the host: answer ARP or neighbour solicitations for a gateway that no interface holds.
     AddProxy(IpAddr),
-    /// In the pod: the default route of a family.
-    AddDefaultRoute(IpAddr),
+    /// In the pod: a route by a gateway.
+    AddRoute(Hop),
     /// On the host: the route to one address of the pod.
     AddHostRoute(IpAddr),
     /// What a feature adds, while the host end is still down: nobody finds the pod without it.
@@ -154,7 +143,7 @@ impl Step {
             | Self::Raise(_)
             | Self::AddNeighbour(..)
             | Self::AddProxy(_)
-            | Self::AddDefaultRoute(_)
+            | Self::AddRoute(_)
             | Self::AddHostRoute(_)
             | Self::Await(..) => Undo::WithPair,
         }
@@ -166,7 +155,7 @@ impl Step {
             Self::SetSysctl(side, ..) => Place::File(*side),
             Self::AddAddress(side, _) | Self::Raise(side) => Place::Netlink(*side),
             Self::Describe(_) | Self::AddProxy(_) | Self::AddHostRoute(_) => Place::Netlink(Side::Host),
-            Self::AddNeighbour(..) | Self::AddDefaultRoute(_) => Place::Netlink(Side::Pod),
+            Self::AddNeighbour(..) | Self::AddRoute(_) => Place::Netlink(Side::Pod),
             Self::Install(_) => Place::Feature,
             Self::Await(..) => Place::Wait,
         }
@@ -180,8 +169,10 @@ pub struct Wanted<'a> {
     pub attachment: &'a Attachment,
     /// The network's name, for the alias.
     pub network: &'a str,
-    /// At most one address a family.
+    /// At least one.
     pub addresses: &'a [IpAddr],
+    /// Routes of the pod, each of the family of an address.
+    pub hops: &'a [Hop],
     /// MAC address of the pod's end.
     pub pod_mac: Mac,
     /// Bytes.
@@ -213,7 +204,8 @@ impl Plan {
             pod_mac: wanted.pod_mac,
             mtu: wanted.mtu,
         };
-        let gateways = || wanted.addresses.iter().map(|address| gateway(Family::of(*address)));
+        let gateways: BTreeSet<IpAddr> = wanted.hops.iter().map(|hop| hop.gateway).collect();
+        let proxied = || gateways.iter().copied().filter(|gateway| *gateway != GATEWAY_V6);
         let v6 = wanted.addresses.iter().find(|address| address.is_ipv6()).copied();
         let v4 = wanted.addresses.iter().any(IpAddr::is_ipv4);
         let host_mac = pair.host_mac;
@@ -224,6 +216,9 @@ impl Plan {
                 wanted.ipv6_disabled.iter().map(|side| Step::SetSysctl(*side, Sysctl::DisableIpv6, 0)),
             );
             steps.push(Step::SetSysctl(Side::Host, Sysctl::AcceptRa, 0));
+            if proxied().any(|gateway| gateway.is_ipv6()) {
+                steps.push(Step::SetSysctl(Side::Host, Sysctl::ProxyNdp, 1));
+            }
         }
         if v4 {
             steps.push(Step::SetSysctl(Side::Host, Sysctl::RpFilter, u8::from(wanted.anti_spoof)));
@@ -231,13 +226,13 @@ impl Plan {
         }
         steps.extend(wanted.addresses.iter().map(|address| Step::AddAddress(Side::Pod, *address)));
         steps.push(Step::Raise(Side::Pod));
-        steps.extend(gateways().map(|gateway| Step::AddNeighbour(gateway, host_mac)));
-        steps.extend(gateways().map(Step::AddDefaultRoute));
+        steps.extend(gateways.iter().map(|gateway| Step::AddNeighbour(*gateway, host_mac)));
+        steps.extend(wanted.hops.iter().cloned().map(Step::AddRoute));
         steps.push(Step::Describe(wanted.attachment.alias(wanted.network)));
         steps.extend(wanted.extras.iter().cloned().map(Step::Install));
         steps.extend(v6.map(|_| Step::AddAddress(Side::Host, GATEWAY_V6)));
         steps.push(Step::Raise(Side::Host));
-        steps.extend(v4.then_some(Step::AddProxy(GATEWAY_V4)));
+        steps.extend(proxied().map(Step::AddProxy));
         steps.extend(wanted.addresses.iter().map(|address| Step::AddHostRoute(*address)));
         steps.push(Step::Await(Side::Host, v6.map(|_| GATEWAY_V6)));
         steps.push(Step::Await(Side::Pod, v6));

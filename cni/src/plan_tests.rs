@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::error::{Code, Error};
+use crate::hop::recalled;
 
 /// A kernel that knows just enough: objects hang on the pair and vanish with it.
 #[derive(Default)]
@@ -67,6 +68,7 @@ fn plan(addresses: &[&str]) -> Plan {
         attachment: &attachment,
         network: "net",
         addresses: &addresses,
+        hops: &recalled(None, &addresses),
         pod_mac: attachment.pod_mac(),
         mtu: 1450,
         anti_spoof: true,

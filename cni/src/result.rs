@@ -4,6 +4,7 @@
 //! |---|---|---|---|
 //! | `ips[].version` | yes | no | no |
 //! | `interfaces[].mtu` | no | no | yes |
+//! | `routes[].mtu`, `advmss`, `priority`, `table`, `scope` | no | no | yes |
 
 use std::net::IpAddr;
 
@@ -11,8 +12,9 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::hop::{Hop, gateway};
 use crate::ipam::Family;
-use crate::plan::{Pair, gateway};
+use crate::plan::Pair;
 use crate::version::Version;
 
 /// Index of the pod's end among the result's interfaces; the host's end is the first.
@@ -89,6 +91,10 @@ pub struct Added<'a> {
     pub sandbox: &'a str,
     /// The pod's addresses, IPv4 first.
     pub addresses: &'a [IpAddr],
+    /// Gateways other than ours, at most one a family.
+    pub gateways: &'a [IpAddr],
+    /// Routes of the pod.
+    pub hops: &'a [Hop],
     /// Name servers for the container.
     pub dns: &'a Dns,
     /// Routes that were in the `prevResult`.
@@ -106,11 +112,7 @@ impl Added<'_> {
             pod["mtu"] = self.pair.mtu.into();
         }
         let ips: Vec<Value> = self.addresses.iter().map(|address| self.ip(*address)).collect();
-        let ours = self.addresses.iter().map(|address| {
-            let family = Family::of(*address);
-            let any = if family == Family::V4 { "0.0.0.0/0" } else { "::/0" };
-            json!({"dst": any, "gw": gateway(family)})
-        });
+        let ours = self.hops.iter().map(|hop| self.route(hop));
         let routes: Vec<Value> = self.routes.iter().cloned().chain(ours).collect();
         json!({
             "cniVersion": self.version.as_str(),
@@ -121,11 +123,31 @@ impl Added<'_> {
         })
     }
 
+    fn route(&self, hop: &Hop) -> Value {
+        let route = &hop.route;
+        let mut json = json!({"dst": route.dst, "gw": hop.gateway});
+        if self.version >= Version::V1_1_0 {
+            let numbers = [
+                ("mtu", route.mtu),
+                ("advmss", route.advmss),
+                ("priority", route.priority),
+                ("table", route.table),
+                ("scope", route.scope.map(u32::from)),
+            ];
+            for (key, number) in numbers {
+                if let Some(number) = number {
+                    json[key] = number.into();
+                }
+            }
+        }
+        json
+    }
+
     fn ip(&self, address: IpAddr) -> Value {
         let family = Family::of(address);
         let mut ip = json!({
             "address": format!("{address}/{}", family.bits()),
-            "gateway": gateway(family),
+            "gateway": gateway(family, self.gateways),
             "interface": POD,
         });
         if self.version < Version::V1_0_0 {
@@ -142,8 +164,11 @@ pub fn versions(requested: &str) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use api::netconf::Route;
+
     use super::*;
     use crate::attachment::Mac;
+    use crate::hop::{GATEWAY_V4, GATEWAY_V6};
 
     fn added(version: Version) -> Value {
         let pair = Pair {
@@ -154,12 +179,18 @@ mod tests {
             mtu: 1450,
         };
         let addresses = ["10.0.0.5".parse().unwrap(), "fd00::5".parse().unwrap()];
+        let hops = [("0.0.0.0/0", GATEWAY_V4), ("::/0", GATEWAY_V6)].map(|(dst, gateway)| {
+            let route = Route { mtu: Some(1400), priority: Some(7), ..Route::to(dst.parse().unwrap()) };
+            Hop { gateway, route }
+        });
         let dns = Dns { nameservers: vec!["10.0.0.53".into()], ..Dns::default() };
         let added = Added {
             version,
             pair: &pair,
             sandbox: "/run/netns/x",
             addresses: &addresses,
+            gateways: &[],
+            hops: &hops,
             dns: &dns,
             routes: &[],
         };
@@ -197,6 +228,10 @@ mod tests {
         expected["cniVersion"] = "1.1.0".into();
         expected["interfaces"][0]["mtu"] = 1450.into();
         expected["interfaces"][1]["mtu"] = 1450.into();
+        for n in 0..2 {
+            expected["routes"][n]["mtu"] = 1400.into();
+            expected["routes"][n]["priority"] = 7.into();
+        }
         assert_eq!(added(Version::V1_1_0), expected);
     }
 

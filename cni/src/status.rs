@@ -1,10 +1,12 @@
 //! STATUS: would an ADD find what it needs? A full pool is no reason to say no.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::ErrorKind;
 
 use crate::catalogue;
 use crate::conf::{Document, Network};
+use crate::delegate::Delegate;
 use crate::error::{Code, Error, Result};
 use crate::kernel;
 use crate::store::{boot_id, probe};
@@ -13,7 +15,7 @@ use crate::store::{boot_id, probe};
 ///
 /// # Errors
 /// Code 50 if the node is not ready or the state folder is not writable.
-pub fn status(document: &Document, network: &Network) -> Result<()> {
+pub fn status(document: &Document, network: &Network, search: Option<OsString>) -> Result<()> {
     if let Some(path) = &network.ready_file {
         let shown = path.display();
         let not_ready = |why: String| {
@@ -34,5 +36,9 @@ pub fn status(document: &Document, network: &Network) -> Result<()> {
         |error: Error| Error::new(Code::NotAvailable, error.message).with_details(error.details);
     probe(&document.state_dir, &document.name).map_err(unavailable)?;
     kernel::open().map_err(unavailable)?;
-    catalogue::ready(document, network)
+    catalogue::ready(document, network)?;
+    match &network.ipam {
+        Some(kind) => Delegate::find(document, kind, search).map_err(unavailable)?.ask("STATUS"),
+        None => Ok(()),
+    }
 }

@@ -21,6 +21,7 @@ fn path(sysctl: Sysctl, interface: &str) -> PathBuf {
         Sysctl::AcceptRa => ("ipv6/conf", "accept_ra"),
         Sysctl::DisableIpv6 => ("ipv6/conf", "disable_ipv6"),
         Sysctl::ProxyDelay => ("ipv4/neigh", "proxy_delay"),
+        Sysctl::ProxyNdp => ("ipv6/conf", "proxy_ndp"),
     };
     Path::new(ROOT).join(folder).join(interface).join(file)
 }

@@ -8,6 +8,7 @@
 //! 1.1.0 makes runtimes that know only 1.0.0 fail each sandbox.
 
 mod reservation;
+mod route;
 
 use std::collections::BTreeMap;
 
@@ -15,6 +16,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 pub use reservation::{RESERVATIONS_FILE, RESERVATIONS_LAYOUT, Reservation, Reservations, reservations_path};
+pub use route::Route;
 
 /// The plugin's `type`, which is also the name of its binary.
 pub const PLUGIN_TYPE: &str = "underlay-cni";

@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::route::Route;
+
 /// Name of the file in a network's folder.
 pub const RESERVATIONS_FILE: &str = "reservations.json";
 
@@ -55,6 +57,9 @@ pub struct Reservation {
     pub mtu: Option<u32>,
     /// One address a family.
     pub addresses: Vec<IpAddr>,
+    /// Routes in the container, where they are others than the default routes of its families.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub routes: Option<Vec<Route>>,
     /// `namespace/name` of the pod, where the runtime told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod: Option<String>,

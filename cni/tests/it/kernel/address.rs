@@ -88,7 +88,8 @@ type Damage = (&'static str, fn(&Node));
 /// A node whose IPv4 pool has five addresses.
 fn small(sandbox: &labs::Sandbox) -> Node {
     let mut node = Node::new(sandbox);
-    node.conf["subnets"] = json!(["10.244.1.0/29", "fd00:10:244:1::/64"]);
+    let range = json!({"subnet": "10.244.1.0/29", "rangeStart": "10.244.1.2"});
+    node.conf["subnets"] = json!([range, "fd00:10:244:1::/64"]);
     node
 }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use nix::mount::{MsFlags, mount};
 use serde_json::json;
 
-use crate::node::{Node, Pod, addresses};
+use crate::node::{Node, Pod, addresses, ping};
 
 #[test]
 fn half_failed_add_leaves_nothing() {
@@ -29,7 +29,7 @@ fn half_failed_add_leaves_nothing() {
 }
 
 fn ping_all(node: &Node, addresses: &[String]) {
-    addresses.iter().for_each(|address| crate::node::ping(&node.netns, address));
+    addresses.iter().for_each(|address| ping(&node.netns, address));
 }
 
 #[test]
@@ -136,10 +136,11 @@ fn own_namespace_needs_the_override() {
         }
         node.is_empty();
         let env = [("CNI_IFNAME", "pod0"), ("CNI_NETNS_OVERRIDE", "1")];
-        // Both ends in one namespace: the default route of the pod is the node's, which exists.
-        node.call("ADD", Some(&own), &node.conf, &env).fails(5, "default route");
-        node.is_empty();
+        // Both ends in one namespace: the node's default route stays the first choice.
+        node.call("ADD", Some(&own), &node.conf, &env).result();
+        ping(&node.netns, "192.0.2.254");
         node.call("DEL", Some(&own), &node.conf, &env).silent();
+        node.is_empty();
     });
 }
 
@@ -160,9 +161,22 @@ fn interface_that_exists_is_an_error_and_stays() {
         node.check(&pod, &result).silent();
         assert_eq!(node.holders(), ["c1"]);
 
-        // A second interface of the same container is another attachment.
+        // A second interface of the same container is another attachment, behind the first.
         let env = [("CNI_IFNAME", "eth1")];
-        node.call("ADD", Some(&pod), &node.conf, &env).fails(5, "default route");
+        let second = node.call("ADD", Some(&pod), &node.conf, &env).result();
+        assert_eq!(second["routes"][0]["priority"], 1024);
+        assert_eq!(second["routes"][1]["priority"], 2048);
+        // What leaves by the second interface has its address; the first one's stays the first choice.
+        for to in ["192.0.2.254", "2001:db8::fe"] {
+            let bound = pod.netns.exec("ping", ["-c1", "-W1", "-I", "eth1", to]).output();
+            assert!(bound.expect("ping runs").status.success(), "{to} by eth1");
+            ping(&pod.netns, to);
+        }
+        let prev = node.with("prevResult", second.clone());
+        node.call("CHECK", Some(&pod), &prev, &env).silent();
         node.check(&pod, &result).silent();
+        node.call("DEL", Some(&pod), &node.conf, &env).silent();
+        node.check(&pod, &result).silent();
+        assert_eq!(node.holders(), ["c1"]);
     });
 }

@@ -1,5 +1,7 @@
 //! Configurations, good and bad.
 
+use std::path::Path;
+
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -75,6 +77,24 @@ fn invalid_fields_have_code_7_and_are_named() {
         ("masqExcept", json!(["x"]), "masqExcept"),
         ("readyFile", json!("x"), "readyFile"),
         ("dns", json!("x"), "dns"),
+        ("ipam", json!({"subnet": "10.0.0.0/24"}), "ipam.type"),
+        ("ipam", json!({"type": "../host-local"}), "ipam.type"),
+        ("hostRoutes", json!("yes"), "hostRoutes"),
+        ("routes", json!([{"dst": "10.0.0.0/8"}, {"gw": "10.0.0.1"}]), "routes[1]"),
+        ("routes", json!([{"dst": "10.0.0.0/8", "gw": "fe80::1"}]), "routes[0]"),
+        ("gateway", json!("10.0.0.0/x"), "gateway"),
+        ("gateway", json!(["10.0.0.1", "10.0.0.2"]), "gateway"),
+        ("gateway", json!("224.0.0.1"), "gateway"),
+        ("exclude", json!(["10.0.0.9", "x"]), "exclude[1]"),
+        ("subnets", json!([{"subnet": "10.0.0.0/24", "rangeStart": "10.0.1.1"}]), "rangeStart 10.0.1.1"),
+        (
+            "subnets",
+            json!([{"subnet": "10.0.0.0/24", "rangeStart": "10.0.0.9", "rangeEnd": "10.0.0.8"}]),
+            "subnets[0]",
+        ),
+        ("runtimeConfig", json!({"ipRanges": [[{"subnet": "10.9.0.0/24"}]]}), "10.9.0.0/24"),
+        ("runtimeConfig", json!({"dns": {"servers": "x"}}), "runtimeConfig.dns"),
+        ("args", json!({"cni": {"ips": ["x"]}}), "args.cni.ips"),
         ("prevResult", json!({"ips": [{"address": "x"}]}), "prevResult"),
         ("runtimeConfig", json!({"ips": ["x"]}), "runtimeConfig.ips"),
         ("runtimeConfig", json!({"mac": "ff:ff:ff:ff:ff:ff"}), "runtimeConfig.mac"),
@@ -87,13 +107,12 @@ fn invalid_fields_have_code_7_and_are_named() {
 fn unsupported_fields_have_code_2_with_key_and_value() {
     for (key, value, needle) in [
         ("isGateway", json!(true), "isGateway with value true"),
-        ("ipam", json!({"type": "host-local"}), r#"ipam with value {"type":"host-local"}"#),
-        ("hostRoutes", json!(true), "hostRoutes"),
-        ("routes", json!([{"dst": "10.0.0.0/8"}]), "routes"),
-        ("gateway", json!("10.0.0.1"), "gateway"),
         ("subnet", json!("10.0.0.0/24"), "subnet with value"),
-        ("runtimeConfig", json!({"ipRanges": [[]]}), "runtimeConfig.ipRanges"),
-        ("args", json!({"cni": {"ips": ["10.0.0.5"]}}), "args.cni"),
+        (
+            "runtimeConfig",
+            json!({"ipRanges": [[{"subnet": "10.0.0.0/25"}], [{"subnet": "10.0.0.128/25"}]]}),
+            "runtimeConfig.ipRanges",
+        ),
     ] {
         refused(key, value, Code::Unsupported, needle);
     }
@@ -120,6 +139,32 @@ fn requests_of_the_runtime() {
     let network = network("runtimeConfig", runtime).unwrap();
     assert_eq!(network.ips, ["10.0.0.9".parse::<IpAddr>().unwrap(), "fd00::9".parse().unwrap()]);
     assert_eq!(network.mac, Some(Mac([2, 0, 0, 0, 0, 9])));
+}
+
+#[test]
+fn requests_beside_the_capabilities() {
+    let args = json!({"cni": {"ips": ["10.0.0.8/24"], "labels": [{"key": "a", "value": "b"}]}, "other": 1});
+    assert_eq!(network("args", args).unwrap().ips, ["10.0.0.8".parse::<IpAddr>().unwrap()]);
+    let runtime = json!({"dns": {"servers": ["10.0.0.53"], "searches": ["a.example"]}, "cgroupPath": "/x"});
+    let dns = network("runtimeConfig", runtime).unwrap().dns;
+    assert_eq!((dns.nameservers, dns.search), (vec!["10.0.0.53".to_owned()], vec!["a.example".to_owned()]));
+}
+
+#[test]
+fn ranges_of_the_runtime_replace_the_subnets_pools() {
+    let ranges = json!({"ipRanges": [[{"subnet": "10.0.0.0/25", "rangeEnd": "10.0.0.9"},
+                                      {"subnet": "10.0.0.128/25"}], [{"subnet": "fd00::/80"}]]});
+    let network = network("runtimeConfig", ranges).unwrap();
+    assert_eq!(network.pools[0].size(), 9 + 126);
+    assert_eq!(network.pools[1].subnets(), ["fd00::/80".parse::<IpNet>().unwrap()]);
+}
+
+#[test]
+fn another_plugin_may_give_the_addresses() {
+    let mut json = with("ipam", json!({"type": "host-local", "anything": [1]}));
+    json.as_object_mut().unwrap().remove("subnets");
+    let network = document(json).unwrap().network().unwrap();
+    assert_eq!((network.ipam.as_deref(), network.pools.len()), (Some("host-local"), 0));
 }
 
 #[test]

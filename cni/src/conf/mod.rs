@@ -5,15 +5,22 @@
 //! refused by name (code 2), never ignored; keys with a dot or a slash belong to somebody's
 //! name space (`cni.dev/…`) and are not ours to judge.
 
-use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+mod field;
+mod pool;
+mod route;
+mod runtime;
 
-use api::netconf::{DEFAULT_STATE_DIR, READY_FILE};
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use api::netconf::{DEFAULT_STATE_DIR, READY_FILE, Route};
 use ipnet::IpNet;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+pub use self::field::address;
+use self::field::{Fields, field, inner, invalid, is_empty, is_foreign, path, unsupported};
 use crate::attachment::{Attachment, Mac, container_id};
 use crate::error::{Code, Error, Result};
 use crate::ipam::{Family, Pool};
@@ -30,7 +37,7 @@ const MTU: std::ops::RangeInclusive<u32> = 68..=65_535;
 const MTU_V6: u32 = 1_280;
 
 /// Keys that [`Document::network`] or [`Document`] reads, or that only the runtime needs.
-const KNOWN: [&str; 20] = [
+const KNOWN: [&str; 26] = [
     "cniVersion",
     "cniVersions",
     "name",
@@ -51,15 +58,18 @@ const KNOWN: [&str; 20] = [
     "egressBurst",
     "ipMasq",
     "masqExcept",
+    "ipam",
+    "exclude",
+    "routes",
+    "gateway",
+    "defaultRoute",
+    "hostRoutes",
 ];
-
-/// Fields of `runtimeConfig` that features read.
-const RUNTIME_OF_FEATURES: [&str; 2] = ["bandwidth", "portMappings"];
 
 /// A configuration whose version and name are good.
 #[derive(Debug, Clone)]
 pub struct Document {
-    fields: Map<String, Value>,
+    fields: Fields,
     /// The version to answer in.
     pub version: Version,
     /// The network's name.
@@ -71,8 +81,18 @@ pub struct Document {
 /// All that ADD, CHECK and STATUS need.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Network {
-    /// One pool a family, IPv4 first; at least one.
+    /// One pool a family, IPv4 first; at least one unless addresses are another plugin's task.
     pub pools: Vec<Pool>,
+    /// The `type` of the plugin that gives the addresses, if that is not this one.
+    pub ipam: Option<String>,
+    /// Routes of the container beside its default routes.
+    pub routes: Vec<Route>,
+    /// Gateways of the container, where they are to be others than ours; at most one a family.
+    pub gateways: Vec<IpAddr>,
+    /// Whether the container gets default routes.
+    pub default_route: bool,
+    /// Whether addresses outside of the subnets are fine.
+    pub host_routes: bool,
     /// MTU in bytes, if configured.
     pub mtu: Option<u32>,
     /// Addresses from the `ips` capability.
@@ -83,7 +103,7 @@ pub struct Network {
     pub anti_spoof: bool,
     /// Destinations that are not masqueraded for beside the subnets; none where nothing is.
     pub masquerade_except: Option<Vec<IpNet>>,
-    /// Name servers, returned as they are.
+    /// Name servers of the runtime, else of the configuration; returned as they are.
     pub dns: Dns,
     /// The file that says that the node is ready; none for a network without an agent.
     pub ready_file: Option<PathBuf>,
@@ -141,11 +161,13 @@ impl Document {
     /// Code 2 for a field that is not supported, 7 for one that is invalid.
     pub fn network(&self) -> Result<Network> {
         self.refuse_unsupported()?;
-        let pools = self.pools()?;
+        let ipam = self.ipam()?;
+        let section: Fields = field(&self.fields, "runtimeConfig")?.unwrap_or_default();
+        let pools = pool::pools(&self.fields, &section, ipam.is_some())?;
         let mtu = field(&self.fields, "mtu")?.filter(|mtu| *mtu != 0);
         if let Some(mtu) = mtu {
-            let least =
-                if pools.iter().any(|pool| pool.family() == Family::V6) { MTU_V6 } else { *MTU.start() };
+            let v6 = pools.iter().any(|pool| pool.family() == Family::V6);
+            let least = if v6 { MTU_V6 } else { *MTU.start() };
             if !(least..=*MTU.end()).contains(&mtu) {
                 return Err(invalid("mtu", format!("is {mtu}; {least} to {} is possible", MTU.end())));
             }
@@ -155,15 +177,21 @@ impl Document {
             Some(Value::String(text)) if text.is_empty() => None,
             _ => Some(path(&self.fields, "readyFile")?.unwrap_or_else(|| READY_FILE.into())),
         };
-        let (ips, mac) = self.runtime_config()?;
+        let runtime = runtime::runtime(&self.fields)?;
+        let dns: Dns = field(&self.fields, "dns")?.unwrap_or_default();
         Ok(Network {
             pools,
+            ipam,
+            routes: route::routes(&self.fields)?,
+            gateways: route::gateways(&self.fields)?,
+            default_route: field(&self.fields, "defaultRoute")?.unwrap_or(true),
+            host_routes: field(&self.fields, "hostRoutes")?.unwrap_or(false),
             mtu,
-            ips,
-            mac,
+            ips: runtime.ips,
+            mac: runtime.mac,
             masquerade_except: field(&self.fields, "ipMasq")?.unwrap_or(false).then_some(except),
             anti_spoof: field(&self.fields, "antiSpoof")?.unwrap_or(true),
-            dns: field(&self.fields, "dns")?.unwrap_or_default(),
+            dns: if runtime.dns == Dns::default() { dns } else { runtime.dns },
             ready_file,
             prev_result: field(&self.fields, "prevResult")?,
         })
@@ -203,67 +231,35 @@ impl Document {
     /// # Errors
     /// Code 7 if it has another shape.
     pub fn runtime_field<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>> {
-        let runtime: Map<String, Value> = field(&self.fields, "runtimeConfig")?.unwrap_or_default();
-        field(&runtime, key).map_err(|error| {
-            let details = error.details.clone();
-            invalid(&format!("runtimeConfig.{key}"), "is invalid").with_details(details)
-        })
+        let runtime: Fields = field(&self.fields, "runtimeConfig")?.unwrap_or_default();
+        inner(&runtime, "runtimeConfig", key)
     }
 
-    fn pools(&self) -> Result<Vec<Pool>> {
-        let texts: Vec<String> =
-            field(&self.fields, "subnets")?.ok_or_else(|| invalid("subnets", "is missing"))?;
-        let mut subnets: Vec<IpNet> = Vec::with_capacity(texts.len());
-        for (at, text) in texts.iter().enumerate() {
-            let net: IpNet = text
-                .parse()
-                .map_err(|_| invalid(&format!("subnets[{at}]"), format!("is {text:?}, not a prefix")))?;
-            let net = net.trunc();
-            if let Some(other) = subnets.iter().find(|other| other.contains(&net) || net.contains(*other)) {
-                return Err(invalid(&format!("subnets[{at}]"), format!("{net} overlaps {other}")));
-            }
-            subnets.push(net);
+    /// The `type` in the `ipam` section, which is all of it that we judge.
+    ///
+    /// # Errors
+    /// Code 7 for a section without one, or one that is no file name.
+    pub fn ipam(&self) -> Result<Option<String>> {
+        let section: Fields = field(&self.fields, "ipam")?.unwrap_or_default();
+        if section.is_empty() {
+            return Ok(None);
         }
-        let pools: Vec<Pool> = Family::ALL.iter().filter_map(|family| Pool::new(*family, &subnets)).collect();
-        if pools.is_empty() {
-            return Err(invalid("subnets", "is empty"));
+        let kind: String =
+            inner(&section, "ipam", "type")?.ok_or_else(|| invalid("ipam.type", "is missing"))?;
+        if kind.is_empty() || kind.starts_with('.') || kind.contains(['/', '\0']) {
+            return Err(invalid("ipam.type", format!("is {kind:?}, not the name of a plugin")));
         }
-        Ok(pools)
+        Ok(Some(kind))
     }
 
-    fn runtime_config(&self) -> Result<(Vec<IpAddr>, Option<Mac>)> {
-        let runtime: Map<String, Value> = field(&self.fields, "runtimeConfig")?.unwrap_or_default();
-        let (mut ips, mut mac) = (Vec::new(), None);
-        for (key, value) in &runtime {
-            match key.as_str() {
-                "ips" => {
-                    let texts: Vec<String> = field(&runtime, "ips")?.unwrap_or_default();
-                    for text in texts {
-                        ips.push(address(&text).ok_or_else(|| {
-                            invalid("runtimeConfig.ips", format!("has {text:?}, not an address"))
-                        })?);
-                    }
-                }
-                "mac" => {
-                    let text: Option<String> = field(&runtime, "mac")?;
-                    mac = text
-                        .filter(|text| !text.is_empty())
-                        .map(|text| {
-                            Mac::parse(&text).filter(|mac| mac.is_usable()).ok_or_else(|| {
-                                invalid(
-                                    "runtimeConfig.mac",
-                                    format!("is {text:?}, not a unicast MAC address"),
-                                )
-                            })
-                        })
-                        .transpose()?;
-                }
-                known if RUNTIME_OF_FEATURES.contains(&known) => {}
-                _ if is_empty(value) || is_foreign(key) => {}
-                _ => return Err(unsupported(&format!("runtimeConfig.{key}"), value)),
-            }
+    /// The whole configuration for a plugin that we call, in another version if that is given.
+    pub fn to_json(&self, version: Option<Version>) -> Vec<u8> {
+        let mut fields = self.fields.clone();
+        if let Some(version) = version {
+            fields.insert("cniVersion".into(), version.as_str().into());
         }
-        Ok((ips, mac))
+        // An object that came from JSON always serialises.
+        serde_json::to_vec(&Value::Object(fields)).unwrap_or_default()
     }
 
     fn refuse_unsupported(&self) -> Result<()> {
@@ -272,64 +268,9 @@ impl Document {
                 return Err(unsupported(key, value));
             }
         }
-        let args: Map<String, Value> = field(&self.fields, "args")?.unwrap_or_default();
-        match args.get("cni") {
-            Some(value) if !is_empty(value) => Err(unsupported("args.cni", value)),
-            _ => Ok(()),
-        }
+        Ok(())
     }
-}
-
-/// An address, with or without a prefix length behind it.
-pub fn address(text: &str) -> Option<IpAddr> {
-    text.parse::<IpAddr>().ok().or_else(|| text.parse::<IpNet>().ok().map(|net| net.addr()))
-}
-
-/// Whether a value asks for nothing, so that not supporting its field changes nothing.
-fn is_empty(value: &Value) -> bool {
-    match value {
-        Value::Null | Value::Bool(false) => true,
-        Value::Bool(true) | Value::Number(_) => false,
-        Value::String(text) => text.is_empty(),
-        Value::Array(items) => items.is_empty(),
-        Value::Object(fields) => fields.is_empty(),
-    }
-}
-
-fn is_foreign(key: &str) -> bool {
-    key.contains(['.', '/'])
-}
-
-fn field<T: DeserializeOwned>(fields: &Map<String, Value>, key: &str) -> Result<Option<T>> {
-    match fields.get(key) {
-        None | Some(Value::Null) => Ok(None),
-        Some(value) => T::deserialize(value)
-            .map(Some)
-            .map_err(|e| invalid(key, "is invalid").with_details(e.to_string())),
-    }
-}
-
-fn path(fields: &Map<String, Value>, key: &str) -> Result<Option<PathBuf>> {
-    let text: Option<String> = field(fields, key)?;
-    match text {
-        Some(text) if !Path::new(&text).is_absolute() || text.contains('\0') => {
-            Err(invalid(key, format!("is {text:?}, not an absolute path")))
-        }
-        other => Ok(other.map(PathBuf::from)),
-    }
-}
-
-fn invalid(key: &str, why: impl AsRef<str>) -> Error {
-    Error::new(Code::Config, format!("network configuration: {key} {}", why.as_ref()))
-}
-
-fn unsupported(key: &str, value: &Value) -> Error {
-    Error::new(
-        Code::Unsupported,
-        format!("network configuration: field {key} with value {value} is not supported"),
-    )
 }
 
 #[cfg(test)]
-#[path = "conf_tests.rs"]
 mod tests;
