@@ -214,6 +214,8 @@ fn fault(plan: &Plan, step: &Step, seen: &Seen, host: &Link, pod: &Link) -> Opti
                 seen.host_proxies.iter().any(|entry| entry.link == host.index && entry.address == *address);
             (!there).then(|| format!("{name} does not answer ARP for {address}"))
         }
+        // Without it ours work all the same, and who needed it may have moved it.
+        Step::AddLinkRoute(_) => None,
         Step::AddRoute(hop) => {
             let net = hop.route.dst;
             let destination = Some(net.network()).filter(|_| net.prefix_len() > 0);

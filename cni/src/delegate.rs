@@ -189,8 +189,8 @@ impl<'a> Delegate<'a> {
 
 /// Whether a plugin says that it knows no such verb or version.
 fn is_unknown(error: &Error) -> bool {
-    error.code == Code::Version
-        || error.code == Code::Environment && error.to_string().contains("CNI_COMMAND")
+    // Old plugins look for a container before they look at the verb; these verbs have none.
+    matches!(error.code, Code::Version | Code::Environment | Code::UnknownContainer)
 }
 
 fn write(child: &mut Child, bytes: &[u8]) -> std::io::Result<()> {

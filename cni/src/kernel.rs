@@ -120,6 +120,7 @@ impl<'a> Ends<'a> {
             Step::Raise(side) => vec![message::raise(index(*side))],
             Step::AddNeighbour(address, mac) => vec![message::add_neighbour(self.pod_index, *address, *mac)],
             Step::AddProxy(address) => vec![message::add_proxy(self.host_index, *address)],
+            Step::AddLinkRoute(gateway) => vec![message::add_link_route(self.pod_index, *gateway)],
             Step::AddRoute(hop) => vec![message::add_hop(self.pod_index, hop)],
             Step::AddHostRoute(address) => vec![message::add_host_route(self.host_index, *address)],
             Step::CreatePair(_) | Step::SetSysctl(..) | Step::Install(_) | Step::Await(..) => Vec::new(),
@@ -187,7 +188,7 @@ impl Kernel for Ends<'_> {
                 Step::Await(side, address) => self.await_end(*side, *address),
                 _ => Ok(()),
             }),
-            [Step::AddNeighbour(..) | Step::AddRoute(_), ..]
+            [Step::AddNeighbour(..) | Step::AddLinkRoute(_) | Step::AddRoute(_), ..]
             | [Step::AddAddress(Side::Pod, _) | Step::Raise(Side::Pod), ..] => self.send(Side::Pod, batch),
             _ => self.send(Side::Host, batch),
         }
@@ -223,6 +224,7 @@ fn describe(step: &Step) -> String {
         Step::Raise(side) => format!("set the {side:?} end up"),
         Step::AddNeighbour(address, mac) => format!("add the neighbour {address} {mac} in the container"),
         Step::AddProxy(address) => format!("answer ARP for {address} on the host end"),
+        Step::AddLinkRoute(gateway) => format!("add the route to {gateway} in the container"),
         Step::AddRoute(hop) => {
             let what = if hop.route.dst.prefix_len() == 0 { "default route" } else { "route" };
             format!("add the {what} to {} by {} in the container", hop.route.dst, hop.gateway)

@@ -19,6 +19,7 @@
 //! | `portmap`, `ruleset` | what of the packet filter a pod has; pure |
 //! | `nftables`, `conntrack`, `forward` | the packet filter's socket, connections, the chain of others |
 //! | `netns`, `sysctl`, `kernel` | the namespace, its files, and the plan carried out |
+//! | `list` | the table for people |
 //! | `feature`, `catalogue` | what else an attachment may have; all of it |
 //! | `shaping`, `bandwidth` | rates as messages; both directions held to them |
 //! | `tenancy`, `filter` | who has what in the packet filter; what is asked of it |
@@ -51,6 +52,7 @@ pub mod hop;
 pub mod ipam;
 pub mod kernel;
 pub mod ledger;
+pub mod list;
 pub mod message;
 pub mod netlink;
 pub mod netns;

@@ -183,6 +183,17 @@ pub fn get_neighbours(of: Family) -> RouteNetlinkMessage {
     RouteNetlinkMessage::GetNeighbour(message)
 }
 
+/// Adds the route that says that a gateway is on the link.
+pub fn add_link_route(index: u32, gateway: IpAddr) -> Request {
+    let family = Family::of(gateway);
+    let mut route = route(family, family.bits());
+    route.header.protocol = RouteProtocol::Static;
+    route.header.scope = RouteScope::Link;
+    route.attributes = vec![RouteAttribute::Destination(gateway.into()), RouteAttribute::Oif(index)];
+    // A second attachment has the same gateway: its route comes behind.
+    Request { message: RouteNetlinkMessage::NewRoute(route), flags: NLM_F_CREATE | NLM_F_APPEND }
+}
+
 /// Adds a route whose next hop is on the link though no prefix says so.
 pub fn add_hop(index: u32, hop: &Hop) -> Request {
     let told = &hop.route;

@@ -75,6 +75,9 @@ pub enum Step {
     AddNeighbour(IpAddr, Mac),
     /// On the host: answer ARP or neighbour solicitations for a gateway that no interface holds.
     AddProxy(IpAddr),
+    /// In the pod: the gateway is on the link. Ours need no such route; those of a later plugin
+    /// that names our gateway (source-based routing) do.
+    AddLinkRoute(IpAddr),
     /// In the pod: a route by a gateway.
     AddRoute(Hop),
     /// On the host: the route to one address of the pod.
@@ -143,6 +146,7 @@ impl Step {
             | Self::Raise(_)
             | Self::AddNeighbour(..)
             | Self::AddProxy(_)
+            | Self::AddLinkRoute(_)
             | Self::AddRoute(_)
             | Self::AddHostRoute(_)
             | Self::Await(..) => Undo::WithPair,
@@ -155,7 +159,7 @@ impl Step {
             Self::SetSysctl(side, ..) => Place::File(*side),
             Self::AddAddress(side, _) | Self::Raise(side) => Place::Netlink(*side),
             Self::Describe(_) | Self::AddProxy(_) | Self::AddHostRoute(_) => Place::Netlink(Side::Host),
-            Self::AddNeighbour(..) | Self::AddRoute(_) => Place::Netlink(Side::Pod),
+            Self::AddNeighbour(..) | Self::AddLinkRoute(_) | Self::AddRoute(_) => Place::Netlink(Side::Pod),
             Self::Install(_) => Place::Feature,
             Self::Await(..) => Place::Wait,
         }
@@ -227,6 +231,7 @@ impl Plan {
         steps.extend(wanted.addresses.iter().map(|address| Step::AddAddress(Side::Pod, *address)));
         steps.push(Step::Raise(Side::Pod));
         steps.extend(gateways.iter().map(|gateway| Step::AddNeighbour(*gateway, host_mac)));
+        steps.extend(proxied().map(Step::AddLinkRoute));
         steps.extend(wanted.hops.iter().cloned().map(Step::AddRoute));
         steps.push(Step::Describe(wanted.attachment.alias(wanted.network)));
         steps.extend(wanted.extras.iter().cloned().map(Step::Install));

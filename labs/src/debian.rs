@@ -104,6 +104,20 @@ pub const CNI: Tool = Tool {
 };
 /// What a Kubernetes needs besides its own programs.
 pub const KUBERNETES: [Tool; 6] = [ETCD, OPENSSL, GO, CONTAINERD, RUNC, CNI];
+/// What two of the reference plugins call.
+pub const IPTABLES: Tool = Tool {
+    program: "iptables",
+    package: "iptables",
+    why: "makes the rules of two reference CNI plugins",
+    service: None,
+};
+/// Kills a program at a system call of choice.
+pub const STRACE: Tool = Tool {
+    program: "strace",
+    package: "strace",
+    why: "kills the CNI plugin at each system call",
+    service: None,
+};
 /// The linker.
 pub const CC: Tool = Tool { program: "cc", package: "gcc", why: "links the programs", service: None };
 

@@ -72,6 +72,7 @@ pub fn met(need: &str) -> bool {
         "root" => nix::unistd::geteuid().is_root(),
         "frr" => find("zebra").is_some() && find("vtysh").is_some(),
         "gobgp" => find("gobgpd").is_some() && find("gobgp").is_some(),
+        "cni-plugins" => std::path::Path::new("/usr/lib/cni/host-local").is_file(),
         "openbgpd" => find("bgpctl").is_some(),
         "cgroups" => has_control_groups(),
         "kubernetes" => cache::has_kubernetes() && find("etcd").is_some() && find("openssl").is_some(),

@@ -257,6 +257,9 @@ impl Document {
         let mut fields = self.fields.clone();
         if let Some(version) = version {
             fields.insert("cniVersion".into(), version.as_str().into());
+            if let Some(Value::Object(previous)) = fields.get_mut("prevResult") {
+                previous.insert("cniVersion".into(), version.as_str().into());
+            }
         }
         // An object that came from JSON always serialises.
         serde_json::to_vec(&Value::Object(fields)).unwrap_or_default()

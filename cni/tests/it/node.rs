@@ -10,6 +10,9 @@ use serde_json::{Value, json};
 /// The binary under test.
 pub(crate) const PLUGIN: &str = env!("CARGO_BIN_EXE_underlay-cni");
 
+/// Where Debian has the reference plugins.
+pub(crate) const REFERENCE: &str = "/usr/lib/cni";
+
 /// The network's name in every test.
 pub(crate) const NETWORK: &str = "net";
 
@@ -35,7 +38,7 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    fn of(output: &Output) -> Self {
+    pub(crate) fn of(output: &Output) -> Self {
         Self {
             success: output.status.success(),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
@@ -117,11 +120,7 @@ impl Node {
     /// A call's process, its configuration written, its output not yet read.
     pub(crate) fn spawn(&self, verb: &str, pod: Option<&Pod>, conf: &str, env: &[(&str, &str)]) -> Child {
         let mut command = self.netns.exec(PLUGIN, [] as [&str; 0]);
-        command
-            .env_clear()
-            .env("CNI_COMMAND", verb)
-            .env("CNI_PATH", "/opt/cni/bin")
-            .env("CNI_IFNAME", "eth0");
+        command.env_clear().env("CNI_COMMAND", verb).env("CNI_PATH", REFERENCE).env("CNI_IFNAME", "eth0");
         if let Some(pod) = pod {
             command.env("CNI_CONTAINERID", &pod.id).env("CNI_NETNS", pod.netns.path());
         }

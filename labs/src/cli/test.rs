@@ -21,7 +21,7 @@ pub(super) struct Args {
 }
 
 const NEXTEST: &str = "0.9.143";
-const TOOLS: [debian::Tool; 9] = [
+const TOOLS: [debian::Tool; 11] = [
     debian::CC,
     debian::IP,
     debian::PING,
@@ -31,6 +31,8 @@ const TOOLS: [debian::Tool; 9] = [
     debian::GOBGP,
     debian::OPENBGPD,
     debian::NFT,
+    debian::IPTABLES,
+    debian::STRACE,
 ];
 
 /// The stages that ran: name, time, whether it succeeded.

@@ -33,7 +33,7 @@ const LAYERS: [(&str, &[&[&str]]); 5] = [
             &["hop", "ledger", "netlink", "netns", "portmap", "predecessor"],
             &["plan"],
             &["conf", "fact", "message", "nftables", "result", "ruleset", "shaping", "store", "sysctl"],
-            &["command", "conntrack", "delegate", "forward", "kernel"],
+            &["command", "conntrack", "delegate", "forward", "kernel", "list"],
             &["feature", "tenancy"],
             &["bandwidth", "filter"],
             &["catalogue"],
