@@ -29,8 +29,8 @@ use api::nft::{Chain, Element, Family as Packets, Hook, Kind, Rule, Set, Table, 
 use ipnet::IpNet;
 
 use crate::attachment::LINK_PREFIX;
+use crate::hop::GATEWAY_V4;
 use crate::ipam::Family;
-use crate::plan::GATEWAY_V4;
 use crate::portmap::{Map, hairpins, octets};
 
 /// The table's family and name.

@@ -44,7 +44,7 @@ fn chain(behind: &Value, checked: bool) {
         node.call("DEL", Some(&pod), &node.with("prevResult", last), &[]).silent();
         node.is_empty();
     };
-    labs::sandbox::run(&std::thread::current().name().expect("a test has a name").to_owned(), test);
+    labs::sandbox::run(std::thread::current().name().expect("a test has a name"), test);
 }
 
 #[test]

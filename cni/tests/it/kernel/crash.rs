@@ -25,8 +25,9 @@ const SYSCALLS: [&str; 8] =
     ["sendto", "recvfrom", "openat", "write", "fdatasync", "rename", "flock", "setns"];
 
 fn everywhere(verb: &str, prepare: impl Fn(&Node, &Pod), after: impl Fn(&Node, &Pod)) {
-    let test = std::thread::current().name().expect("a test has a name").to_owned();
-    labs::sandbox::run(&test, |sandbox| {
+    let thread = std::thread::current();
+    let test = thread.name().expect("a test has a name");
+    labs::sandbox::run(test, |sandbox| {
         let node = Node::new(sandbox);
         let mut kills = 0;
         for syscall in SYSCALLS {

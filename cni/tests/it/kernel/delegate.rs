@@ -136,7 +136,7 @@ fn a_plugin_that_is_not_there_or_fails() {
         node.call("ADD", Some(&pod), &node.conf, &[("CNI_PATH", "")]).fails(4, "CNI_PATH");
         node.call("STATUS", None, &node.with("readyFile", ""), &[]).fails(50, "none-such");
         node.conf["ipam"] = json!({"type": "static", "addresses": [{"address": "nonsense"}]});
-        node.call("ADD", Some(&pod), &node.conf, &[]).fails(104, "ipam plugin static");
+        node.call("ADD", Some(&pod), &node.conf, &[]).fails(105, "ipam plugin static");
         // dhcp asks a daemon that is not running.
         node.conf["ipam"] = json!({"type": "dhcp"});
         let (_, text) = node.call("ADD", Some(&pod), &node.conf, &[]).error();
