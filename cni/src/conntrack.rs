@@ -4,13 +4,13 @@
 //! itself; UDP has no end, so a client that never stops sending is led past a new mapping, or
 //! to a pod that is gone, for as long as it sends.
 
+use std::fs;
 use std::net::IpAddr;
 
 use api::nft::Message;
 use api::nft::attribute::{address, attributes, find, put, put_nested};
 
 use crate::error::Result;
-use crate::ipam::Family;
 use crate::netlink::Failure;
 use crate::nftables::{Nftables, wrong};
 
@@ -31,6 +31,8 @@ const CTA_PROTO_DST_PORT: u16 = 3;
 const FILTER_PROTOCOL: u32 = 1 << 3;
 const NLM_F_REQUEST: u16 = 1;
 const NLM_F_DUMP: u16 = 0x300;
+/// How many connections the kernel tracks in our namespace.
+const COUNT: &str = "/proc/sys/net/netfilter/nf_conntrack_count";
 /// Length of `struct nfgenmsg`.
 const HEADER: usize = 4;
 
@@ -79,33 +81,38 @@ fn end(tuple: &[u8], source: bool) -> Option<IpAddr> {
         .and_then(|(_, value)| address(value))
 }
 
-/// Makes the kernel forget every connection of `family` and `protocol` that is `wrong_now`.
+/// Makes the kernel forget every connection of `protocol` that is `wrong_now`, of both families.
+///
+/// The kernel walks its whole table of buckets for that, which takes it some 10 ms on a large
+/// machine, so nobody asks where there is nothing to find.
 ///
 /// # Errors
 /// Code 5 if the kernel refuses.
 pub fn forget(
     nft: &mut Nftables,
-    family: Family,
     protocol: u8,
     mut wrong_now: impl FnMut(&Flow) -> Result<bool>,
 ) -> Result<()> {
-    let flows = match nft.ask_raw(&list(family, Some(protocol))) {
+    if fs::read_to_string(COUNT).is_ok_and(|count| count.trim() == "0") {
+        return Ok(());
+    }
+    let flows = match nft.ask_raw(&list(Some(protocol))) {
         // A kernel that cannot compare protocols tells all.
-        Err(Failure::Refused { .. }) => nft.ask_raw(&list(family, None)),
+        Err(Failure::Refused { .. }) => nft.ask_raw(&list(None)),
         other => other,
     };
     let flows = flows.map_err(|failure| wrong("list connections", &failure))?;
     for flow in flows.iter().filter_map(|payload| Flow::decode(payload)) {
         if flow.protocol == protocol && wrong_now(&flow)? {
             // One that has ended meanwhile is no failure.
-            nft.ask_raw(&message(DELETE, 0, family, &flow.name))
+            nft.ask_raw(&message(DELETE, 0, family(&flow), &flow.name))
                 .map_err(|failure| wrong("forget a connection", &failure))?;
         }
     }
     Ok(())
 }
 
-fn list(family: Family, protocol: Option<u8>) -> Message {
+fn list(protocol: Option<u8>) -> Message {
     let mut body = Vec::new();
     if let Some(protocol) = protocol {
         put_nested(&mut body, CTA_TUPLE_ORIG, |tuple| {
@@ -116,12 +123,15 @@ fn list(family: Family, protocol: Option<u8>) -> Message {
             put(filter, CTA_FILTER_REPLY_FLAGS, &0_u32.to_ne_bytes());
         });
     }
-    message(GET, NLM_F_DUMP, family, &body)
+    message(GET, NLM_F_DUMP, libc::AF_UNSPEC, &body)
 }
 
-fn message(kind: u16, flags: u16, family: Family, attributes: &[u8]) -> Message {
-    let number = if family == Family::V4 { libc::AF_INET } else { libc::AF_INET6 };
-    let mut body = vec![u8::try_from(number).unwrap_or(0), 0, 0, 0];
+fn family(flow: &Flow) -> i32 {
+    if flow.destination.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 }
+}
+
+fn message(kind: u16, flags: u16, family: i32, attributes: &[u8]) -> Message {
+    let mut body = vec![u8::try_from(family).unwrap_or(0), 0, 0, 0];
     body.extend(attributes);
     Message { kind, flags: NLM_F_REQUEST | flags, body, doing: String::new() }
 }

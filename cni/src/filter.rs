@@ -204,11 +204,8 @@ fn lead_anew(nft: &mut Nftables, record: &Record, site: &mut Site<'_>) -> Result
         return Ok(());
     }
     let (own, host) = (site.addresses, &mut *site.host);
-    for family in own.iter().map(|address| Family::of(*address)) {
-        conntrack::forget(nft, family, Protocol::Udp.number(), |flow| {
-            let past = udp.contains(&flow.port) && !own.contains(&flow.answers);
-            Ok(past && kernel::route(host, flow.destination, None)?.is_some_and(|route| route.local))
-        })?;
-    }
-    Ok(())
+    conntrack::forget(nft, Protocol::Udp.number(), |flow| {
+        let past = udp.contains(&flow.port) && !own.contains(&flow.answers);
+        Ok(past && kernel::route(host, flow.destination, None)?.is_some_and(|route| route.local))
+    })
 }

@@ -297,23 +297,21 @@ fn drop_masquerading(batch: &mut Batch, network: &str) {
 
 /// Connections of UDP that were led to a pod whose mappings are gone.
 fn forget_connections(nft: &mut Nftables, ports: &[Cut]) -> Result<()> {
-    for family in Family::ALL {
-        let maps = Map::ALL.into_iter().filter(|map| map.family == family);
-        let gone: BTreeSet<IpAddr> = maps
-            .flat_map(|map| {
-                let cuts = ports.iter().filter(move |cut| cut.set == map.name());
-                cuts.flat_map(|cut| &cut.dead).map(move |element| (map, element))
-            })
-            .filter(|(map, element)| {
-                portmap::read(*map, element).is_some_and(|mapping| mapping.protocol == Protocol::Udp)
-            })
-            .filter_map(|(map, element)| portmap::pod(map, element))
-            .collect();
-        if !gone.is_empty() {
-            conntrack::forget(nft, family, Protocol::Udp.number(), |flow| {
-                Ok(gone.contains(&flow.answers) && flow.destination != flow.answers)
-            })?;
-        }
+    let gone: BTreeSet<IpAddr> = Map::ALL
+        .into_iter()
+        .flat_map(|map| {
+            let cuts = ports.iter().filter(move |cut| cut.set == map.name());
+            cuts.flat_map(|cut| &cut.dead).map(move |element| (map, element))
+        })
+        .filter(|(map, element)| {
+            portmap::read(*map, element).is_some_and(|mapping| mapping.protocol == Protocol::Udp)
+        })
+        .filter_map(|(map, element)| portmap::pod(map, element))
+        .collect();
+    if gone.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    conntrack::forget(nft, Protocol::Udp.number(), |flow| {
+        Ok(gone.contains(&flow.answers) && flow.destination != flow.answers)
+    })
 }
