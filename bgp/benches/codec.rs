@@ -62,7 +62,8 @@ fn encoded(family: Family) -> (NextHops, Vec<u8>) {
 fn stream(family: Family, count: usize) -> Vec<u8> {
     let (next_hop, raw) = encoded(family);
     let mut out = Vec::new();
-    let messages = pack::announce(&raw, next_hop, family, prefixes(family, count), &mut out);
+    let messages =
+        pack::announce(&raw, next_hop, family, prefixes(family, count), pack::Longest::Plain, &mut out);
     assert!(messages.is_ok(), "the attributes leave room");
     out
 }
@@ -120,7 +121,8 @@ fn announce(bencher: Bencher<'_, '_>, family: Family, count: usize) {
         out.clear();
         encode::attributes(black_box(&attributes), &CODEC, family, &mut raw);
         let prefixes = black_box(&prefixes).iter().copied();
-        pack::announce(&raw, attributes.next_hop, family, prefixes, &mut out).map(|_| out.len())
+        pack::announce(&raw, attributes.next_hop, family, prefixes, pack::Longest::Plain, &mut out)
+            .map(|_| out.len())
     });
 }
 

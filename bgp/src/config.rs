@@ -123,6 +123,8 @@ pub struct Timers {
 pub struct PeerConfig {
     /// The peer's name for people; not unique.
     pub name: String,
+    /// A few words for people, the peer's own among them (RFC 9003); may be empty.
+    pub description: String,
     /// The peer's address: its key.
     pub address: IpAddr,
     /// The peer's TCP port.

@@ -12,6 +12,8 @@ use bytes::Bytes;
 use crate::id::{Asn, ConnId, PeerId};
 use crate::prefix::Prefix;
 use crate::reason::Reason;
+use crate::time::Instant;
+use crate::wire::notification::Notification;
 
 /// Something that happened outside.
 #[derive(Clone, Copy, Debug)]
@@ -231,7 +233,8 @@ pub struct Downfall {
     pub text: String,
 }
 
-/// A limit of an Established session that was reached; one each time it is.
+/// A limit of an Established session that was reached, one each time it is; or
+/// a NOTIFICATION that went or came, one until another one does or the session is up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
     /// The peer's name.
@@ -261,4 +264,46 @@ pub struct Note {
     pub to: State,
     /// Why, where the change is not one of progress.
     pub cause: Option<Downfall>,
+}
+
+/// Octets of a NOTIFICATION's data that are kept: a longer one repeats a whole
+/// attribute of an UPDATE, whose beginning tells which.
+const KEPT: usize = 256;
+
+/// A NOTIFICATION, and when it went or came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// When.
+    pub at: Instant,
+    /// Its first 256 octets of data, and all of the rest.
+    pub notification: Notification,
+    /// How many octets of data it had.
+    pub data_len: usize,
+}
+
+impl Told {
+    /// Keeps what is shown of a NOTIFICATION.
+    #[must_use]
+    pub fn new(notification: &Notification, at: Instant) -> Self {
+        let Notification { code, subcode, ref data } = *notification;
+        let kept = data.get(..KEPT).unwrap_or(data).to_vec();
+        Self { at, notification: Notification { code, subcode, data: kept }, data_len: data.len() }
+    }
+
+    /// Code, subcode and the data that was kept, such as `06 02 02 68 69`.
+    #[must_use]
+    pub fn hex(&self) -> String {
+        let Notification { code, subcode, data } = &self.notification;
+        let octets = [*code, *subcode].into_iter().chain(data.iter().copied());
+        octets.map(|octet| format!("{octet:02x}")).collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// The last one each way.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Notifications {
+    /// What we sent.
+    pub sent: Option<Told>,
+    /// What the peer sent.
+    pub received: Option<Told>,
 }

@@ -144,6 +144,8 @@ reasons! {
     ConnectionClosed = "connection-closed", "the peer closed the connection";
     /// The hold timer expired (RFC 4271 §6.5).
     HoldTimerExpired = "hold-timer-expired", "nothing was heard for the hold time";
+    /// The peer has read nothing for the send hold time (RFC 9687 §4).
+    SendHoldTimerExpired = "send-hold-timer-expired", "the peer has not read for the send hold time";
     /// The peer's AS is not the configured one (RFC 4271 §6.2).
     BadPeerAs = "bad-peer-as", "the peer has another AS than expected";
     /// We sent a NOTIFICATION.

@@ -4,7 +4,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use crate::id::{Asn, PeerId, RouterId};
-use crate::io::{Downfall, NextHop, State};
+use crate::io::{Downfall, NextHop, Notifications, State};
 use crate::prefix::{PerFamily, Prefix};
 use crate::reason::Reason;
 use crate::time::{Duration, Instant};
@@ -50,6 +50,8 @@ pub struct PeerView {
     /// How many UPDATEs had malformed attributes that did not end the session (RFC 7606), and the
     /// cause of the last in words.
     pub malformed: (u64, Option<String>),
+    /// The last NOTIFICATION each way.
+    pub notifications: Notifications,
     /// Limits that are reached at present, in words.
     pub limits: Vec<String>,
     /// UPDATE messages received and sent.

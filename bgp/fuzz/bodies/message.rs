@@ -1,13 +1,13 @@
 //! Octets as a stream of messages: framed, and each message decoded.
 //!
-//! The first octet chooses the codec, the second the size of the pieces. Holds:
+//! The first octet chooses the codec and the longest message, the second the size of the pieces. Holds:
 //! no panic; pieces make no difference; what was decoded and is encoded decodes
 //! to the same again.
 
 use bgp::prefix::{Family, PerFamily};
 use bgp::wire::codec::Codec;
 use bgp::wire::decode;
-use bgp::wire::frame::{Framer, Kind, MAX_LEN};
+use bgp::wire::frame::{Framer, Kind, MAX_EXTENDED_LEN, MAX_LEN};
 use bgp::wire::notification::Notification;
 use bgp::wire::open::Open;
 use bgp::wire::refresh::Refresh;
@@ -22,8 +22,9 @@ pub(crate) fn run(data: &[u8]) {
         external: choice & 2 == 0,
         families: PerFamily { ipv4: choice & 4 == 0, ipv6: choice & 8 == 0 },
     };
-    let whole = frames(stream, stream.len().max(1));
-    let pieces = frames(stream, usize::from(*size) + 1);
+    let extended = choice & 16 != 0;
+    let whole = frames(stream, stream.len().max(1), extended);
+    let pieces = frames(stream, usize::from(*size) + 1, extended);
     assert_eq!(whole, pieces, "pieces of {} octets", usize::from(*size) + 1);
     for (kind, body) in &whole.0 {
         message(*kind, body, &codec);
@@ -33,8 +34,11 @@ pub(crate) fn run(data: &[u8]) {
 /// A message as the framer gives it.
 type Message = (Kind, Vec<u8>);
 
-fn frames(stream: &[u8], size: usize) -> (Vec<Message>, Option<Notification>) {
+fn frames(stream: &[u8], size: usize, extended: bool) -> (Vec<Message>, Option<Notification>) {
     let (mut framer, mut messages) = (Framer::new(), Vec::new());
+    if extended {
+        framer.extend();
+    }
     for mut chunk in stream.chunks(size) {
         loop {
             match framer.next(&mut chunk) {
@@ -43,7 +47,7 @@ fn frames(stream: &[u8], size: usize) -> (Vec<Message>, Option<Notification>) {
                 Err(error) => return (messages, Some(error)),
             }
         }
-        assert!(framer.pending() < MAX_LEN);
+        assert!(framer.pending() < if extended { MAX_EXTENDED_LEN } else { MAX_LEN });
     }
     (messages, None)
 }
@@ -79,7 +83,7 @@ fn update(octets: &[u8], codec: &Codec) {
     let mut room = Vec::new();
     for nlri in update.withdrawn() {
         let count = nlri.iter().count();
-        assert!((1..=MAX_LEN).contains(&count));
+        assert!((1..=MAX_EXTENDED_LEN).contains(&count));
     }
     for announced in update.announced() {
         let family = announced.nlri.family();
@@ -106,12 +110,12 @@ fn again(
 ) {
     let (mut encoded, mut messages) = (Vec::new(), Vec::new());
     encode::attributes(attributes, codec, family, &mut encoded);
-    let packed =
-        pack::announce(&encoded, attributes.next_hop, family, prefixes.iter().copied(), &mut messages);
+    let (next_hop, most) = (attributes.next_hop, pack::Longest::Extended);
+    let packed = pack::announce(&encoded, next_hop, family, prefixes.iter().copied(), most, &mut messages);
     if packed.is_err() {
         return;
     }
-    let (messages, error) = frames(&messages, messages.len());
+    let (messages, error) = frames(&messages, messages.len(), true);
     assert_eq!(error, None, "what we send is framed");
     let mut found = Vec::new();
     for (_, octets) in &messages {

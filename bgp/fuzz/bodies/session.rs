@@ -70,6 +70,7 @@ fn config() -> SessionConfig {
         timers: Timers { hold: seconds(9), keepalive: seconds(3), connect_retry: seconds(5) },
         passive: false,
         disabled: false,
+        description: String::new(),
         remote: socket(2),
         source: None,
         authenticated: false,

@@ -62,6 +62,7 @@ fn address(host: u8) -> IpAddr {
 fn peer(host: u8) -> PeerConfig {
     PeerConfig {
         name: format!("p{host}"),
+        description: String::new(),
         address: address(host),
         port: 179,
         source: None,
@@ -242,7 +243,7 @@ fn announce() -> Vec<u8> {
     let (mut encoded, mut bytes) = (Vec::new(), Vec::new());
     encode::attributes(&attributes(), &codec, Family::Ipv4, &mut encoded);
     let prefixes = [ROUTE.parse().expect("a prefix")];
-    pack::announce(&encoded, attributes().next_hop, Family::Ipv4, prefixes, &mut bytes)
+    pack::announce(&encoded, attributes().next_hop, Family::Ipv4, prefixes, pack::Longest::Plain, &mut bytes)
         .expect("one prefix fits a message");
     bytes
 }

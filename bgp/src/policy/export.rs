@@ -10,10 +10,10 @@ use crate::view::Refusal;
 use crate::wire::as_path::AsPath;
 use crate::wire::attribute::{NextHops, PathAttributes};
 use crate::wire::community::{Community, ExtendedCommunity, Ipv6ExtendedCommunity};
+use crate::wire::pack::Longest;
 
-/// Octets that attributes may take, beside a header, an MP_REACH_NLRI with both
-/// next hops and a prefix, in a message of 4 096 octets.
-const ATTRIBUTE_ROOM: usize = 4_096 - 128;
+/// Octets that a header, an MP_REACH_NLRI with both next hops and a prefix take, and more.
+const AROUND_ATTRIBUTES: usize = 128;
 
 /// No fewer octets than the attributes take on the wire, to a peer of either
 /// AS width (RFC 6793 §4.2.2: AS4_PATH goes beside AS_PATH).
@@ -81,6 +81,8 @@ pub struct Export {
     /// The peer's AS where ASes for private use are left out, this one excepted: it
     /// shows the peer a loop.
     pub remove_private: Option<Asn>,
+    /// How long the messages may be.
+    pub longest: Longest,
     /// The export rules.
     pub rules: Rules,
 }
@@ -111,7 +113,7 @@ impl Export {
             return Err(Reason::NoNextHop);
         }
         let added = met.map_or(0, |(_, rule)| rule.set.most_octets());
-        if most_octets(attributes) + added > ATTRIBUTE_ROOM {
+        if most_octets(attributes) + added + AROUND_ATTRIBUTES > self.longest.octets() {
             return Err(Reason::TooLong);
         }
         Ok(met.map(|(at, _)| at))

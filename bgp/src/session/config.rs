@@ -8,6 +8,7 @@ use crate::id::{Asn, RouterId};
 use crate::io::Downfall;
 use crate::prefix::PerFamily;
 use crate::reason::Reason;
+use crate::wire::notification::Notification;
 
 /// The configuration of one session.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub struct SessionConfig {
     pub authenticated: bool,
     /// What is missing of the peer's key: the session is kept down meanwhile.
     pub missing_secret: Option<String>,
+    /// What the peer's operator is told where the session is ended on purpose (RFC 9003), beside the reason.
+    pub description: String,
     /// The peer's address and port.
     pub remote: SocketAddr,
     /// The own address to connect from.
@@ -50,8 +53,20 @@ impl SessionConfig {
             disabled: peer.disabled,
             authenticated: peer.authenticated,
             missing_secret: peer.missing_secret.clone(),
+            description: peer.description.clone(),
             remote: SocketAddr::new(peer.address, peer.port),
             source: peer.source,
+        }
+    }
+
+    /// The Cease for an end that is wanted: 6/2 with the reason and the peer's
+    /// description for the operator on the other side (RFC 9003 §2).
+    #[must_use]
+    pub fn farewell(&self, cause: &Downfall) -> Notification {
+        let reason = cause.reason.says();
+        match self.description.as_str() {
+            "" => Notification::administrative_shutdown(reason),
+            description => Notification::administrative_shutdown(&format!("{reason}: {description}")),
         }
     }
 

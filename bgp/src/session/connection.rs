@@ -90,6 +90,9 @@ impl Connection {
         let mut bytes = Vec::new();
         open.encode(&mut bytes);
         out.push(Action::Write { conn: self.id, bytes });
+        if open.offers(&Capability::ExtendedMessage) {
+            self.framer.extend();
+        }
         self.offered = Some(open);
         self.state = State::OpenSent;
         self.timers.clear(Timer::Connect);
@@ -130,18 +133,24 @@ impl Connection {
         }
     }
 
-    /// Takes leave of the peer, if an OPEN was sent to it, and closes.
-    pub(super) fn part(&self, farewell: Option<&Notification>, out: &mut Vec<Action>) {
+    /// Takes leave of the peer, if an OPEN was sent to it, and closes; what it was told.
+    pub(super) fn part<'f>(
+        &self,
+        farewell: Option<&'f Notification>,
+        out: &mut Vec<Action>,
+    ) -> Option<&'f Notification> {
         let conn = self.id;
         if self.gone {
-            return;
+            return None;
         }
-        if let Some(farewell) = farewell.filter(|_| self.offered.is_some()) {
+        let farewell = farewell.filter(|_| self.offered.is_some());
+        if let Some(farewell) = farewell {
             let mut bytes = Vec::new();
             farewell.encode(&mut bytes);
             out.push(Action::Write { conn, bytes });
         }
         out.push(Action::Close { conn });
+        farewell
     }
 }
 

@@ -17,7 +17,7 @@ use super::machine::Session;
 use super::negotiate;
 use super::timer::{Jitter, SETTLE_WAIT, Timer, connect_wait, rest};
 use crate::id::ConnId;
-use crate::io::{Downfall, State};
+use crate::io::{Downfall, State, Told};
 use crate::reason::Reason;
 use crate::time::Instant;
 use crate::wire::open::Open;
@@ -167,7 +167,12 @@ impl Session {
     /// Ends the connection of a side, if there is one, and sees to what comes next.
     pub(super) fn end(&mut self, side: Side, ending: Ending, out: &mut Vec<Action>, now: Instant) {
         let Some(connection) = self.slot_mut(side).take() else { return };
-        connection.part(ending.farewell.as_ref(), out);
+        if let Some(sent) = connection.part(ending.farewell.as_ref(), out) {
+            self.notifications.sent = Some(Told::new(sent, now));
+        }
+        if let Some(received) = &ending.received {
+            self.notifications.received = Some(Told::new(received, now));
+        }
         // A peer that knows no capabilities gets one OPEN without (RFC 5492 §3); it
         // can carry IPv4 alone.
         self.plain_open = ending.capabilities_refused && !self.plain_open && self.config.families.ipv4;

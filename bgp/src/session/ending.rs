@@ -17,6 +17,8 @@ const MAXIMUM_PREFIXES: u8 = Cease::MaximumPrefixes as u8;
 pub(super) struct Ending {
     /// The NOTIFICATION to send before closing.
     pub(super) farewell: Option<Notification>,
+    /// The NOTIFICATION that was received.
+    pub(super) received: Option<Notification>,
     /// Why, for people.
     pub(super) cause: Downfall,
     /// Whether it counts as a failure of the peer to get a session up.
@@ -28,7 +30,7 @@ pub(super) struct Ending {
 impl Ending {
     fn silent(reason: Reason, text: String) -> Self {
         let cause = Downfall { reason, text };
-        Self { farewell: None, cause, failure: true, capabilities_refused: false }
+        Self { farewell: None, received: None, cause, failure: true, capabilities_refused: false }
     }
 
     /// A check of ours failed; `text` has its particulars.
@@ -48,11 +50,16 @@ impl Ending {
     }
 
     /// The peer sent a NOTIFICATION, which is never answered (RFC 4271 §6.4).
-    pub(super) fn received(notification: &Notification) -> Self {
+    pub(super) fn received(notification: Notification) -> Self {
         let ending = Self::silent(Reason::NotificationReceived, format!("peer sent {notification}"));
         let collision = (CEASE, Cease::ConnectionCollision as u8);
         let number = (notification.code, notification.subcode);
-        Self { failure: number != collision, capabilities_refused: number == (2, 4), ..ending }
+        Self {
+            received: Some(notification),
+            failure: number != collision,
+            capabilities_refused: number == (2, 4),
+            ..ending
+        }
     }
 
     /// The TCP connection could not be made.
@@ -80,6 +87,12 @@ impl Ending {
     pub(super) fn hold_expired(silence: Duration) -> Self {
         let text = format!("nothing heard for {}s", silence.as_secs());
         Self::refused(Notification::hold_timer_expired(), Reason::HoldTimerExpired, text)
+    }
+
+    /// The SendHoldTimer expired (RFC 9687 §4).
+    pub(super) fn send_hold_expired(waited: Duration) -> Self {
+        let text = format!("the peer has not read for {}s", waited.as_secs());
+        Self::refused(Notification::send_hold_timer_expired(), Reason::SendHoldTimerExpired, text)
     }
 
     /// A message that the state does not expect (RFC 6608 §4). `state` is one of
@@ -115,7 +128,7 @@ impl Ending {
 
     /// We want it so; the peer has done nothing wrong.
     pub(super) fn ordered(farewell: Notification, cause: Downfall) -> Self {
-        Self { farewell: Some(farewell), cause, failure: false, capabilities_refused: false }
+        Self { farewell: Some(farewell), received: None, cause, failure: false, capabilities_refused: false }
     }
 }
 

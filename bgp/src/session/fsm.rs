@@ -42,6 +42,8 @@ pub(super) enum Input {
     Lost(Ending),
     /// Nothing was heard for the hold time [10].
     HoldExpired(Ending),
+    /// The peer has not read for the send hold time (RFC 9687 §4, [29]).
+    SendHoldExpired(Ending),
     /// A KEEPALIVE is due [11].
     KeepaliveDue,
     /// OPEN [19], or what is wrong with it [22].
@@ -96,10 +98,12 @@ pub(super) fn step(state: State, input: Input) -> Step {
         (Connect, _) => Step::Stay,
 
         (OpenSent | OpenConfirm | Established, Input::HoldExpired(ending)) => Step::End(ending),
+        (OpenSent, Input::SendHoldExpired(_)) => Step::Stay,
+        (OpenConfirm | Established, Input::SendHoldExpired(ending)) => Step::End(ending),
         (OpenSent | OpenConfirm | Established, Input::Malformed(error)) => Step::End(Ending::sent(error)),
         // Deviation: RFC 4271 §8.2.2 has 5/0 for a NOTIFICATION in OpenSent; §6.4 forbids to answer one.
         (OpenSent | OpenConfirm | Established, Input::Notification(notification)) => {
-            Step::End(Ending::received(&notification))
+            Step::End(Ending::received(notification))
         }
         (OpenSent, Input::KeepaliveDue) => Step::Stay,
         (OpenConfirm | Established, Input::KeepaliveDue) => Step::Beat,

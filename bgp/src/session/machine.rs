@@ -10,9 +10,9 @@ use super::connection::Connection;
 use super::ending::{self, Ending};
 use super::fsm::Input;
 use super::negotiate::Negotiated;
-use super::timer::{Jitter, Retry, Timer, connect_wait};
+use super::timer::{Jitter, Retry, Timer, connect_wait, send_hold};
 use crate::id::{ConnId, PeerId};
-use crate::io::{Downfall, State};
+use crate::io::{Downfall, Notifications, State, Told};
 use crate::reason::Reason;
 use crate::time::{Duration, Instant};
 use crate::wire::notification::{Cease, Notification};
@@ -59,6 +59,7 @@ pub struct Session {
     pub(super) rests: u32,
     pub(super) since: Instant,
     pub(super) counters: Counters,
+    pub(super) notifications: Notifications,
 }
 
 impl Session {
@@ -83,6 +84,7 @@ impl Session {
             rests: 0,
             since: now,
             counters: Counters::default(),
+            notifications: Notifications::default(),
         }
     }
 
@@ -118,7 +120,7 @@ impl Session {
     pub fn reconfigure(&mut self, config: SessionConfig, out: &mut Vec<Action>, now: Instant) {
         let previous = core::mem::replace(&mut self.config, config);
         if let Some(held) = self.config.held() {
-            let farewell = Notification::administrative_shutdown("");
+            let farewell = self.config.farewell(&held);
             return self.stop(&farewell, &held, out, now);
         }
         if previous.held().is_some() {
@@ -186,8 +188,10 @@ impl Session {
             _ => None,
         };
         if let Some(refusal) = refusal {
+            let refusal = Notification::cease(refusal);
             let mut bytes = Vec::new();
-            Notification::cease(refusal).encode(&mut bytes);
+            refusal.encode(&mut bytes);
+            self.notifications.sent = Some(Told::new(&refusal, now));
             out.push(Action::Write { conn, bytes });
             out.push(Action::Close { conn });
             return;
@@ -197,7 +201,10 @@ impl Session {
             core::mem::swap(&mut self.inbound, &mut self.outbound);
         }
         if let Some(replaced) = self.inbound.replace(Connection::inbound(conn, local)) {
-            replaced.part(Ending::collision().farewell.as_ref(), out);
+            let ending = Ending::collision();
+            if let Some(sent) = replaced.part(ending.farewell.as_ref(), out) {
+                self.notifications.sent = Some(Told::new(sent, now));
+            }
         }
         self.feed(Side::Inbound, Input::Up, out, now);
         self.arm_retry(now);
@@ -260,6 +267,27 @@ impl Session {
         }
     }
 
+    /// Something waits to be written: the SendHoldTimer runs from the first such
+    /// call on (RFC 9687 §4).
+    pub fn waits(&mut self, conn: ConnId, now: Instant) {
+        if let Some((_, connection)) = self.find(conn) {
+            let at = now + send_hold(connection.hold);
+            connection.timers.set_unless_running(Timer::SendHold, at);
+        }
+    }
+
+    /// Something went to the operating system, and the SendHoldTimer starts anew
+    /// if more waits.
+    pub fn written(&mut self, conn: ConnId, pending: bool, now: Instant) {
+        if let Some((_, connection)) = self.find(conn) {
+            if pending {
+                connection.timers.set(Timer::SendHold, now + send_hold(connection.hold));
+            } else {
+                connection.timers.clear(Timer::SendHold);
+            }
+        }
+    }
+
     /// Carries out what is due.
     pub fn expire(&mut self, out: &mut Vec<Action>, now: Instant) {
         for side in Side::ALL {
@@ -286,6 +314,10 @@ impl Session {
             Timer::Hold => {
                 let silence = self.slot(side).as_ref().map_or(Duration::ZERO, |c| c.hold);
                 self.feed(side, Input::HoldExpired(Ending::hold_expired(silence)), out, now);
+            }
+            Timer::SendHold => {
+                let waited = self.slot(side).as_ref().map_or(Duration::ZERO, |c| send_hold(c.hold));
+                self.feed(side, Input::SendHoldExpired(Ending::send_hold_expired(waited)), out, now);
             }
             Timer::Keepalive => self.feed(side, Input::KeepaliveDue, out, now),
             Timer::Settle => {
@@ -376,6 +408,12 @@ impl Session {
     #[must_use]
     pub const fn config(&self) -> &SessionConfig {
         &self.config
+    }
+
+    /// The last NOTIFICATION each way.
+    #[must_use]
+    pub const fn notifications(&self) -> &Notifications {
+        &self.notifications
     }
 
     /// The session's counters.

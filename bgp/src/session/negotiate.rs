@@ -38,6 +38,8 @@ pub struct Negotiated {
     pub refresh: bool,
     /// Whether answers to ROUTE-REFRESH have a marked begin and end (RFC 7313).
     pub enhanced_refresh: bool,
+    /// Whether messages longer than 4 096 octets may be sent (RFC 8654 §4).
+    pub extended: bool,
     /// How UPDATEs are read and written.
     pub codec: Codec,
 }
@@ -52,6 +54,7 @@ pub(super) fn offer(config: &SessionConfig, plain: bool) -> Open {
         capabilities.extend([
             Capability::RouteRefresh,
             Capability::EnhancedRefresh,
+            Capability::ExtendedMessage,
             Capability::FourOctetAs(config.local_asn),
         ]);
         capabilities
@@ -75,8 +78,8 @@ pub(super) fn accept(config: &SessionConfig, offered: &Open, open: &Open) -> Res
     check_router_id(config, open)?;
     let families = common_families(config, offered, open)?;
     let external = open.asn != config.local_asn;
+    let both = |capability: &Capability| offered.offers(capability) && open.offers(capability);
     let four_octet = offered.four_octet() && open.four_octet();
-    let both = |capability| offered.offers(capability) && open.offers(capability);
     let hold = Duration::from_secs(offered.hold_seconds.min(open.hold_seconds).into());
     Ok(Negotiated {
         peer_asn: open.asn,
@@ -88,6 +91,7 @@ pub(super) fn accept(config: &SessionConfig, offered: &Open, open: &Open) -> Res
         keepalive: keepalive(config.timers.keepalive, hold),
         refresh: both(&Capability::RouteRefresh),
         enhanced_refresh: both(&Capability::EnhancedRefresh),
+        extended: both(&Capability::ExtendedMessage),
         codec: Codec { four_octet, external, families },
     })
 }

@@ -13,6 +13,9 @@ const CONNECT_FLOOR: Duration = Duration::from_secs(5);
 /// The longest time between attempts to connect after repeated failures.
 const RETRY_CEILING: Duration = Duration::from_secs(60);
 
+/// The shortest time that a peer may read nothing (RFC 9687 §6).
+const SEND_HOLD_FLOOR: Duration = Duration::from_secs(8 * 60);
+
 /// How long an OPEN may lie on one connection while the connection that a
 /// collision would prefer has not shown its own: a few round trips.
 pub(super) const SETTLE_WAIT: Duration = Duration::from_secs(1);
@@ -24,6 +27,8 @@ pub(super) enum Timer {
     Connect,
     /// Nothing was heard for the hold time: NOTIFICATION 4/0 (RFC 4271 §6.5).
     Hold,
+    /// Nothing of what waits was written: NOTIFICATION 8/0 (RFC 9687 §4).
+    SendHold,
     /// A KEEPALIVE is due (RFC 4271 §4.4).
     Keepalive,
     /// The connection that a collision would prefer stayed silent: this one is confirmed.
@@ -31,7 +36,7 @@ pub(super) enum Timer {
 }
 
 impl Timer {
-    const ALL: [Self; 4] = [Self::Connect, Self::Hold, Self::Keepalive, Self::Settle];
+    const ALL: [Self; 5] = [Self::Connect, Self::Hold, Self::SendHold, Self::Keepalive, Self::Settle];
 }
 
 /// The deadlines of one connection.
@@ -42,6 +47,11 @@ impl Timers {
     /// Starts a timer, or starts it anew.
     pub(super) const fn set(&mut self, timer: Timer, at: Instant) {
         self.0[timer as usize] = Some(at);
+    }
+
+    /// Starts a timer that does not run.
+    pub(super) fn set_unless_running(&mut self, timer: Timer, at: Instant) {
+        self.0[timer as usize].get_or_insert(at);
     }
 
     /// Stops a timer.
@@ -114,6 +124,11 @@ impl Retry {
 /// minute, doubled each time, up to about an hour.
 pub(super) fn rest(times: u32) -> Duration {
     Duration::from_secs(60 << times.min(6))
+}
+
+/// How long a peer may read nothing: the default of RFC 9687 §6.
+pub(super) fn send_hold(hold: Duration) -> Duration {
+    (hold * 2).max(SEND_HOLD_FLOOR)
 }
 
 /// How long a TCP connection may take to come up.

@@ -130,8 +130,12 @@ impl Speaker {
             Event::Accepted { conn, local, remote } => self.accept(conn, local, remote, effects, now),
             Event::Bytes { conn, bytes } => self.receive(conn, bytes, effects, now),
             Event::Written { conn, bytes } => {
-                if let Some(conn) = self.conns.get_mut(&conn) {
-                    conn.unwritten = conn.unwritten.saturating_sub(bytes);
+                if let Some(open) = self.conns.get_mut(&conn) {
+                    open.unwritten = open.unwritten.saturating_sub(bytes);
+                    if let Some(peer) = self.peers.get_mut(&open.peer) {
+                        peer.session.written(conn, open.unwritten > 0, now);
+                        self.timers.set(peer.id, peer.deadline(), now);
+                    }
                 }
             }
             Event::Closed { conn, error } => {
@@ -291,7 +295,7 @@ impl Speaker {
                     effects.transport.push(Transport::Connect { conn, remote, source });
                 }
                 Action::Write { conn, bytes } => {
-                    self.write(conn, bytes.into(), effects);
+                    self.write(conn, bytes.into(), effects, now);
                 }
                 Action::Close { conn } => {
                     self.conns.remove(&conn);
@@ -303,6 +307,7 @@ impl Speaker {
             }
         }
         self.actions = actions;
+        effects.notices.extend(self.peers.get_mut(&id).map(Peer::news).into_iter().flatten());
         let deadline = self.peers.get(&id).and_then(Peer::deadline);
         self.timers.set(id, deadline, now);
     }
@@ -331,6 +336,7 @@ impl Speaker {
         let Some(peer) = self.peers.get_mut(&id) else { return };
         let rib = &mut self.rib;
         peer.end_of_rib = PerFamily::default();
+        peer.forget_news();
         if peer.source.is_none() {
             peer.source = rib.add_source(Peer::as_source(id, &peer.config, negotiated));
         }
@@ -362,12 +368,16 @@ impl Speaker {
             peer.session.sent(updates, now);
             self.timers.set(id, peer.deadline(), now);
         }
-        self.write(conn, bytes, effects);
+        self.write(conn, bytes, effects, now);
     }
 
-    fn write(&mut self, conn: ConnId, bytes: Bytes, effects: &mut Effects) {
-        if let Some(conn) = self.conns.get_mut(&conn) {
-            conn.unwritten += bytes.len();
+    fn write(&mut self, conn: ConnId, bytes: Bytes, effects: &mut Effects, now: Instant) {
+        if let Some(open) = self.conns.get_mut(&conn) {
+            open.unwritten += bytes.len();
+            if let Some(peer) = self.peers.get_mut(&open.peer) {
+                peer.session.waits(conn, now);
+                self.timers.set(peer.id, peer.deadline(), now);
+            }
         }
         effects.transport.push(Transport::Write { conn, bytes });
     }

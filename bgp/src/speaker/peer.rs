@@ -3,8 +3,10 @@
 
 use crate::config::{PeerAs, PeerConfig, SpeakerConfig};
 use crate::id::{Asn, PeerId};
+use crate::io::{Notice, Notifications, Told};
 use crate::policy::{Export, Import, SourceKind};
 use crate::prefix::{Family, PerFamily};
+use crate::reason::Reason;
 use crate::rib::adj_out::{AdjOut, Receiver};
 use crate::rib::{Rib, Source, SourceId};
 use crate::rule::RouteOrigin;
@@ -14,6 +16,8 @@ use crate::speaker::limit::Watch;
 use crate::time::Instant;
 use crate::view::{Counts, PeerView};
 use crate::wire::grade::Problem;
+use crate::wire::notification::Cease;
+use crate::wire::pack::Longest;
 
 /// A configured peer.
 #[derive(Debug)]
@@ -27,6 +31,8 @@ pub(super) struct Peer {
     pub(super) end_of_rib: PerFamily<bool>,
     /// How many UPDATEs had malformed attributes and did not end the session, and the last one's first.
     problems: (u64, Option<Problem>),
+    /// The NOTIFICATIONs that people were told of since the session was last up.
+    told: Notifications,
     /// What is known of its limits, while the session is Established.
     pub(super) watch: Watch,
     /// What the peer is sending again, while the session is Established.
@@ -52,6 +58,7 @@ impl Peer {
             problems: (0, None),
             watch: Watch::default(),
             again: Again::default(),
+            told: Notifications::default(),
         }
     }
 
@@ -65,6 +72,35 @@ impl Peer {
     pub(super) fn note_problems(&mut self, problems: Vec<Problem>) {
         self.problems.0 += problems.len() as u64;
         self.problems.1 = problems.into_iter().next_back().or(self.problems.1.take());
+    }
+
+    /// The NOTIFICATIONs that are news: a peer that fails the same way again and again is told of once.
+    pub(super) fn news(&mut self) -> Vec<Notice> {
+        let Notifications { sent, received } = self.session.notifications();
+        let mut news = Vec::new();
+        let each = [
+            (Reason::NotificationSent, "sent", sent, &mut self.told.sent),
+            (Reason::NotificationReceived, "peer sent", received, &mut self.told.received),
+        ];
+        for (reason, who, last, told) in each {
+            let content = |told: &Option<Told>| told.as_ref().map(|told| told.notification.clone());
+            if let Some(last) = last
+                // How two connections become one (RFC 4271 §6.8) is no news.
+                && !last.notification.is_cease(Cease::ConnectionCollision)
+                && content(told).as_ref() != Some(&last.notification)
+            {
+                let text = format!("{who} {}, in hex {}", last.notification, last.hex());
+                let (name, address) = (self.config.name.clone(), self.config.address);
+                news.push(Notice { name, address, reason, text });
+                *told = Some(last.clone());
+            }
+        }
+        news
+    }
+
+    /// The session is up: what comes to an end from here on is news again.
+    pub(super) fn forget_news(&mut self) {
+        self.told = Notifications::default();
     }
 
     /// The peer's AS: from its OPEN, else the configured one where that is a number.
@@ -93,6 +129,7 @@ impl Peer {
             bilateral: negotiated.external,
             override_peer: self.config.as_path.override_peer.then_some(negotiated.peer_asn),
             remove_private: self.config.as_path.remove_private.then_some(negotiated.peer_asn),
+            longest: if negotiated.extended { Longest::Extended } else { Longest::Plain },
             rules: self.config.export.clone(),
         }
     }
@@ -149,6 +186,7 @@ impl Peer {
             },
             established_count: counters.established,
             malformed: (self.problems.0, self.problems.1.as_ref().map(Problem::to_string)),
+            notifications: session.notifications().clone(),
             limits: self.limits(rib, adj_out),
             updates: (counters.updates_received, counters.updates_sent),
         }

@@ -35,11 +35,15 @@ impl Speaker {
 
     /// Ends the peer's session in order.
     pub(super) fn stop_peer(&mut self, peer: PeerId, reason: Reason, effects: &mut Effects, now: Instant) {
+        let cause = Downfall { reason, text: reason.says().to_owned() };
+        let Some(farewell) = self.peers.get(&peer).map(|peer| peer.session.config().farewell(&cause)) else {
+            return;
+        };
         let farewell = match reason {
             Reason::ConfigurationChanged => Notification::cease(Cease::PeerDeconfigured),
-            _ => Notification::administrative_shutdown(""),
+            // RFC 9003 §2 has no text with another subcode.
+            _ => farewell,
         };
-        let cause = Downfall { reason, text: reason.says().to_owned() };
         self.on_peer(peer, effects, now, |session, out| session.stop(&farewell, &cause, out, now));
     }
 

@@ -11,6 +11,7 @@ pub(super) const PARAMETER: u8 = 2;
 
 const MULTIPROTOCOL: u8 = 1;
 const ROUTE_REFRESH: u8 = 2;
+const EXTENDED_MESSAGE: u8 = 6;
 const FOUR_OCTET_AS: u8 = 65;
 const ENHANCED_REFRESH: u8 = 70;
 
@@ -26,6 +27,8 @@ pub enum Capability {
     },
     /// ROUTE-REFRESH is understood (RFC 2918 §2).
     RouteRefresh,
+    /// Messages of up to 65 535 octets are understood (RFC 8654 §3).
+    ExtendedMessage,
     /// ASes of four octets, with the speaker's own (RFC 6793 §3).
     FourOctetAs(Asn),
     /// The begin and the end of an answer to ROUTE-REFRESH are marked (RFC 7313 §3.1).
@@ -55,6 +58,7 @@ impl Capability {
             }
             Self::RouteRefresh => out.extend_from_slice(&[ROUTE_REFRESH, 0]),
             Self::EnhancedRefresh => out.extend_from_slice(&[ENHANCED_REFRESH, 0]),
+            Self::ExtendedMessage => out.extend_from_slice(&[EXTENDED_MESSAGE, 0]),
             Self::FourOctetAs(asn) => {
                 out.extend_from_slice(&[FOUR_OCTET_AS, 4]);
                 out.extend_from_slice(&asn.0.to_be_bytes());
@@ -89,9 +93,10 @@ impl Capability {
                 Some(Self::Multiprotocol { afi: u16::from_be_bytes([high, low]), safi })
             }
             (ROUTE_REFRESH, []) => Some(Self::RouteRefresh),
+            (EXTENDED_MESSAGE, []) => Some(Self::ExtendedMessage),
             (ENHANCED_REFRESH, []) => Some(Self::EnhancedRefresh),
             (FOUR_OCTET_AS, &[a, b, c, d]) => Some(Self::FourOctetAs(Asn(u32::from_be_bytes([a, b, c, d])))),
-            (MULTIPROTOCOL | ROUTE_REFRESH | FOUR_OCTET_AS | ENHANCED_REFRESH, _) => None,
+            (MULTIPROTOCOL | ROUTE_REFRESH | EXTENDED_MESSAGE | FOUR_OCTET_AS | ENHANCED_REFRESH, _) => None,
             _ => Some(Self::Unknown { code, value: value.into() }),
         }
     }

@@ -5,7 +5,7 @@
 //! handed out where it lies. Length and type are checked as soon as the header
 //! is whole, before anything of the body is kept.
 
-pub use super::header::{HEADER_LEN, Kind, MAX_LEN, count, encode_keepalive};
+pub use super::header::{HEADER_LEN, Kind, MAX_EXTENDED_LEN, MAX_LEN, count, encode_keepalive};
 use super::notification::Notification;
 
 /// The octets of the marker (RFC 4271 §4.1).
@@ -21,18 +21,32 @@ pub struct Frame<'a> {
 }
 
 /// Cuts a stream of octets into messages.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Framer {
+    /// The longest message that is taken.
+    longest: usize,
     /// The start of an unfinished message, or the message that was handed out last.
     partial: Vec<u8>,
     handed_out: bool,
+}
+
+impl Default for Framer {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Framer {
     /// A framer at the start of a stream.
     #[must_use]
     pub const fn new() -> Self {
-        Self { partial: Vec::new(), handed_out: false }
+        Self { longest: MAX_LEN, partial: Vec::new(), handed_out: false }
+    }
+
+    /// Messages of up to [`MAX_EXTENDED_LEN`] octets come from here on: we have
+    /// offered to take them, which binds us whatever the peer offers (RFC 8654 §4).
+    pub const fn extend(&mut self) {
+        self.longest = MAX_EXTENDED_LEN;
     }
 
     /// The next message, and `chunk` moved past it; `None` when the chunk is
@@ -49,7 +63,7 @@ impl Framer {
         }
         if self.partial.is_empty() {
             if let Some(header) = chunk.first_chunk() {
-                let (kind, len) = check(header)?;
+                let (kind, len) = check(header, self.longest)?;
                 if let Some((message, rest)) = chunk.split_at_checked(len) {
                     *chunk = rest;
                     return Ok(Some(Frame { kind, body: message.get(HEADER_LEN..).unwrap_or_default() }));
@@ -63,7 +77,7 @@ impl Framer {
         let Some(header) = self.partial.first_chunk() else {
             return synchronized(&self.partial).map(|()| None);
         };
-        let (kind, len) = check(header)?;
+        let (kind, len) = check(header, self.longest)?;
         self.fill(len, chunk);
         if self.partial.len() < len {
             return Ok(None);
@@ -72,7 +86,8 @@ impl Framer {
         Ok(Some(Frame { kind, body: self.partial.get(HEADER_LEN..).unwrap_or_default() }))
     }
 
-    /// How many octets of an unfinished message are kept: less than [`MAX_LEN`].
+    /// How many octets of an unfinished message are kept: less than
+    /// [`MAX_LEN`], or than [`MAX_EXTENDED_LEN`] once [extended](Framer::extend).
     #[must_use]
     pub fn pending(&self) -> usize {
         if self.handed_out { 0 } else { self.partial.len() }
@@ -99,12 +114,12 @@ fn synchronized(start: &[u8]) -> Result<(), Notification> {
 }
 
 /// Checks a header in the order of RFC 4271 §6.1.
-fn check(header: &[u8; HEADER_LEN]) -> Result<(Kind, usize), Notification> {
+fn check(header: &[u8; HEADER_LEN], longest: usize) -> Result<(Kind, usize), Notification> {
     let [.., high, low, code] = header;
     synchronized(header)?;
     let length = u16::from_be_bytes([*high, *low]);
     let len = usize::from(length);
-    if !(HEADER_LEN..=MAX_LEN).contains(&len) {
+    if !(HEADER_LEN..=longest).contains(&len) {
         return Err(Notification::bad_message_length(length));
     }
     let kind = Kind::from_code(*code).ok_or_else(|| Notification::bad_message_type(*code))?;

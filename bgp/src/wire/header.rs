@@ -4,6 +4,8 @@
 pub const HEADER_LEN: usize = 19;
 /// The longest message (RFC 4271 §4.1).
 pub const MAX_LEN: usize = 4096;
+/// The longest message where that was negotiated, OPEN and KEEPALIVE excepted (RFC 8654 §4).
+pub const MAX_EXTENDED_LEN: usize = 65_535;
 
 /// The type of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -60,7 +62,7 @@ impl Kind {
     /// ROUTE-REFRESH is judged by its subtype, which lies in the body (RFC 7313 §5).
     pub(super) const fn admits(self, len: usize) -> bool {
         match self {
-            Self::Open => len >= 29,
+            Self::Open => len >= 29 && len <= MAX_LEN,
             Self::Update => len >= 23,
             Self::Notification => len >= 21,
             Self::Keepalive => len == HEADER_LEN,

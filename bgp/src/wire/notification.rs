@@ -199,6 +199,12 @@ impl Notification {
         Self::bare(CEASE, subcode as u8)
     }
 
+    /// Whether it is Cease with that subcode.
+    #[must_use]
+    pub const fn is_cease(&self, subcode: Cease) -> bool {
+        self.code == CEASE && self.subcode == subcode as u8
+    }
+
     /// 6/1 with family and limit (RFC 4486 §4).
     #[must_use]
     pub fn maximum_prefixes(afi: u16, safi: u8, limit: u32) -> Self {

@@ -3,7 +3,7 @@
 
 use super::attribute::NextHops;
 use super::code;
-use super::header::{self, HEADER_LEN, Kind, MAX_LEN};
+use super::header::{self, HEADER_LEN, Kind, MAX_EXTENDED_LEN, MAX_LEN};
 use super::nlri;
 use crate::prefix::{Family, Prefix};
 
@@ -23,6 +23,28 @@ pub enum PackError {
     NextHopFamily,
 }
 
+/// How long the messages of a session may be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Longest {
+    /// 4 096 octets (RFC 4271 §4.1).
+    #[default]
+    Plain,
+    /// 65 535 octets (RFC 8654 §4), which attributes get that leave no room for
+    /// a prefix in a plain message; the others stay as short as they are.
+    Extended,
+}
+
+impl Longest {
+    /// The most octets that a message may have.
+    #[must_use]
+    pub const fn octets(self) -> usize {
+        match self {
+            Self::Plain => MAX_LEN,
+            Self::Extended => MAX_EXTENDED_LEN,
+        }
+    }
+}
+
 /// Appends UPDATEs that announce the prefixes, all of `family`, and returns how
 /// many messages they are. `attributes` is what
 /// [`encode::attributes`](super::encode::attributes) wrote for the same family.
@@ -35,6 +57,7 @@ pub fn announce(
     next_hop: NextHops,
     family: Family,
     prefixes: impl IntoIterator<Item = Prefix>,
+    most: Longest,
     out: &mut Vec<u8>,
 ) -> Result<usize, PackError> {
     let next_hop_len = match (family, next_hop) {
@@ -48,8 +71,8 @@ pub fn announce(
         // The MP_REACH_NLRI header, family, next hop and reserved octet.
         Family::Ipv6 => HEADER_LEN + 4 + 4 + 5 + usize::from(next_hop_len) + attributes.len(),
     };
-    let room = MAX_LEN.checked_sub(around).filter(|room| *room >= longest(family));
-    let room = room.ok_or(PackError::TooLong(attributes.len()))?;
+    let room = |most: Longest| most.octets().checked_sub(around).filter(|room| *room >= longest(family));
+    let room = room(Longest::Plain).or_else(|| room(most)).ok_or(PackError::TooLong(attributes.len()))?;
     let mut prefixes = prefixes.into_iter().peekable();
     let mut messages = 0;
     while prefixes.peek().is_some() {

@@ -67,8 +67,18 @@ impl Journal {
     }
 }
 
-/// Logs that a limit was reached.
+/// Whether the notice is of a NOTIFICATION; else it is of a limit.
+pub(super) const fn is_notification(notice: &Notice) -> bool {
+    matches!(notice.reason, Reason::NotificationSent | Reason::NotificationReceived)
+}
+
+/// Logs that a limit was reached, or that a NOTIFICATION went or came.
 pub(super) fn notice(notice: &Notice) {
     let (peer, address, reason) = (notice.name.as_str(), notice.address, notice.reason.word());
-    tracing::warn!(event = "limit", peer, %address, reason, text = notice.text.as_str());
+    let text = notice.text.as_str();
+    if is_notification(notice) {
+        tracing::info!(event = "notification", peer, %address, reason, text);
+    } else {
+        tracing::warn!(event = "limit", peer, %address, reason, text);
+    }
 }

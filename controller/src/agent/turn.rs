@@ -14,7 +14,7 @@ use crate::effect::Drivers;
 use crate::event::Event;
 use crate::kernel::{Command, KernelEvent};
 use crate::record::{Recorded, Recorder};
-use crate::status::event::{Event as Happened, EventKind};
+use crate::status::event::{Event as Happened, EventKind, EventPeer};
 use crate::status::impairment::Impairment;
 use crate::status::query::{self, Query};
 use crate::status::snapshot::Snapshot;
@@ -318,7 +318,15 @@ impl<D: Drivers> Agent<D> {
                 self.drivers.event(Happened::session(note, now));
             }
         }
-        effects.notices.iter().for_each(log::notice);
+        for notice in &effects.notices {
+            log::notice(notice);
+            if log::is_notification(notice) {
+                let peer = EventPeer { name: notice.name.clone(), address: notice.address, asn: None };
+                let now = self.drivers.now();
+                let told = Happened::of_peer(EventKind::Notification, peer, &notice.text, now);
+                self.drivers.event(Happened { reason: Some(notice.reason.word()), ..told });
+            }
+        }
         if !(effects.notes.is_empty() && effects.notices.is_empty()) {
             self.drivers.status_changed();
         }

@@ -78,7 +78,17 @@ impl Peers {
 
 const COLUMNS: &[&str] =
     &["NODE", "PEER", "ADDRESS", "ASN", "STATE", "SINCE", "RECEIVED", "ACCEPTED", "SENT", "NOTE"];
-const MORE: &[&str] = &["ROUTER-ID", "LOCAL", "HOLD", "FAMILIES", "UPS", "UPDATES-IN", "UPDATES-OUT"];
+const MORE: &[&str] = &[
+    "ROUTER-ID",
+    "LOCAL",
+    "HOLD",
+    "FAMILIES",
+    "UPS",
+    "UPDATES-IN",
+    "UPDATES-OUT",
+    "NOTIFICATION-SENT",
+    "NOTIFICATION-RECEIVED",
+];
 
 impl Render for Peers {
     type Document = Document;
@@ -164,6 +174,11 @@ fn rejected(families: &[v1::PeerFamily]) -> Option<String> {
     }
 }
 
+/// A NOTIFICATION in words, and how long ago it was.
+fn told(last: Option<&v1::LastNotification>) -> String {
+    last.map_or_else(String::new, |last| format!("{}, {} ago", last.text, text::age(last.seconds)))
+}
+
 fn more(peer: &v1::Peer) -> Vec<String> {
     let families: Vec<String> = peer.families.iter().map(|family| text::family(family.family())).collect();
     vec![
@@ -174,5 +189,7 @@ fn more(peer: &v1::Peer) -> Vec<String> {
         peer.established_count.to_string(),
         peer.updates_received.to_string(),
         peer.updates_sent.to_string(),
+        told(peer.notification_sent.as_ref()),
+        told(peer.notification_received.as_ref()),
     ]
 }

@@ -13,6 +13,7 @@ pub(super) fn rows(story: &v1::PeerExplanation) -> Vec<Row> {
     rows.extend(exchanged(peer));
     rows.extend(rules(configured));
     rows.extend(messages(peer));
+    rows.extend(notifications(peer));
     rows
 }
 
@@ -123,6 +124,21 @@ fn rules(configured: &v1::PeerSettings) -> Vec<Row> {
         Row::new("accept", "-", format!("{accept}; {default}")),
         Row::new("limit", "-", format!("{} prefixes a family", configured.receive_limit)),
     ]
+}
+
+/// The last NOTIFICATION each way, in words and in hex.
+fn notifications(peer: &v1::Peer) -> Vec<Row> {
+    let each = [("sent", &peer.notification_sent), ("received", &peer.notification_received)];
+    let rows = each.into_iter().filter_map(|(way, last)| {
+        let last = last.as_ref()?;
+        let when = format!("{} ago: {}", text::age(last.seconds), last.text);
+        let hex = match usize::try_from(last.data_length) {
+            Ok(len) if len * 3 + 5 > last.hex.len() => format!("{} and more, {len} octets of data", last.hex),
+            _ => last.hex.clone(),
+        };
+        Some([Row::new("NOTIFICATION", way, when), Row::new("NOTIFICATION", "in hex", hex)])
+    });
+    rows.flatten().collect()
 }
 
 fn messages(peer: &v1::Peer) -> Vec<Row> {

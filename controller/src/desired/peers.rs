@@ -178,6 +178,7 @@ fn described(
             NextHop::Own => NextHopMode::Own,
             NextHop::Unchanged => NextHopMode::Unchanged,
         },
+        description: spec.description.clone(),
         as_path: AsPathPolicy {
             any_first: !spec.enforce_first_as,
             allow_own: spec.allow_own_as,
@@ -224,6 +225,7 @@ fn base(site: &Site<'_>, merged: &Merged, name: &str, address: IpAddr) -> PeerCo
     let facing = address::facing(site, address);
     PeerConfig {
         name: name.to_owned(),
+        description: String::new(),
         address,
         port: PORT,
         source: facing.map(|own| own.address),

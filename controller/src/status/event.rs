@@ -16,6 +16,8 @@ pub enum EventKind {
     Started,
     /// A session changed its state, or failed to.
     Session,
+    /// A NOTIFICATION went to a peer, or came from it.
+    Notification,
     /// A peer sent malformed attributes that did not end its session (RFC 7606).
     Malformed,
     /// A configuration was applied.
@@ -47,6 +49,7 @@ impl EventKind {
         match self {
             Self::Started => "started",
             Self::Session => "session",
+            Self::Notification => "notification",
             Self::Malformed => "malformed",
             Self::Configured => "configured",
             Self::ConfigurationUnread => "configuration-unread",

@@ -74,7 +74,8 @@ impl Changes {
             let packed = sent.map(|sent| {
                 attribute_bytes.clear();
                 encode::attributes(&sent, codec, family, &mut attribute_bytes);
-                pack::announce(&attribute_bytes, sent.next_hop, family, prefixes.clone(), &mut out)
+                let (next_hop, prefixes) = (sent.next_hop, prefixes.clone());
+                pack::announce(&attribute_bytes, next_hop, family, prefixes, export.longest, &mut out)
             });
             // A slot holds what export let through; should the two ever differ,
             // an old announcement must not outlive the change.

@@ -76,7 +76,8 @@ fn updates(family: Family) -> Vec<u8> {
     let codec = Codec { four_octet: true, external: true, families: PerFamily { ipv4: true, ipv6: true } };
     let (mut encoded, mut bytes) = (Vec::new(), Vec::new());
     encode::attributes(&attributes, &codec, family, &mut encoded);
-    pack::announce(&encoded, next_hop, family, prefixes, &mut bytes).expect("two prefixes fit");
+    pack::announce(&encoded, next_hop, family, prefixes, pack::Longest::Plain, &mut bytes)
+        .expect("two prefixes fit");
     pack::withdraw(family, [prefixes[0]], &mut bytes);
     pack::end_of_rib(family, &mut bytes);
     bytes

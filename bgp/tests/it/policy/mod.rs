@@ -15,6 +15,7 @@ use bgp::time::Duration;
 use bgp::wire::as_path::{AsPath, Segment, SegmentKind};
 use bgp::wire::attribute::{NextHops, PathAttributes};
 use bgp::wire::community::Community;
+use bgp::wire::pack::Longest;
 use proptest::prelude::*;
 
 /// Few values of each kind, so that rules and paths meet often.
@@ -100,6 +101,7 @@ fn speaker() -> SpeakerConfig {
 fn peer(import: Rules) -> PeerConfig {
     PeerConfig {
         name: "r".into(),
+        description: String::new(),
         address: IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2)),
         port: 179,
         source: None,
@@ -140,6 +142,7 @@ fn export(rules: Rules, external: bool) -> Export {
         bilateral: external,
         override_peer: None,
         remove_private: None,
+        longest: Longest::Plain,
         rules,
     }
 }

@@ -2,7 +2,7 @@
 
 use bgp::config::PeerAs;
 use bgp::id::{Asn, ConnId};
-use bgp::io::{Downfall, State};
+use bgp::io::{Downfall, Notifications, State};
 use bgp::prefix::{Family, PerFamily};
 use bgp::reason::Reason;
 use bgp::session::{Action, SessionConfig};
@@ -93,6 +93,54 @@ fn silence_ends_the_session_at_the_hold_time_and_not_before() {
     assert_eq!(rig.said(), "4/0 close down");
     assert_eq!(rig.down(), "hold-timer-expired: nothing heard for 9s");
     assert_eq!(rig.session.since(), heard_at + seconds(9));
+}
+
+/// RFC 9687: a peer that is heard and does not read.
+#[test]
+fn a_peer_that_does_not_read_is_left() {
+    let mut rig = Rig::established(config());
+    let since = rig.now;
+    rig.session.waits(OUTBOUND, rig.now);
+    let hear = |rig: &mut Rig, span: Duration| {
+        let end = rig.now + span;
+        while rig.now < end {
+            rig.pass(seconds(2).min(end.since(rig.now)));
+            if rig.session.established().is_some() {
+                rig.receive(OUTBOUND, &keepalive());
+            }
+        }
+        rig.said()
+    };
+    // More that waits changes nothing.
+    hear(&mut rig, seconds(100));
+    rig.session.waits(OUTBOUND, rig.now);
+    // What goes to the operating system starts the time anew, while more waits.
+    hear(&mut rig, seconds(300));
+    rig.session.written(OUTBOUND, true, rig.now);
+    hear(&mut rig, seconds(479));
+    assert_eq!(rig.session.state(), State::Established);
+    assert!(hear(&mut rig, seconds(1)).ends_with("8/0 close down"));
+    assert_eq!(rig.down(), "send-hold-timer-expired: the peer has not read for 480s");
+    assert_eq!(rig.now.since(since), seconds(880));
+    let told = rig.session.notifications().sent.as_ref().expect("told");
+    assert_eq!((told.hex().as_str(), told.at), ("08 00", rig.now));
+
+    // While nothing waits there is nothing to read.
+    let mut rig = Rig::established(config());
+    rig.session.waits(OUTBOUND, rig.now);
+    rig.session.written(OUTBOUND, false, rig.now);
+    hear(&mut rig, seconds(1000));
+    assert_eq!(rig.session.state(), State::Established);
+}
+
+#[test]
+fn the_last_notification_each_way_is_kept() {
+    let mut rig = Rig::established(config());
+    assert_eq!(rig.session.notifications(), &Notifications::default());
+    rig.receive(OUTBOUND, &message(3, &[&[3, 5][..], &[7; 1000]].concat()));
+    let received = rig.session.notifications().received.clone().expect("received");
+    assert_eq!((received.notification.data.len(), received.data_len, received.at), (256, 1000, rig.now));
+    assert_eq!(rig.session.notifications().sent, None, "never answered (RFC 4271 6.4)");
 }
 
 #[test]

@@ -49,13 +49,14 @@ fn our_open_to_the_octet() {
     config.local_asn = Asn(4_200_000_001);
     let expected = [
         &[0xff; 16][..],
-        &[0, 53, 1],
-        &[4, 0x5b, 0xa0, 0, 9, 10, 0, 0, 1, 24], // version, AS_TRANS, hold time, identifier
-        &[2, 22],                                // capabilities
+        &[0, 55, 1],
+        &[4, 0x5b, 0xa0, 0, 9, 10, 0, 0, 1, 26], // version, AS_TRANS, hold time, identifier
+        &[2, 24],                                // capabilities
         &[1, 4, 0, 1, 0, 1],                     // IPv4 unicast
         &[1, 4, 0, 2, 0, 1],                     // IPv6 unicast
         &[2, 0],                                 // route refresh
         &[70, 0],                                // enhanced route refresh
+        &[6, 0],                                 // extended messages
         &[65, 4, 0xfa, 0x56, 0xea, 1],           // 4-octet AS
     ];
     assert_eq!(our_open(config), expected.concat());
@@ -236,7 +237,7 @@ fn capabilities_that_were_refused_are_left_out_once() {
     rig.closed(inbound, None);
     rig.out.clear();
     rig.accepted(bgp::id::ConnId::Inbound(2));
-    assert_eq!(written(&mut rig).len(), 53, "the next session offers them again");
+    assert_eq!(written(&mut rig).len(), 55, "the next session offers them again");
 }
 
 #[test]

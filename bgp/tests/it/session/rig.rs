@@ -39,6 +39,7 @@ pub(super) fn config() -> SessionConfig {
         timers: Timers { hold: seconds(9), keepalive: seconds(3), connect_retry: seconds(5) },
         passive: false,
         disabled: false,
+        description: String::new(),
         authenticated: false,
         missing_secret: None,
         remote: socket(2, 179),

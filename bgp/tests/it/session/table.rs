@@ -152,7 +152,7 @@ KEEPALIVE with a body
   OpenSent     Active 1/2 close
   OpenConfirm  Active 1/2 close
   Established  Active 1/2 close down
-length above 4096
+OPEN above 4096
   Idle         .
   Connect      .
   Active       .
@@ -244,7 +244,7 @@ fn apply(rig: &mut Rig, conn: ConnId, input: &str) {
         "NOTIFICATION" => notification(6, 2),
         "marker not all ones" => vec![0; 19],
         "KEEPALIVE with a body" => message(4, &[0]),
-        "length above 4096" => message(2, &[0; 4078]),
+        "OPEN above 4096" => message(1, &[0; 4078]),
         "type 9" => message(9, &[]),
         other => panic!("the table has an input that the test does not know: {other}"),
     };

@@ -3,7 +3,7 @@
 
 mod communities;
 mod limits;
-mod network;
+pub(crate) mod network;
 mod paths;
 mod refresh;
 mod routes;

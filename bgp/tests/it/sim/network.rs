@@ -66,7 +66,7 @@ pub(super) fn prefix(text: &str) -> Prefix {
 }
 
 /// A router's configuration without peers.
-pub(super) fn config(router: usize, asn: u32) -> SpeakerConfig {
+pub(crate) fn config(router: usize, asn: u32) -> SpeakerConfig {
     SpeakerConfig {
         asn: Asn(asn),
         router_id: RouterId(0x0a00_0001 + router as u32),
@@ -81,11 +81,12 @@ pub(super) fn config(router: usize, asn: u32) -> SpeakerConfig {
 }
 
 /// The configuration of router `peer` as router `own` sees it.
-pub(super) fn peer(own: usize, peer: usize) -> PeerConfig {
+pub(crate) fn peer(own: usize, peer: usize) -> PeerConfig {
     let ipv6 = format!("fd00::{:x}", own + 1).parse().expect("an address");
     let IpAddr::V4(ipv4) = address(own) else { unreachable!("addresses of routers are IPv4") };
     PeerConfig {
         name: format!("r{peer}"),
+        description: String::new(),
         address: address(peer),
         port: 179,
         source: None,

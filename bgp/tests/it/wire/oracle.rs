@@ -233,7 +233,7 @@ proptest! {
         let mut raw = Vec::new();
         encode::attributes(&attributes, &INTERNAL, family, &mut raw);
         let mut out = Vec::new();
-        pack::announce(&raw, attributes.next_hop, family, prefixes.iter().copied(), &mut out).unwrap();
+        pack::announce(&raw, attributes.next_hop, family, prefixes.iter().copied(), pack::Longest::Plain, &mut out).unwrap();
         let mut framer = Framer::new();
         let mut rest = out.as_slice();
         let frame = framer.next(&mut rest).unwrap().unwrap();

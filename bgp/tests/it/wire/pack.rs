@@ -39,14 +39,20 @@ fn golden() {
     let mut out = Vec::new();
     let prefixes = [prefix("192.0.2.0/24"), prefix("10.0.0.0/9")];
     let base = attributes(Family::Ipv4, NEXT_HOP4);
-    assert_eq!(pack::announce(&base, NEXT_HOP4, Family::Ipv4, prefixes, &mut out), Ok(1));
+    assert_eq!(
+        pack::announce(&base, NEXT_HOP4, Family::Ipv4, prefixes, pack::Longest::Plain, &mut out),
+        Ok(1)
+    );
     let body = hex("0000 000e 40010100 400200 400304 0a000001 18c00002 090a00");
     assert_eq!(out, message(2, &body));
 
     out.clear();
     let base = attributes(Family::Ipv6, next_hop6(false));
     let prefixes = [prefix("2001:db8::/32"), prefix("::/0")];
-    assert_eq!(pack::announce(&base, next_hop6(false), Family::Ipv6, prefixes, &mut out), Ok(1));
+    assert_eq!(
+        pack::announce(&base, next_hop6(false), Family::Ipv6, prefixes, pack::Longest::Plain, &mut out),
+        Ok(1)
+    );
     let body = hex(
         "0000 0026 900e001b 0002 01 10 20010db8000000000000000000000001 00 2020010db8 00 40010100 400200",
     );
@@ -70,7 +76,7 @@ fn golden() {
 fn nothing_is_no_message() {
     let mut out = Vec::new();
     let base = attributes(Family::Ipv4, NEXT_HOP4);
-    assert_eq!(pack::announce(&base, NEXT_HOP4, Family::Ipv4, [], &mut out), Ok(0));
+    assert_eq!(pack::announce(&base, NEXT_HOP4, Family::Ipv4, [], pack::Longest::Plain, &mut out), Ok(0));
     assert_eq!(pack::withdraw(Family::Ipv6, [], &mut out), 0);
     assert!(out.is_empty());
 }
@@ -97,8 +103,15 @@ fn messages_are_full() {
         let prefixes = many(family);
         let base = attributes(family, next_hop);
         let mut announced = Vec::new();
-        let count =
-            pack::announce(&base, next_hop, family, prefixes.iter().copied(), &mut announced).unwrap();
+        let count = pack::announce(
+            &base,
+            next_hop,
+            family,
+            prefixes.iter().copied(),
+            pack::Longest::Plain,
+            &mut announced,
+        )
+        .unwrap();
         let mut withdrawn = Vec::new();
         let withdrawals = pack::withdraw(family, prefixes.iter().copied(), &mut withdrawn);
         for (octets, count) in [(announced, count), (withdrawn, withdrawals)] {
@@ -128,11 +141,29 @@ fn attributes_that_leave_no_room() {
     let mut out = vec![7];
     // 19 of the header, 4 of lengths, 5 of the longest prefix.
     let most = vec![0; 4096 - 19 - 4 - 5];
-    assert_eq!(pack::announce(&most, NEXT_HOP4, Family::Ipv4, [prefix("10.0.0.1/32")], &mut out), Ok(1));
+    assert_eq!(
+        pack::announce(
+            &most,
+            NEXT_HOP4,
+            Family::Ipv4,
+            [prefix("10.0.0.1/32")],
+            pack::Longest::Plain,
+            &mut out
+        ),
+        Ok(1)
+    );
     assert_eq!(out.len(), 1 + 4096);
     out.truncate(1);
     let more = vec![0; most.len() + 1];
-    let error = pack::announce(&more, NEXT_HOP4, Family::Ipv4, [prefix("10.0.0.0/8")], &mut out).unwrap_err();
+    let error = pack::announce(
+        &more,
+        NEXT_HOP4,
+        Family::Ipv4,
+        [prefix("10.0.0.0/8")],
+        pack::Longest::Plain,
+        &mut out,
+    )
+    .unwrap_err();
     assert_eq!(
         error.to_string(),
         "the path attributes take 4069 octets and leave no room for a prefix in a message"
@@ -140,19 +171,51 @@ fn attributes_that_leave_no_room() {
     assert_eq!(out, [7]);
     let most = vec![0; 4096 - 19 - 4 - 4 - 5 - 32 - 17];
     let host = [prefix("2001:db8::1/128")];
-    assert_eq!(pack::announce(&most, next_hop6(true), Family::Ipv6, host, &mut out), Ok(1));
+    assert_eq!(
+        pack::announce(&most, next_hop6(true), Family::Ipv6, host, pack::Longest::Plain, &mut out),
+        Ok(1)
+    );
     assert_eq!(out.len(), 1 + 4096);
     out.truncate(1);
     let more = vec![0; most.len() + 1];
-    assert!(pack::announce(&more, next_hop6(true), Family::Ipv6, host, &mut out).is_err());
+    assert!(
+        pack::announce(&more, next_hop6(true), Family::Ipv6, host, pack::Longest::Plain, &mut out).is_err()
+    );
 }
 
 #[test]
 fn a_next_hop_of_the_other_family_is_refused() {
     let mut out = Vec::new();
     for (family, next_hop) in [(Family::Ipv4, next_hop6(false)), (Family::Ipv6, NEXT_HOP4)] {
-        let result = pack::announce(&[], next_hop, family, many(family), &mut out);
+        let result = pack::announce(&[], next_hop, family, many(family), pack::Longest::Plain, &mut out);
         assert_eq!(result, Err(pack::PackError::NextHopFamily));
     }
     assert!(out.is_empty());
+}
+
+#[test]
+fn long_attributes_go_in_long_messages_alone() {
+    let [p, q] = [prefix("10.0.0.1/32"), prefix("10.0.0.2/32")];
+    let (plain, extended) = (pack::Longest::Plain, pack::Longest::Extended);
+    let mut out = Vec::new();
+    let long = vec![0; 60_000];
+    assert!(pack::announce(&long, NEXT_HOP4, Family::Ipv4, [p, q], plain, &mut out).is_err());
+    assert_eq!(out, []);
+    assert_eq!(pack::announce(&long, NEXT_HOP4, Family::Ipv4, [p, q], extended, &mut out), Ok(1));
+    assert_eq!(out.len(), 19 + 4 + 60_000 + 10);
+    // RFC 8654 §4: a framer that has not offered to take it does not.
+    let refused = Framer::new().next(&mut &out[..]).unwrap_err();
+    assert_eq!((refused.code, refused.subcode, refused.data), (1, 2, hex("ea81")));
+    let mut framer = Framer::new();
+    framer.extend();
+    assert_eq!(framer.next(&mut &out[..]).unwrap().unwrap().body.len(), out.len() - 19);
+    // Too long for any message.
+    let most = vec![0; 65_535 - 19 - 4 - 5 + 1];
+    assert!(pack::announce(&most, NEXT_HOP4, Family::Ipv4, [p], extended, &mut out).is_err());
+    // What fits a plain message has one.
+    out.clear();
+    let many = (0..2_000_u32).filter_map(|host| Prefix::new(std::net::Ipv4Addr::from(host << 8).into(), 24));
+    let base = attributes(Family::Ipv4, NEXT_HOP4);
+    assert_eq!(pack::announce(&base, NEXT_HOP4, Family::Ipv4, many, extended, &mut out), Ok(2));
+    assert!(bodies(&out).iter().all(|body| body.len() + 19 <= 4096));
 }

@@ -176,7 +176,7 @@ proptest! {
         let codec = Codec { families: EXTERNAL.families, ..codec };
         encode::attributes(&attributes, &codec, family, &mut raw);
         let mut out = Vec::new();
-        pack::announce(&raw, next_hop, family, prefixes.iter().copied(), &mut out).unwrap();
+        pack::announce(&raw, next_hop, family, prefixes.iter().copied(), pack::Longest::Plain, &mut out).unwrap();
         let mut found = Vec::new();
         for (kind, body) in frames(&out, &[]).0 {
             prop_assert_eq!(kind, Kind::Update);

@@ -111,13 +111,14 @@ pub(super) fn attributes(family: Family) -> impl Strategy<Value = PathAttributes
 }
 
 pub(super) fn open() -> impl Strategy<Value = Open> {
-    let known = [1, 2, 65, 70];
+    let known = [1, 2, 6, 65, 70];
     let other = (any::<u8>(), vec(any::<u8>(), 0..=255))
         .prop_filter("not a known one", move |(code, _)| !known.contains(code))
         .prop_map(|(code, value)| Capability::Unknown { code, value: value.into() });
     let capability = prop_oneof![
         any::<(u16, u8)>().prop_map(|(afi, safi)| Capability::Multiprotocol { afi, safi }),
         Just(Capability::RouteRefresh),
+        Just(Capability::ExtendedMessage),
         other,
     ];
     let hold = prop_oneof![Just(0_u16), 3..=u16::MAX];

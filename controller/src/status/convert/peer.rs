@@ -1,7 +1,7 @@
 //! Peers.
 
 use api::v1;
-use bgp::io::State;
+use bgp::io::{State, Told};
 use bgp::prefix::Family;
 use bgp::view::PeerView;
 
@@ -35,6 +35,21 @@ pub fn peer(peer: &PeerView, moment: &Moment) -> v1::Peer {
         malformed_count: peer.malformed.0,
         malformed_detail: peer.malformed.1.clone(),
         limits: peer.limits.clone(),
+        notification_sent: peer.notifications.sent.as_ref().map(|told| notification(told, moment)),
+        notification_received: peer.notifications.received.as_ref().map(|told| notification(told, moment)),
+    }
+}
+
+fn notification(told: &Told, moment: &Moment) -> v1::LastNotification {
+    v1::LastNotification {
+        code: told.notification.code.into(),
+        subcode: told.notification.subcode.into(),
+        text: told.notification.to_string(),
+        hex: told.hex(),
+        data_length: u32::try_from(told.data_len).unwrap_or(u32::MAX),
+        communication: told.notification.text().map(str::to_owned),
+        time: Some(timestamp(told.at, moment)),
+        seconds: moment.seconds_since(told.at),
     }
 }
 

@@ -260,7 +260,7 @@ pub(super) fn announce(asn: u32, next_hop: &str, prefixes: impl IntoIterator<Ite
     let codec = Codec { four_octet: true, external: true, families: PerFamily { ipv4: true, ipv6: true } };
     let (mut encoded, mut bytes) = (Vec::new(), Vec::new());
     encode::attributes(&attributes, &codec, Family::Ipv4, &mut encoded);
-    pack::announce(&encoded, next_hop, Family::Ipv4, prefixes, &mut bytes).unwrap();
+    pack::announce(&encoded, next_hop, Family::Ipv4, prefixes, pack::Longest::Plain, &mut bytes).unwrap();
     bytes
 }
 

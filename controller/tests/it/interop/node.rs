@@ -81,6 +81,11 @@ impl Node {
         command.output().unwrap()
     }
 
+    /// Where the agent answers.
+    pub(super) fn socket(&self) -> PathBuf {
+        self.state.join("status.sock")
+    }
+
     /// What a verb of the command line prints.
     pub(super) fn ask(&self, words: &str) -> String {
         let output = self.run(words);

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bgp::config::{AsPathPolicy, NextHopMode, OwnNextHop, PeerAs, PeerConfig, Timers};
 use bgp::id::{Asn, PeerId, RouterId};
-use bgp::io::{Downfall, NextHop, State};
+use bgp::io::{Downfall, NextHop, Notifications, State};
 use bgp::prefix::{PerFamily, Prefix};
 use bgp::reason::Reason;
 use bgp::rule::Rules;
@@ -71,6 +71,7 @@ pub(crate) fn established(id: u32, name: &str, peer: &str, asn: u32, counts: Per
         counts,
         established_count: 1,
         malformed: (0, None),
+        notifications: Notifications::default(),
         limits: Vec::new(),
         updates: (12, 4),
     }
@@ -80,6 +81,7 @@ pub(crate) fn established(id: u32, name: &str, peer: &str, asn: u32, counts: Per
 pub(crate) fn config(peer: PeerId) -> PeerConfig {
     PeerConfig {
         name: format!("peer {}", peer.0),
+        description: String::new(),
         address: address("10.0.2.1"),
         port: 179,
         source: None,

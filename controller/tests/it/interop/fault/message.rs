@@ -64,7 +64,7 @@ fn first_messages() -> Vec<Case> {
             "sent Message Header Error/Bad Message Length (1/2), data 00 1c",
         ),
         case(
-            raw(4097, 2, &[0; 64]),
+            raw(4097, 1, &[0; 64]),
             (1, 2, &[0x10, 0x01]),
             "sent Message Header Error/Bad Message Length (1/2), data 10 01",
         ),

@@ -7,6 +7,7 @@
 //!  scene     the node, BIRD on one link of it, the rogue on the other
 //!  message   broken messages and broken OPENs
 //!  pressure  floods, slow readers, octets one by one
+//!  table     each line of the table of errors
 //!  manifest  files that are wrong, contradict each other, vanish
 //! ```
 
@@ -15,3 +16,4 @@ mod message;
 mod pressure;
 mod rogue;
 pub(super) mod scene;
+mod table;

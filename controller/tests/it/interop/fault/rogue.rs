@@ -160,7 +160,7 @@ pub(super) fn announce(prefixes: impl IntoIterator<Item = Prefix>) -> Vec<u8> {
     let codec = Codec { four_octet: true, external: true, families: PerFamily { ipv4: true, ipv6: true } };
     let (mut attributes, mut bytes) = (Vec::new(), Vec::new());
     encode::attributes(&path, &codec, Family::Ipv4, &mut attributes);
-    pack::announce(&attributes, next_hop, Family::Ipv4, prefixes, &mut bytes).unwrap();
+    pack::announce(&attributes, next_hop, Family::Ipv4, prefixes, pack::Longest::Plain, &mut bytes).unwrap();
     bytes
 }
 
