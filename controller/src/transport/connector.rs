@@ -9,7 +9,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use super::event::{TransportEvent, words};
 use super::keys::Keys;
 use super::sockopt;
-use super::stream::{Command, Stream};
+use super::stream::{Command, Ended, Stream};
 
 /// An attempt is given up after this time; the speaker's own timer is shorter
 /// in most configurations.
@@ -43,7 +43,7 @@ pub(super) async fn run(
     events: tokio::sync::mpsc::UnboundedSender<TransportEvent>,
     pool: super::pool::Pool,
     keys: Keys,
-) -> Option<TransportEvent> {
+) -> Ended {
     let opened = {
         let open = open(remote, source, &keys);
         tokio::pin!(open);
@@ -55,7 +55,7 @@ pub(super) async fn run(
                     Some(Command::Write(_)) => {}
                     // An attempt with the key before is in vain, and the next one has the new one.
                     Some(Command::Key(_)) => {}
-                    Some(Command::Close) | None => return None,
+                    Some(Command::Close) | None => return Ended { event: None, socket: None },
                 },
             }
         }
@@ -67,6 +67,9 @@ pub(super) async fn run(
             let _ = events.send(TransportEvent::Connected { conn, local });
             Stream { conn, tcp, pool, events, commands }.serve().await
         }
-        Err(error) => Some(TransportEvent::ConnectFailed { conn, error: words(&error) }),
+        Err(error) => {
+            let event = TransportEvent::ConnectFailed { conn, error: words(&error) };
+            Ended { event: Some(event), socket: None }
+        }
     }
 }

@@ -16,7 +16,7 @@ use super::connector;
 use super::event::TransportEvent;
 use super::keys::{Keys, Passwords};
 use super::pool::Pool;
-use super::stream::{Command, Stream};
+use super::stream::{Command, Ended, Stream};
 
 /// Accepted connections at a time, strangers' included: the speaker closes
 /// those at once, and more wait in the backlog.
@@ -128,15 +128,17 @@ impl Handle {
         }
     }
 
-    fn spawn(&self, conn: ConnId, serve: impl Future<Output = Option<TransportEvent>> + Send + 'static) {
+    fn spawn(&self, conn: ConnId, serve: impl Future<Output = Ended> + Send + 'static) {
         let this = self.clone();
         tokio::spawn(async move {
-            let end = serve.await;
+            let Ended { event, socket } = serve.await;
             // First gone, then said: the loop may use what it hears at once.
             this.streams.remove(conn);
-            if let Some(end) = end {
-                this.tell(end);
+            if let Some(event) = event {
+                this.tell(event);
             }
+            // Closed last: who connects again at once is heard after this end, and is no collision with it.
+            drop(socket);
         });
     }
 

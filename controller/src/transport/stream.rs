@@ -55,9 +55,14 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    /// Serves the connection until its end. An end that was asked for is
-    /// `None`; any other is for the caller to report.
-    pub(super) async fn serve(mut self) -> Option<TransportEvent> {
+    /// Serves the connection until its end. An end that was asked for has no
+    /// event; any other is for the caller to report, before it lets go of the socket.
+    pub(super) async fn serve(mut self) -> Ended {
+        let event = self.run().await;
+        Ended { event, socket: Some(self.tcp) }
+    }
+
+    async fn run(&mut self) -> Option<TransportEvent> {
         let conn = self.conn;
         // BGP's messages are small and wait for nothing that follows.
         let _ = self.tcp.set_nodelay(true);
@@ -151,6 +156,13 @@ impl Stream {
         // The loop's end goes at shutdown, when nobody listens any more.
         let _ = self.events.send(event);
     }
+}
+
+/// The end of a connection, and its socket. While that is there the peer has
+/// not heard of the end, and its next connection comes after it.
+pub(super) struct Ended {
+    pub(super) event: Option<TransportEvent>,
+    pub(super) socket: Option<TcpStream>,
 }
 
 enum End {
