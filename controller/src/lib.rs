@@ -20,6 +20,7 @@
 //! | [`desired`] | pure: objects and addresses -> what this node is to be |
 //! | [`transport`] | TCP |
 //! | [`kernel`] | routes and next hops by netlink |
+//! | [`install`] | the CNI plugin's binary, put in place |
 //! | [`status`] | the snapshot, queries and the gRPC service |
 //! | [`cli`] | the command line, one file a verb |
 
@@ -29,6 +30,7 @@ pub mod cluster;
 pub mod desired;
 pub mod effect;
 pub mod event;
+pub mod install;
 pub mod kernel;
 pub mod record;
 pub mod status;

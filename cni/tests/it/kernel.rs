@@ -12,4 +12,5 @@ mod gc;
 mod link;
 mod ports;
 mod rates;
+mod speed;
 mod status;

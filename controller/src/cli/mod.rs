@@ -14,6 +14,7 @@ pub mod crd;
 pub mod events;
 pub mod explain;
 pub mod failure;
+pub mod install;
 pub mod options;
 pub mod outcome;
 pub mod peers;
@@ -65,6 +66,8 @@ enum Verb {
     Events(events::EventsArgs),
     /// Compute a recording of the agent anew, and name the first turn that differs
     Replay(replay::ReplayArgs),
+    /// Put the CNI plugin where the runtime looks for it
+    Install(install::InstallArgs),
     /// The version of this program and of the agents
     Version(version::VersionArgs),
 }
@@ -101,6 +104,7 @@ fn run(verb: Verb) -> Exit {
         Verb::Crd(args) => crd::run(args).write(),
         Verb::Events(args) => asking(events::run(args)),
         Verb::Replay(args) => replay::run(&args).write(),
+        Verb::Install(args) => install::run(&args).write(),
         Verb::Version(args) => asking(version::run(args)),
     }
 }

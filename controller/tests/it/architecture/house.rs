@@ -45,7 +45,7 @@ const LAYERS: [(&str, &[&[&str]]); 5] = [
     (
         "controller",
         &[
-            &["cluster", "kernel", "record", "transport"],
+            &["cluster", "install", "kernel", "record", "transport"],
             &["desired"],
             &["status"],
             &["event", "effect"],
