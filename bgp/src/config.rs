@@ -19,6 +19,8 @@ pub struct SpeakerConfig {
     pub router_id: RouterId,
     /// Whether learned paths are sent on.
     pub transit: bool,
+    /// How far the speaker is taken out of service.
+    pub drain: Drain,
     /// Whether selected paths are handed to the kernel, and their acknowledgement awaited.
     pub install: bool,
     /// The most next hops of an ECMP set, at least 1.
@@ -31,6 +33,20 @@ pub struct SpeakerConfig {
     pub protected: Protected,
     /// The peers, ordered by address, each address once.
     pub peers: Vec<PeerConfig>,
+}
+
+/// How far a speaker is taken out of service. Sessions stay, and what was learned stays in use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum Drain {
+    /// It is in service.
+    #[default]
+    No,
+    /// What is sent asks peers to prefer any other path: GRACEFUL_SHUTDOWN, and
+    /// LOCAL_PREF 0 inside the AS (RFC 8326 §4).
+    Shunned,
+    /// The same, and prefixes of pods are not sent at all.
+    Withheld,
 }
 
 /// A prefix that the speaker originates.

@@ -71,6 +71,16 @@ pub enum Event<'a> {
     },
     /// What became of a batch of [`RouteChange`]s.
     Acks(&'a [RouteAck]),
+    /// An operator wants a peer's session ended, and up again at once.
+    Reset {
+        /// The peer.
+        peer: PeerId,
+    },
+    /// An operator wants all routes of a peer's session exchanged and judged anew, without a reset.
+    Refresh {
+        /// The peer.
+        peer: PeerId,
+    },
     /// A deadline that [`Speaker::deadline`](crate::speaker::Speaker::deadline) named has come.
     Timer,
 }

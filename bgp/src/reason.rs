@@ -122,6 +122,8 @@ reasons! {
     SendLimit = "send-limit", "the peer is sent as many prefixes as its limit";
     /// No own address of the family to name as next hop.
     NoNextHop = "no-next-hop", "this node has no address of the family for the peer";
+    /// The node is drained of its pods.
+    Drained = "drained", "the node is drained of its pods";
     /// The attributes leave no room for a prefix in a message (RFC 4271 §9.2).
     TooLong = "attributes-too-long", "the attributes leave no room for a prefix in a message";
     /// The kernel has not confirmed the route yet.
@@ -154,6 +156,8 @@ reasons! {
     NotificationReceived = "notification-received", "the peer sent a NOTIFICATION";
     /// The configuration changed in a way that needs a new session.
     ConfigurationChanged = "configuration-changed", "the configuration of the peer changed";
+    /// An operator ended the session, which comes up again at once.
+    OperatorReset = "operator-reset", "an operator reset the session";
     /// Another connection of the same peer was kept (RFC 4271 §6.8).
     Collision = "collision", "another connection with the same peer was kept";
     /// The agent is going down.

@@ -8,7 +8,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use bgp::config::{
-    AsPathPolicy, LimitAction, NextHopMode, Origination, OwnNextHop, PeerAs, PeerConfig, Protected,
+    AsPathPolicy, Drain, LimitAction, NextHopMode, Origination, OwnNextHop, PeerAs, PeerConfig, Protected,
     ReceiveLimit, SpeakerConfig, Timers,
 };
 use bgp::id::{Asn, ConnId, RouterId};
@@ -106,6 +106,7 @@ fn config() -> SpeakerConfig {
         asn: Asn(65001),
         router_id: RouterId(0x0a00_0001),
         transit: true,
+        drain: Drain::No,
         install: true,
         max_paths: 4,
         relax_as_path: true,

@@ -1,6 +1,6 @@
 //! Export: whether a path is sent to a peer, and with which attributes.
 
-use crate::config::{NextHopMode, OwnNextHop};
+use crate::config::{Drain, NextHopMode, OwnNextHop};
 use crate::id::Asn;
 use crate::policy::source::{DEFAULT_LOCAL_PREFERENCE, SourceKind};
 use crate::prefix::{Family, Prefix};
@@ -36,6 +36,16 @@ fn retain<T: Copy>(values: &mut Box<[T]>, holds: impl Fn(T) -> bool) {
     if !values.iter().copied().all(&holds) {
         *values = values.iter().copied().filter(|value| holds(*value)).collect();
     }
+}
+
+/// Asks for every other path to be preferred, whatever rules have set (RFC 8326 §4).
+fn shun(sent: &mut PathAttributes) {
+    if !sent.communities.contains(&Community::GRACEFUL_SHUTDOWN) {
+        let communities = sent.communities.iter().copied().chain([Community::GRACEFUL_SHUTDOWN]);
+        sent.communities = communities.collect();
+    }
+    // RFC 8326 §4.1: inside the AS the lowest LOCAL_PREF says the same.
+    sent.local_preference = Some(0);
 }
 
 /// A path that may be sent.
@@ -85,6 +95,8 @@ pub struct Export {
     pub longest: Longest,
     /// The export rules.
     pub rules: Rules,
+    /// How far the speaker is taken out of service.
+    pub drain: Drain,
 }
 
 impl Export {
@@ -105,6 +117,9 @@ impl Export {
         if let Some(reason) = self.judge_communities(kind, &attributes.communities) {
             return Err(reason);
         }
+        if self.drain == Drain::Withheld && path.origin == RouteOrigin::PodCidr {
+            return Err(Reason::Drained);
+        }
         let met = if self.rules.is_empty() { None } else { self.rules.first(&path.subject()) };
         if met.is_some_and(|(_, rule)| rule.reject) {
             return Err(Reason::ExportRule);
@@ -112,7 +127,8 @@ impl Export {
         if self.choose_next_hop(path).is_none() {
             return Err(Reason::NoNextHop);
         }
-        let added = met.map_or(0, |(_, rule)| rule.set.most_octets());
+        let drained = if self.drain == Drain::No { 0 } else { size_of::<Community>() };
+        let added = drained + met.map_or(0, |(_, rule)| rule.set.most_octets());
         if most_octets(attributes) + added + AROUND_ATTRIBUTES > self.longest.octets() {
             return Err(Reason::TooLong);
         }
@@ -187,6 +203,9 @@ impl Export {
         if let Some(Rule { set, .. }) = rule.and_then(|at| self.rules.get(at)) {
             // Inside the AS the own one would make the path a loop.
             set.apply(&mut sent, self.external.then_some(self.asn));
+        }
+        if self.drain != Drain::No {
+            shun(&mut sent);
         }
         if self.external {
             // RFC 4271 §5.1.5: LOCAL_PREF stays inside the AS.

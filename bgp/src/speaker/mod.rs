@@ -12,6 +12,7 @@ mod again;
 mod explain;
 mod intake;
 mod limit;
+mod operator;
 mod peer;
 mod query;
 mod reconcile;
@@ -144,6 +145,8 @@ impl Speaker {
             }
             Event::NextHop { next_hop, metric } => self.rib.set_next_hop(next_hop, metric),
             Event::Acks(acks) => self.rib.acknowledge(acks),
+            Event::Reset { peer } => self.reset(peer, effects, now),
+            Event::Refresh { peer } => self.exchange_anew(peer, effects),
             Event::Timer => {
                 while let Some(peer) = self.timers.take_due(now) {
                     self.ask_again(peer, effects, now);
@@ -195,12 +198,13 @@ impl Speaker {
         self.timers.next()
     }
 
-    /// Ends all sessions with a NOTIFICATION Cease/Administrative Shutdown
-    /// (RFC 4486); routes in the kernel are left as they are.
-    pub fn shutdown(&mut self, effects: &mut Effects, now: Instant) {
+    /// Ends all sessions with a NOTIFICATION Cease/Administrative Shutdown and a text
+    /// for the peers' operators (RFC 9003), which may be empty; routes in the kernel
+    /// are left as they are.
+    pub fn shutdown(&mut self, text: &str, effects: &mut Effects, now: Instant) {
         let peers: Vec<PeerId> = self.peers.keys().copied().collect();
         for peer in peers {
-            self.stop_peer(peer, crate::reason::Reason::Shutdown, effects, now);
+            self.stop_peer(peer, crate::reason::Reason::Shutdown, text, effects, now);
         }
     }
 

@@ -131,6 +131,7 @@ impl Peer {
             remove_private: self.config.as_path.remove_private.then_some(negotiated.peer_asn),
             longest: if negotiated.extended { Longest::Extended } else { Longest::Plain },
             rules: self.config.export.clone(),
+            drain: speaker.drain,
         }
     }
 

@@ -33,8 +33,15 @@ impl Speaker {
         self.reconcile_exports();
     }
 
-    /// Ends the peer's session in order.
-    pub(super) fn stop_peer(&mut self, peer: PeerId, reason: Reason, effects: &mut Effects, now: Instant) {
+    /// Ends the peer's session in order; `text` is for its operator, in place of the reason.
+    pub(super) fn stop_peer(
+        &mut self,
+        peer: PeerId,
+        reason: Reason,
+        text: &str,
+        effects: &mut Effects,
+        now: Instant,
+    ) {
         let cause = Downfall { reason, text: reason.says().to_owned() };
         let Some(farewell) = self.peers.get(&peer).map(|peer| peer.session.config().farewell(&cause)) else {
             return;
@@ -42,7 +49,8 @@ impl Speaker {
         let farewell = match reason {
             Reason::ConfigurationChanged => Notification::cease(Cease::PeerDeconfigured),
             // RFC 9003 §2 has no text with another subcode.
-            _ => farewell,
+            _ if text.is_empty() => farewell,
+            _ => Notification::administrative_shutdown(text),
         };
         self.on_peer(peer, effects, now, |session, out| session.stop(&farewell, &cause, out, now));
     }
@@ -78,7 +86,7 @@ impl Speaker {
         let kept = |peer: &Peer| wanted.binary_search_by_key(&peer.config.address, |it| it.address).is_ok();
         let gone: Vec<PeerId> = self.peers.values().filter(|peer| !kept(peer)).map(|peer| peer.id).collect();
         for id in gone {
-            self.stop_peer(id, Reason::ConfigurationChanged, effects, now);
+            self.stop_peer(id, Reason::ConfigurationChanged, "", effects, now);
             self.timers.set(id, None, now);
             self.conns.retain(|_, conn| conn.peer != id);
             if let Some(peer) = self.peers.remove(&id) {

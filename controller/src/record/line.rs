@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bgp::config::SpeakerConfig;
-use bgp::id::ConnId;
+use bgp::id::{ConnId, PeerId};
 use bgp::io::{Event, NextHop, RouteAck};
 use bgp::time::Instant;
 use serde::{Deserialize, Serialize};
@@ -27,7 +27,7 @@ pub(super) enum Line<'a> {
     /// A call of `work`.
     Work { at: Instant },
     /// A call of `shutdown`.
-    Shutdown { at: Instant },
+    Shutdown { at: Instant, text: Cow<'a, str> },
     /// The end of a turn, counted from 1, with the digest of its effects.
     Turn { number: u64, digest: Cow<'a, str> },
     /// The recording was ended before the agent.
@@ -46,6 +46,8 @@ pub(super) enum Told<'a> {
     Closed { conn: ConnId, error: Option<Cow<'a, str>> },
     NextHop { next_hop: NextHop, metric: Option<u32> },
     Acks(Cow<'a, [RouteAck]>),
+    Reset { peer: u32 },
+    Refresh { peer: u32 },
     Timer,
 }
 
@@ -60,6 +62,8 @@ impl<'a> From<Event<'a>> for Told<'a> {
             Event::Closed { conn, error } => Self::Closed { conn, error: error.map(Into::into) },
             Event::NextHop { next_hop, metric } => Self::NextHop { next_hop, metric },
             Event::Acks(acks) => Self::Acks(acks.into()),
+            Event::Reset { peer } => Self::Reset { peer: peer.0 },
+            Event::Refresh { peer } => Self::Refresh { peer: peer.0 },
             Event::Timer => Self::Timer,
         }
     }
@@ -83,6 +87,8 @@ impl Told<'_> {
             Self::Closed { conn, error } => Event::Closed { conn: *conn, error: error.as_deref() },
             Self::NextHop { next_hop, metric } => Event::NextHop { next_hop: *next_hop, metric: *metric },
             Self::Acks(acks) => Event::Acks(acks),
+            Self::Reset { peer } => Event::Reset { peer: PeerId(*peer) },
+            Self::Refresh { peer } => Event::Refresh { peer: PeerId(*peer) },
             Self::Timer => Event::Timer,
         });
         Ok(())

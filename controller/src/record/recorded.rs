@@ -48,8 +48,9 @@ impl Recorded {
     }
 
     /// See [`Speaker::shutdown`].
-    pub fn shutdown(&mut self, effects: &mut Effects, now: Instant) {
-        self.call(|| Line::Shutdown { at: now }, effects, |speaker, effects| speaker.shutdown(effects, now));
+    pub fn shutdown(&mut self, text: &str, effects: &mut Effects, now: Instant) {
+        let line = || Line::Shutdown { at: now, text: text.into() };
+        self.call(line, effects, |speaker, effects| speaker.shutdown(text, effects, now));
     }
 
     /// A turn of the loop ends. Says once why the recording has ended before the agent, if it has.

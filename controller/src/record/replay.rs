@@ -75,7 +75,7 @@ pub fn replay(recording: impl BufRead) -> Result<Replay, ReplayError> {
                 event.tell(|event| speaker.handle(event, &mut effects, at)).map_err(wrong)?;
             }
             Line::Work { at } => drop(speaker.work(&mut effects, at)),
-            Line::Shutdown { at } => speaker.shutdown(&mut effects, at),
+            Line::Shutdown { at, text } => speaker.shutdown(&text, &mut effects, at),
             Line::Turn { number, digest: recorded } => {
                 if number != found.turns + 1 {
                     return Err(wrong(format!("turn {number} follows turn {}", found.turns)));

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use bgp::config::{
-    AsPathPolicy, LimitAction, NextHopMode, OwnNextHop, PeerAs, PeerConfig, Protected, ReceiveLimit,
+    AsPathPolicy, Drain, LimitAction, NextHopMode, OwnNextHop, PeerAs, PeerConfig, Protected, ReceiveLimit,
     SpeakerConfig, Timers,
 };
 use bgp::id::{Asn, RouterId};
@@ -89,6 +89,7 @@ fn speaker() -> SpeakerConfig {
         asn: Asn(65_000),
         router_id: RouterId(1),
         transit: true,
+        drain: Drain::No,
         install: true,
         max_paths: 1,
         relax_as_path: true,
@@ -144,6 +145,7 @@ fn export(rules: Rules, external: bool) -> Export {
         remove_private: None,
         longest: Longest::Plain,
         rules,
+        drain: Drain::No,
     }
 }
 
@@ -196,6 +198,45 @@ fn a_path_of_an_external_peer_begins_with_its_as() {
 }
 
 proptest! {
+    #[test]
+    fn a_drained_speaker_asks_for_other_paths_whatever_the_rules_say(
+        rules in proptest::collection::vec(any_rule(), 0..6),
+        prefix in any_prefix(),
+        attributes in any_attributes(),
+        external in any::<bool>(),
+        pods in any::<bool>(),
+    ) {
+        let origin = if pods { RouteOrigin::PodCidr } else { RouteOrigin::Static };
+        let path = Outgoing { prefix, kind: SourceKind::Local, origin, attributes: &attributes };
+        let plain = export(Rules::new(rules), external);
+        let shunned = Export { drain: Drain::Shunned, ..plain.clone() };
+        let withheld = Export { drain: Drain::Withheld, ..plain.clone() };
+        if pods {
+            let reason = withheld.apply(&path).expect_err("no prefix of pods is sent");
+            prop_assert!(reason == Reason::Drained);
+        } else {
+            prop_assert_eq!(withheld.apply(&path), shunned.apply(&path));
+        }
+        // RFC 8326 §4: nothing but the community and the preference inside the AS is changed.
+        match (plain.apply(&path), shunned.apply(&path)) {
+            (Ok(mut plain), Ok(sent)) => {
+                prop_assert_eq!(sent.local_preference, (!external).then_some(0));
+                let marks = sent.communities.iter().filter(|c| **c == Community::GRACEFUL_SHUTDOWN).count();
+                prop_assert_eq!(marks, 1);
+                plain.local_preference = sent.local_preference;
+                let others = |list: &[Community]| {
+                    list.iter().copied().filter(|c| *c != Community::GRACEFUL_SHUTDOWN).collect::<Vec<_>>()
+                };
+                prop_assert_eq!(others(&plain.communities), others(&sent.communities));
+                plain.communities = sent.communities.clone();
+                prop_assert_eq!(plain, sent);
+            }
+            (Err(reason), sent) => prop_assert_eq!(sent, Err(reason)),
+            // The community may be what a message has no room for.
+            (Ok(_), Err(reason)) => prop_assert_eq!(reason, Reason::TooLong),
+        }
+    }
+
     #[test]
     fn the_first_rule_that_a_path_meets_decides(
         rules in proptest::collection::vec(any_rule(), 0..6),

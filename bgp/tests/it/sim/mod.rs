@@ -6,6 +6,7 @@ mod limits;
 pub(crate) mod network;
 mod paths;
 mod refresh;
+mod operator;
 mod routes;
 mod rules;
 mod sessions;

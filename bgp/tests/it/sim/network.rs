@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 
 use bgp::config::{
-    LimitAction, OwnNextHop, PeerAs, PeerConfig, Protected, ReceiveLimit, SpeakerConfig, Timers,
+    Drain, LimitAction, OwnNextHop, PeerAs, PeerConfig, Protected, ReceiveLimit, SpeakerConfig, Timers,
 };
 use bgp::id::{Asn, ConnId, PeerId, RouterId};
 use bgp::io::{Effects, Event, NextHop, Note, Notice, RouteAck, SetId, State, Tracking, Transport};
@@ -71,6 +71,7 @@ pub(crate) fn config(router: usize, asn: u32) -> SpeakerConfig {
         asn: Asn(asn),
         router_id: RouterId(0x0a00_0001 + router as u32),
         transit: false,
+        drain: Drain::No,
         install: true,
         max_paths: 16,
         relax_as_path: true,
@@ -145,6 +146,18 @@ impl Network {
             network.reconcile(router, |_| {});
         }
         network
+    }
+
+    /// What an operator wants of router `own`'s session with `other`.
+    pub(super) fn order(&mut self, own: usize, other: usize, event: impl FnOnce(PeerId) -> Event<'static>) {
+        let peer = self.peer(own, other).id;
+        self.feed(own, event(peer));
+        self.settle();
+    }
+
+    /// How many octets a router has written.
+    pub(super) fn written(&self, router: usize) -> u64 {
+        self.routers[router].written
     }
 
     /// Changes a router's configuration.
