@@ -4,7 +4,8 @@
 
 #[cfg(feature = "grpc")]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    const FILES: [&str; 6] = ["event", "explanation", "node", "peer", "route", "status_service"];
+    const FILES: [&str; 7] =
+        ["event", "explanation", "node", "operator_service", "peer", "route", "status_service"];
 
     println!("cargo::rerun-if-changed=proto");
     let files = FILES.map(|file| format!("proto/underlay/v1/{file}.proto"));

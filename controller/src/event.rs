@@ -2,6 +2,7 @@
 
 use crate::cluster::SourceEvent;
 use crate::kernel::KernelEvent;
+use crate::operator::order::Order;
 use crate::status::impairment::Impairment;
 use crate::status::query::Query;
 use crate::transport::TransportEvent;
@@ -15,6 +16,8 @@ pub enum Event {
     Kernel(KernelEvent),
     /// A question about routes.
     Query(Query),
+    /// What an operator wants done.
+    Order(Order),
     /// From a connection or a listener.
     Transport(TransportEvent),
     /// Something beside routing cannot be done for a reason, or can be done again.

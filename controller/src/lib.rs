@@ -22,16 +22,20 @@
 //! | [`kernel`] | routes and next hops by netlink |
 //! | [`install`] | the CNI plugin's binary, put in place |
 //! | [`status`] | the snapshot, queries and the gRPC service |
+//! | [`drain`] | how a node is taken out of service, and the file that remembers it |
+//! | [`operator`] | orders: drain, undrain, reset of a session |
 //! | [`cli`] | the command line, one file a verb |
 
 pub mod agent;
 pub mod cli;
 pub mod cluster;
 pub mod desired;
+pub mod drain;
 pub mod effect;
 pub mod event;
 pub mod install;
 pub mod kernel;
+pub mod operator;
 pub mod record;
 pub mod status;
 pub mod transport;

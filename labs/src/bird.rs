@@ -59,6 +59,12 @@ impl Bird {
         assert!(answer.contains("Reconfigured") || answer.contains("in progress"), "{}: {answer}", self.name);
     }
 
+    /// Everything that BIRD has logged to its standard error.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.daemon.log()
+    }
+
     /// The process, to signal, end or read.
     pub fn daemon(&mut self) -> &mut Daemon {
         &mut self.daemon

@@ -17,7 +17,6 @@ mod peer;
 mod query;
 mod reconcile;
 mod reset;
-
 mod timers;
 mod watch;
 

@@ -3,12 +3,11 @@
 
 use crate::id::PeerId;
 use crate::io::{Downfall, Effects};
-use crate::prefix::Family;
 use crate::reason::Reason;
 use crate::speaker::Speaker;
+use crate::speaker::again::{SoftReset, SoftResetError};
 use crate::time::Instant;
 use crate::wire::notification::Notification;
-use crate::wire::refresh::Refresh;
 
 impl Speaker {
     /// Ends the session by Cease/Administrative Reset (RFC 4486 §4), and starts it
@@ -24,21 +23,14 @@ impl Speaker {
     }
 
     /// Sends the peer everything again, judges what it sent again, and asks it for
-    /// everything again if it can be asked (RFC 2918). Nothing follows unless Established.
+    /// everything again if it can be asked. Nothing follows unless Established.
     pub(super) fn exchange_anew(&mut self, id: PeerId, effects: &mut Effects) {
-        let Some(peer) = self.peers.get(&id) else { return };
-        let (Some((conn, negotiated)), Some(source)) = (peer.session.established(), peer.source) else {
-            return;
-        };
-        let (families, asks) = (negotiated.codec.families, negotiated.refresh);
-        self.rib.judge_again(Some(source));
-        for family in Family::ALL.into_iter().filter(|family| families[*family]) {
-            self.adj_out.refresh(&mut self.rib, id, family);
-            if asks {
-                let mut bytes = Vec::new();
-                Refresh::request(family).encode(&mut bytes);
-                self.write(conn, bytes.into(), effects);
+        if self.soft_reset(id, SoftReset::Both, effects) == Err(SoftResetError::NoRouteRefresh) {
+            if let Some(source) = self.peers.get(&id).and_then(|peer| peer.source) {
+                self.rib.judge_again(Some(source));
             }
+            // It is Established, or the first one had said otherwise.
+            let _ = self.soft_reset(id, SoftReset::Out, effects);
         }
     }
 }

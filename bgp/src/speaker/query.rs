@@ -26,6 +26,12 @@ impl Speaker {
         peers.map(|peer| peer.view(&self.rib, &self.adj_out)).collect()
     }
 
+    /// One peer.
+    #[must_use]
+    pub fn peer(&self, peer: PeerId) -> Option<PeerView> {
+        self.peers.get(&peer).map(|peer| peer.view(&self.rib, &self.adj_out))
+    }
+
     /// What a peer was asked to be.
     #[must_use]
     pub fn peer_config(&self, peer: PeerId) -> Option<&PeerConfig> {

@@ -8,7 +8,7 @@ use bgp::time::Instant;
 
 use crate::cluster::{Checkpoint, Objects, Problem, SourceEvent};
 use crate::desired::{self, Desired};
-use crate::kernel::LocalAddress;
+use crate::kernel::{KernelConfig, LocalAddress};
 use crate::status::event::EventKind;
 
 /// Addresses of this node, shared with the kernel driver's events.
@@ -172,6 +172,11 @@ impl Configuration {
     pub(super) fn unkept(&mut self) -> Option<Arc<Objects>> {
         let (objects, kept) = self.good.as_mut()?;
         (!std::mem::replace(kept, true)).then(|| Arc::clone(objects))
+    }
+
+    /// The kernel driver's part of the configuration in use.
+    pub(super) fn kernel(&self) -> Option<&KernelConfig> {
+        self.desired.as_ref().map(|desired| &desired.kernel)
     }
 
     /// The speaker's part of the configuration in use.

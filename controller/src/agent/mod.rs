@@ -11,6 +11,7 @@
 //!  stranger         who was named of those that are no peer
 //!  report           the snapshot, and whether the node has settled
 //!  turn             the loop's state and its turn, over any drivers
+//!  order            what the loop does at an operator's order
 //!  run              the daemon: channels, signals, the real drivers
 //! ```
 
@@ -21,6 +22,7 @@ mod configuration;
 mod grievance;
 mod impairment;
 mod log;
+mod order;
 mod report;
 mod run;
 mod stranger;

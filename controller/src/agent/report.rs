@@ -14,6 +14,7 @@ use bgp::view::PeerView;
 use super::configuration::Configuration;
 use super::identity::Identity;
 use super::impairment::Impairments;
+use crate::drain::Drain;
 use crate::status::snapshot::{Condition, ConditionKind, Identity as Named, Snapshot, SourceStatus};
 
 /// How long a peer may be silent before it counts as having sent all: End-of-RIB is optional without graceful
@@ -186,13 +187,14 @@ pub(super) struct Shown<'a> {
     pub(super) speaker: Option<&'a Speaker>,
     pub(super) configuration: &'a Configuration,
     pub(super) impairments: &'a Impairments,
+    pub(super) drain: Option<&'a Drain>,
     /// Whether work is left to do.
     pub(super) busy: bool,
 }
 
 /// The status of the node at one instant.
 pub(super) fn snapshot(shown: &Shown<'_>, convergence: &mut Convergence, now: Instant) -> Snapshot {
-    let Shown { identity, speaker, configuration, impairments, busy } = *shown;
+    let Shown { identity, speaker, configuration, impairments, drain, busy } = *shown;
     let peers = speaker.map(Speaker::peers).unwrap_or_default();
     Snapshot {
         revision: 0,
@@ -210,6 +212,7 @@ pub(super) fn snapshot(shown: &Shown<'_>, convergence: &mut Convergence, now: In
             loaded_at: configuration.loaded_at(),
             errors: configuration.errors(),
         },
+        drain: drain.cloned(),
         impairments: impairments.lines(),
         events: Arc::default(),
         prefixes: Arc::default(),

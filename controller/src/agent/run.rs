@@ -20,15 +20,18 @@ use super::log;
 use super::turn::Agent;
 use crate::cluster::kubernetes::{Access, Connection};
 use crate::cluster::{self, Objects, Problem, SourceEvent};
+use crate::drain::{self, Drain};
 use crate::effect::Drivers;
 use crate::event::Event;
 use crate::kernel::{self, Command, KernelEvent};
+use crate::operator::order::Order;
+use crate::operator::service::{Operator, socket_beside};
 use crate::record::{self, Recorder};
 use crate::status::clock::Clock;
 use crate::status::impairment::Impairment;
 use crate::status::query::Query;
 use crate::status::snapshot::{Publisher, Snapshot, Snapshots};
-use crate::status::{event, grpc, socket::Socket, supervisor};
+use crate::status::{event, grpc, server, socket::Socket, supervisor};
 use crate::transport::{self, Passwords, TransportEvent, listener};
 
 /// The port of BGP (RFC 4271 §8).
@@ -40,6 +43,9 @@ const KERNEL_EVENTS: usize = 64;
 
 /// Questions that may wait; the service lets few more be asked at a time.
 const QUESTIONS: usize = 16;
+
+/// Orders that may wait: they come one after the other.
+const ORDERS: usize = 4;
 
 /// How long the end may take beyond the connections' own lingering.
 const LAST_WORDS: Duration = Duration::from_secs(3);
@@ -107,7 +113,8 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     let (source_events, source) = mpsc::channel(1);
     tokio::spawn(objects(objects_from, checkpoint.clone(), identity.node.clone(), source_events));
     let (good, to_keep) = watch::channel(None);
-    let told = tell_of(Impairment::Checkpoint, &impaired);
+    let (told, drain_file) =
+        (tell_of(Impairment::Checkpoint, &impaired), checkpoint.with_file_name(drain::FILE));
     let keeper = tokio::spawn(cluster::checkpoint::keep(checkpoint, identity.node.clone(), to_keep, told));
 
     let first = Agent::<Live>::first_snapshot(&identity);
@@ -115,11 +122,17 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     let (questions, queries) = mpsc::channel(QUESTIONS);
     let (stop_serving, stop) = watch::channel(());
     let told = tell_of(Impairment::StatusSocket, &impaired);
+    let (orders, order_inbox) = mpsc::channel(ORDERS);
+    let drain = earlier_drain(&drain_file, &impaired);
+    let operator = Operator::new(snapshots.clone(), orders, drain_file, drain.clone());
+    let operating = operate(operator.clone(), socket_beside(&socket), stop.clone(), &impaired);
+    let (operating, expiry) = (tokio::spawn(operating), tokio::spawn(operator.expire()));
     let service = tokio::spawn(show(socket, status_socket, snapshots, questions, stop, told));
 
     let clock = identity.clock;
     let live = Live { clock, transport: transport.clone(), kernel, publisher, good };
     let mut agent = Agent::new(identity, live);
+    agent.begin_drained(drain);
     if let Some(path) = recording {
         match Recorder::create(&path, record::LIMIT) {
             Ok(recorder) => agent.record(recorder),
@@ -133,9 +146,10 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
         source,
         kernel: kernel_inbox,
         queries,
+        orders: order_inbox,
         transport: connections,
         impairments,
-        quota: [0; 5],
+        quota: [0; 6],
         at: 0,
     };
     let ended = tokio::select! {
@@ -150,8 +164,9 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
         tracing::warn!(event = "stopping", reason = "connections-linger");
     }
     drop(stop_serving);
+    expiry.abort();
     // Serving ends half a second after it was told to.
-    let _ = tokio::time::timeout(LAST_WORDS, service).await;
+    let _ = tokio::time::timeout(LAST_WORDS, futures::future::join(service, operating)).await;
     // The driver waits for nobody who reads its events.
     drop(inbox);
     let Live { kernel, good, .. } = agent.into_drivers();
@@ -204,6 +219,39 @@ fn first_socket(path: &Path, impaired: &ImpairedSender) -> anyhow::Result<Option
             Ok(None)
         }
         Err(error) => Err(error).with_context(|| format!("status socket {}", path.display())),
+    }
+}
+
+/// The drain that an earlier run has kept. A file that is damaged still says that an operator wanted one: the node is
+/// shunned, which loses no packet, until somebody says how it is to be.
+fn earlier_drain(path: &Path, impaired: &ImpairedSender) -> Option<Drain> {
+    drain::read(path, Timestamp::now()).unwrap_or_else(|problem| {
+        let why = format!("{problem}; the node is drained but for its pods until `drain` or `undrain`");
+        tell_of(Impairment::Drain, impaired)(Some(why));
+        let reason = "what was kept of a drain cannot be read".to_owned();
+        Some(Drain { pods: false, reason, since: Timestamp::now(), until: None })
+    })
+}
+
+/// Serves OperatorService until `stop` closes, anew where that failed.
+fn operate(
+    operator: Operator,
+    path: PathBuf,
+    stop: watch::Receiver<()>,
+    impaired: &ImpairedSender,
+) -> impl Future<Output = ()> + Send + use<> {
+    let told = tell_of(Impairment::OperatorSocket, impaired);
+    async move {
+        let serve = || {
+            let socket = Socket::bind_with(&path, 0o600);
+            told(socket.as_ref().err().map(|error| format!("{}: {error}", path.display())));
+            let (routes, stopped) = (operator.routes(), supervisor::stopped(stop.clone()));
+            async move {
+                server::serve(socket.context("operator socket")?, routes?, stopped).await?;
+                anyhow::Ok(())
+            }
+        };
+        supervisor::keep(serve, stop.clone(), supervisor::PAUSE).await;
     }
 }
 
@@ -271,11 +319,12 @@ struct Inbox {
     source: mpsc::Receiver<SourceEvent>,
     kernel: mpsc::Receiver<KernelEvent>,
     queries: mpsc::Receiver<Query>,
+    orders: mpsc::Receiver<Order>,
     transport: mpsc::UnboundedReceiver<TransportEvent>,
     /// What fails beside the loop, or is mended: some words a minute.
     impairments: mpsc::UnboundedReceiver<(Impairment, Option<String>)>,
     /// What each of them may still give in this turn.
-    quota: [usize; 5],
+    quota: [usize; 6],
     /// Whose turn it is among them.
     at: usize,
 }
@@ -288,6 +337,7 @@ impl Inbox {
             event = self.kernel.recv() => event.map(Event::Kernel),
             event = self.transport.recv() => event.map(Event::Transport),
             event = self.queries.recv() => event.map(Event::Query),
+            event = self.orders.recv() => event.map(Event::Order),
             event = self.impairments.recv() => event.map(impaired),
         }
     }
@@ -301,6 +351,7 @@ impl Inbox {
             self.queries.len(),
             self.transport.len(),
             self.impairments.len(),
+            self.orders.len(),
         ];
     }
 
@@ -318,7 +369,8 @@ impl Inbox {
                 1 => self.kernel.try_recv().ok().map(Event::Kernel),
                 2 => self.queries.try_recv().ok().map(Event::Query),
                 3 => self.transport.try_recv().ok().map(Event::Transport),
-                _ => self.impairments.try_recv().ok().map(impaired),
+                4 => self.impairments.try_recv().ok().map(impaired),
+                _ => self.orders.try_recv().ok().map(Event::Order),
             };
             if event.is_some() {
                 return event;

@@ -5,14 +5,16 @@
 //! so that a peer that floods costs the others one chunk of waiting. There is
 //! no lock: nothing but the loop touches this state.
 
+use bgp::config::SpeakerConfig;
 use bgp::io::{Effects, Event as SpeakerEvent, Transport};
 use bgp::prefix::Prefix;
 use bgp::time::{Duration, Instant};
 use bgp::view::{Explanation, RoutePage};
 
+use crate::drain::Drain;
 use crate::effect::Drivers;
 use crate::event::Event;
-use crate::kernel::{Command, KernelEvent};
+use crate::kernel::{Command, KernelConfig, KernelEvent};
 use crate::record::{Recorded, Recorder};
 use crate::status::event::{Event as Happened, EventKind, EventPeer};
 use crate::status::impairment::Impairment;
@@ -31,20 +33,21 @@ use super::stranger::Strangers;
 /// The agent loop's state.
 pub struct Agent<D> {
     identity: Identity,
-    drivers: D,
-    configuration: Configuration,
+    pub(super) drivers: D,
+    pub(super) configuration: Configuration,
     /// There from the first good configuration on.
-    speaker: Option<Recorded>,
+    pub(super) speaker: Option<Recorded>,
     /// Waits for the speaker.
     recorder: Option<Recorder>,
-    effects: Effects,
+    pub(super) effects: Effects,
     convergence: Convergence,
     journal: Journal,
     grievances: Grievances,
     impairments: Impairments,
+    pub(super) drain: Option<Drain>,
     strangers: Strangers,
     more: bool,
-    stopping: bool,
+    pub(super) stopping: bool,
 }
 
 impl<D: Drivers> Agent<D> {
@@ -68,6 +71,7 @@ impl<D: Drivers> Agent<D> {
             journal: Journal::default(),
             grievances: Grievances::default(),
             impairments: Impairments::default(),
+            drain: None,
             strangers: Strangers::default(),
             more: false,
             stopping: false,
@@ -125,12 +129,12 @@ impl<D: Drivers> Agent<D> {
         self.dispatch();
         self.end_turn(now);
         self.settle(now);
-        let Self { drivers, speaker, configuration, identity, convergence, grievances, impairments, .. } =
-            self;
+        let Self { drivers, speaker, configuration, identity, convergence, grievances, .. } = self;
         let (busy, speaker) = (self.more, speaker.as_deref());
+        let (impairments, drain) = (&self.impairments, self.drain.as_ref());
         let mut malformed = Vec::new();
         let mut build = || {
-            let shown = Shown { identity, speaker, configuration, impairments, busy };
+            let shown = Shown { identity, speaker, configuration, impairments, drain, busy };
             let snapshot = report::snapshot(&shown, convergence, now);
             malformed = grievances.look(&snapshot.peers, now);
             snapshot
@@ -143,18 +147,28 @@ impl<D: Drivers> Agent<D> {
     #[must_use]
     pub fn first_snapshot(identity: &Identity) -> Snapshot {
         let (configuration, impairments) = (&Configuration::default(), &Impairments::default());
-        let shown = Shown { identity, speaker: None, configuration, impairments, busy: false };
+        let shown = Shown { identity, speaker: None, configuration, impairments, drain: None, busy: false };
         report::snapshot(&shown, &mut Convergence::default(), Instant::default())
     }
 
     /// Ends every session with a NOTIFICATION (Cease, RFC 4486), and leaves the
     /// kernel's routes as they are: what follows from the loss of the sessions
     /// is not passed on.
+    ///
+    /// A node that is drained of its pods is left for good: its routes go, and the
+    /// peers are told why (RFC 9003).
     pub fn stop(&mut self) {
         self.stopping = true;
         let now = self.drivers.now();
         let Some(speaker) = &mut self.speaker else { return };
-        speaker.shutdown(&mut self.effects, now);
+        let leaving = self.drain.as_ref().filter(|drain| drain.pods);
+        let text = leaving.map(Drain::line).unwrap_or_default();
+        speaker.shutdown(&text, &mut self.effects, now);
+        if let Some(kernel) = self.configuration.kernel().filter(|_| leaving.is_some()) {
+            tracing::info!(event = "leaving", reason = text);
+            let nothing = KernelConfig { install: false, unreachable: Vec::new(), ..kernel.clone() };
+            self.drivers.kernel(Command::Configure(nothing));
+        }
         self.end_turn(now);
         self.dispatch();
     }
@@ -167,7 +181,7 @@ impl<D: Drivers> Agent<D> {
         }
     }
 
-    fn impaired(&mut self, what: Impairment, why: Option<String>, now: Instant) {
+    pub(super) fn impaired(&mut self, what: Impairment, why: Option<String>, now: Instant) {
         if let Some(event) = self.impairments.note(what, why, now) {
             self.drivers.event(event);
         }
@@ -196,6 +210,7 @@ impl<D: Drivers> Agent<D> {
                 Some(speaker) => query::answer(speaker, question),
                 None => answer_without_speaker(question),
             },
+            Event::Order(order) => self.order(order, now),
             Event::Impaired { what, why } => self.impaired(what, why, now),
         }
     }
@@ -259,7 +274,7 @@ impl<D: Drivers> Agent<D> {
         self.drivers.event(Happened::new(kind, text, now));
     }
 
-    fn tell(&mut self, event: SpeakerEvent<'_>, now: Instant) {
+    pub(super) fn tell(&mut self, event: SpeakerEvent<'_>, now: Instant) {
         if let Some(speaker) = &mut self.speaker {
             speaker.handle(event, &mut self.effects, now);
         }
@@ -286,12 +301,13 @@ impl<D: Drivers> Agent<D> {
         self.drivers.passwords(desired.passwords);
         let new = || Recorded::new(&desired.speaker, self.identity.seed, self.recorder.take());
         let speaker = self.speaker.get_or_insert_with(new);
-        speaker.reconcile(desired.speaker, &mut self.effects, now);
+        let drain = Drain::level(self.drain.as_ref());
+        speaker.reconcile(SpeakerConfig { drain, ..desired.speaker }, &mut self.effects, now);
         self.dispatch();
     }
 
     /// Hands the effects to the drivers, in the order that [`Effects`] promises.
-    fn dispatch(&mut self) {
+    pub(super) fn dispatch(&mut self) {
         if self.effects.is_empty() {
             return;
         }

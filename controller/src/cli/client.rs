@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use api::v1::operator_service_client::OperatorServiceClient;
 use api::v1::status_service_client::StatusServiceClient;
 use futures::future::join_all;
 use hyper_util::rt::TokioIo;
@@ -12,9 +13,13 @@ use tokio::net::UnixStream;
 use tonic::transport::{Channel, Endpoint, Uri};
 
 use super::failure::{Exit, Failure};
+use crate::operator::service::socket_beside;
 
 /// A client of one agent.
 pub type Client = StatusServiceClient<Channel>;
+
+/// A client that gives one agent orders.
+pub type Operator = OperatorServiceClient<Channel>;
 
 /// How long an agent may take to take the connection, and for each answer:
 /// longer than its own deadline, so that its reason is heard.
@@ -28,10 +33,23 @@ pub async fn ask<T, F>(sockets: &[PathBuf], question: impl Fn(Client) -> F) -> (
 where
     F: Future<Output = Result<T, Failure>>,
 {
-    let asked = sockets.iter().map(async |socket| {
-        let answer = async { question(connect(socket).await?).await };
-        answer.await.map_err(|failure| failure.of(socket))
-    });
+    each(sockets, async |socket| question(connect(socket).await?).await).await
+}
+
+/// Gives the same order to each agent, at the operator's socket that belongs to the named one.
+pub async fn order<T, F>(sockets: &[PathBuf], order: impl Fn(Operator) -> F) -> (Vec<T>, Vec<Failure>)
+where
+    F: Future<Output = Result<T, Failure>>,
+{
+    let sockets: Vec<PathBuf> = sockets.iter().map(|socket| socket_beside(socket)).collect();
+    each(&sockets, async |socket| order(OperatorServiceClient::new(channel(socket).await?)).await).await
+}
+
+async fn each<T>(
+    sockets: &[PathBuf],
+    ask: impl AsyncFn(&Path) -> Result<T, Failure>,
+) -> (Vec<T>, Vec<Failure>) {
+    let asked = sockets.iter().map(async |socket| ask(socket).await.map_err(|failure| failure.of(socket)));
     let (mut answers, mut failures) = (Vec::new(), Vec::new());
     for answer in join_all(asked).await {
         match answer {
@@ -43,6 +61,10 @@ where
 }
 
 pub(super) async fn connect(socket: &Path) -> Result<Client, Failure> {
+    Ok(StatusServiceClient::new(channel(socket).await?).max_decoding_message_size(ANSWER))
+}
+
+async fn channel(socket: &Path) -> Result<Channel, Failure> {
     let unreachable = |message: String| Failure::new(Exit::Unreachable, message);
     let stream = match tokio::time::timeout(DEADLINE, UnixStream::connect(socket)).await {
         Ok(Ok(stream)) => stream,
@@ -58,7 +80,7 @@ pub(super) async fn connect(socket: &Path) -> Result<Client, Failure> {
     // The name only fills a header; the connection is the socket's.
     let endpoint = Endpoint::from_static("http://agent").timeout(DEADLINE);
     match tokio::time::timeout(DEADLINE, endpoint.connect_with_connector(connector)).await {
-        Ok(Ok(channel)) => Ok(StatusServiceClient::new(channel).max_decoding_message_size(ANSWER)),
+        Ok(Ok(channel)) => Ok(channel),
         Ok(Err(_)) | Err(_) => Err(unreachable("what listens there is not an agent".to_owned())),
     }
 }
@@ -66,6 +88,7 @@ pub(super) async fn connect(socket: &Path) -> Result<Client, Failure> {
 fn refusal(error: &std::io::Error) -> String {
     match error.kind() {
         ErrorKind::NotFound => "no agent: the socket does not exist".to_owned(),
+        ErrorKind::PermissionDenied => "permission denied: who may, runs this as root".to_owned(),
         ErrorKind::ConnectionRefused => "no agent: nothing listens on the socket".to_owned(),
         _ => format!("agent not reachable: {error}"),
     }

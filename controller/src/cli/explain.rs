@@ -9,6 +9,7 @@ use api::v1::advertisement::Outcome as Sent;
 use api::v1::explain_request::Subject;
 use api::v1::explain_response::Explanation;
 use bgp::prefix::ParsePrefixError;
+use bgp::wire::community::Community;
 use clap::Args;
 
 use super::client;
@@ -257,8 +258,12 @@ fn sent(advertisements: &[v1::Advertisement], paths: &[v1::Path]) -> Vec<Row> {
 fn advertisement(sent: &v1::Advertisement) -> Row {
     let peer = sent.peer.as_ref().map(text::peer).unwrap_or_default();
     match &sent.outcome {
-        Some(Sent::Sent(attributes)) => Row::new("sent to", peer, as_path(Some(attributes)))
-            .end(format!("next hop {}", attributes.next_hop)),
+        Some(Sent::Sent(attributes)) => {
+            let shunned = attributes.communities.contains(&Community::GRACEFUL_SHUTDOWN.to_string());
+            let shunned = if shunned { ", GRACEFUL_SHUTDOWN" } else { "" };
+            Row::new("sent to", peer, as_path(Some(attributes)))
+                .end(format!("next hop {}{shunned}", attributes.next_hop))
+        }
         Some(Sent::Refused(refusal)) => {
             let why = reasoned(&refusal.reason, &refusal.detail);
             Row::new("sent to", peer, format!("not advertised: {why}"))

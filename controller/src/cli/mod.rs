@@ -11,6 +11,7 @@
 pub mod agent;
 pub mod client;
 pub mod crd;
+pub mod drain;
 pub mod events;
 pub mod explain;
 pub mod failure;
@@ -21,6 +22,7 @@ pub mod peers;
 pub mod prefix;
 pub mod render;
 pub mod replay;
+pub mod reset;
 pub mod routes;
 pub mod session;
 pub mod status;
@@ -60,6 +62,12 @@ enum Verb {
     Routes(routes::RoutesArgs),
     /// Why a prefix is installed and announced, or is not; why a peer is up, or is not
     Explain(explain::ExplainArgs),
+    /// Take the node out of service: peers prefer every other path, sessions stay up
+    Drain(drain::DrainArgs),
+    /// Put the node back into service
+    Undrain(drain::UndrainArgs),
+    /// Reset the session with a peer
+    Reset(reset::ResetArgs),
     /// The definitions of the Kubernetes objects, as YAML
     Crd(crd::CrdArgs),
     /// What happened: sessions, configuration, the kernel
@@ -102,6 +110,9 @@ fn run(verb: Verb) -> Exit {
         Verb::Routes(args) => asking(routes::run(args)),
         Verb::Explain(args) => asking(explain::run(args)),
         Verb::Crd(args) => crd::run(args).write(),
+        Verb::Drain(args) => asking(drain::run(args)),
+        Verb::Undrain(args) => asking(drain::undrain(args)),
+        Verb::Reset(args) => asking(reset::run(args)),
         Verb::Events(args) => asking(events::run(args)),
         Verb::Replay(args) => replay::run(&args).write(),
         Verb::Install(args) => install::run(&args).write(),

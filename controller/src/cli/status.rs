@@ -4,6 +4,7 @@ use api::v1;
 use clap::Args;
 
 use super::client;
+use super::drain;
 use super::failure::{Exit, Failure};
 use super::options::Options;
 use super::outcome::Outcome;
@@ -55,8 +56,8 @@ async fn once(args: StatusArgs) -> Outcome {
     }
     let mut outcome = Outcome::of(&statuses, answered, &failures, options);
     if !args.check {
-        for ill in ills {
-            outcome.hint(&ill, options);
+        for note in statuses.notes() {
+            outcome.hint(&note, options);
         }
     }
     outcome
@@ -67,6 +68,14 @@ impl Statuses {
         self.0.iter().filter_map(|response| response.status.as_ref())
     }
 
+    /// What is to be known of the nodes: who is drained, and all that is wrong, a line each.
+    #[must_use]
+    pub fn notes(&self) -> Vec<String> {
+        self.nodes()
+            .flat_map(|node| notes(node).into_iter().map(|note| format!("{}: {note}", node.node)))
+            .collect()
+    }
+
     /// All that is wrong, a line each.
     #[must_use]
     pub fn ills(&self) -> Vec<String> {
@@ -74,6 +83,14 @@ impl Statuses {
             .flat_map(|node| ills(node).into_iter().map(|ill| format!("{}: {ill}", node.node)))
             .collect()
     }
+}
+
+fn notes(node: &v1::NodeStatus) -> Vec<String> {
+    let drained = node.drain.as_ref().map(|drain| {
+        let age = text::age(drain.since_seconds);
+        format!("{} ({age} ago)", drain::words(drain))
+    });
+    drained.into_iter().chain(ills(node)).collect()
 }
 
 fn ills(node: &v1::NodeStatus) -> Vec<String> {
@@ -126,15 +143,15 @@ fn brief(node: &v1::NodeStatus) -> Vec<String> {
         sum(node, |routes| routes.installed),
         ready.map(|ready| text::word(ready.status().as_str_name(), "CONDITION_STATUS_")).unwrap_or_default(),
         text::age(node.uptime_seconds),
-        note(&ills(node)),
+        note(&notes(node)),
     ]
 }
 
-/// The first of all that is wrong; stderr has the others.
-fn note(ills: &[String]) -> String {
-    match ills {
+/// The first of all notes; stderr has the others.
+fn note(notes: &[String]) -> String {
+    match notes {
         [] => String::new(),
-        [ill] => ill.clone(),
+        [note] => note.clone(),
         [first, rest @ ..] => format!("{first} (and {} more)", rest.len()),
     }
 }

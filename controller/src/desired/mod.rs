@@ -26,7 +26,7 @@ mod site;
 
 use std::collections::BTreeMap;
 
-use bgp::config::{Origination, SpeakerConfig};
+use bgp::config::{Drain, Origination, SpeakerConfig};
 use bgp::prefix::{Family, PerFamily, Prefix};
 use bgp::rule::RouteOrigin;
 
@@ -69,6 +69,8 @@ pub fn compute(objects: &Objects, name: &str, addresses: &[LocalAddress]) -> Res
         asn: merged.asn,
         router_id: merged.router_id,
         transit: merged.transit,
+        // An operator's, which no object knows of.
+        drain: Drain::No,
         install: merged.install,
         max_paths: merged.max_paths,
         relax_as_path: merged.relax_as_path,

@@ -32,6 +32,14 @@ pub enum Fault {
     ReaderOvertaken,
     /// As many readers watch as may.
     TooManyReaders,
+    /// A time that cannot be meant.
+    InvalidDuration,
+    /// A reason that is not a line for people.
+    InvalidReason,
+    /// The disk does not take a drain, or its end.
+    DrainNotKept,
+    /// The session is not in a state for what is asked.
+    PeerDown,
     /// The agent is on its way out.
     AgentStopping,
 }
@@ -51,6 +59,10 @@ impl Fault {
             Self::AgentBusy => "AGENT_BUSY",
             Self::ReaderOvertaken => "READER_OVERTAKEN",
             Self::TooManyReaders => "TOO_MANY_READERS",
+            Self::InvalidDuration => "INVALID_DURATION",
+            Self::InvalidReason => "INVALID_REASON",
+            Self::DrainNotKept => "DRAIN_NOT_KEPT",
+            Self::PeerDown => "PEER_DOWN",
             Self::AgentStopping => "AGENT_STOPPING",
         }
     }
@@ -61,17 +73,22 @@ impl Fault {
             | Self::InvalidAddress
             | Self::InvalidPageToken
             | Self::MissingSubject
+            | Self::InvalidDuration
+            | Self::InvalidReason
             | Self::AmbiguousPeer => Code::InvalidArgument,
             Self::UnknownPeer | Self::UnknownPod => Code::NotFound,
             Self::AgentBusy => Code::DeadlineExceeded,
             Self::ReaderOvertaken => Code::Aborted,
             Self::TooManyReaders => Code::ResourceExhausted,
+            Self::DrainNotKept => Code::Internal,
+            Self::PeerDown => Code::FailedPrecondition,
             Self::AgentStopping => Code::Unavailable,
         }
     }
 
     /// The status to answer with.
-    pub(super) fn status(self, message: impl Into<String>) -> Status {
+    #[must_use]
+    pub fn status(self, message: impl Into<String>) -> Status {
         self.status_with(message, [])
     }
 

@@ -40,6 +40,12 @@ pub enum EventKind {
     Impaired,
     /// It can be done again.
     Recovered,
+    /// The node was taken out of service.
+    Drained,
+    /// The node was put back into service.
+    Undrained,
+    /// An operator had everything exchanged anew with a peer.
+    Refreshed,
 }
 
 impl EventKind {
@@ -61,6 +67,9 @@ impl EventKind {
             Self::Settled => "settled",
             Self::Impaired => "impaired",
             Self::Recovered => "recovered",
+            Self::Drained => "drained",
+            Self::Undrained => "undrained",
+            Self::Refreshed => "refreshed",
         }
     }
 }

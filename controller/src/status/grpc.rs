@@ -6,7 +6,6 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use api::v1;
 use api::v1::explain_request::Subject;
@@ -15,33 +14,22 @@ use api::v1::status_service_server::{StatusService, StatusServiceServer};
 use bgp::prefix::Prefix;
 use bgp::view::{PeerView, RouteFilter, RoutePage};
 use futures::stream::BoxStream;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc};
+use tonic::service::Routes;
 use tonic::{Request, Response, Status};
 
 use super::error::Fault;
 use super::query::Query;
 use super::questions::{DEADLINE, Questions};
 use super::reader::Reader;
+use super::server::{self, ServeError};
 use super::snapshot::{Snapshot, Snapshots};
 use super::socket::Socket;
 use super::{convert, events, page, peer};
 
-/// Calls at a time on one connection.
-const STREAMS: u32 = 32;
-/// A connection is asked to end after this time, and ended a minute later, so
-/// that idle ones do not hold their places for ever.
-const CONNECTION_AGE: Duration = Duration::from_secs(600);
-/// How long the calls of such a connection may go on.
-const CONNECTION_GRACE: Duration = Duration::from_secs(60);
 /// Readers of Watch at a time over all connections: each may hold a status of
 /// its own while its client is slow.
 const READERS: usize = 64;
-/// A client that hangs is asked for a sign of life after this time of silence, and
-/// let go when it gives none: its readers' places are others'.
-const SILENCE: Duration = Duration::from_secs(30);
-/// How long calls that are open at shutdown may go on; a health watch never ends.
-const GRACE: Duration = Duration::from_millis(500);
-
 /// Serves until `shutdown` is done; then open calls end, or are left behind
 /// after half a second, and the socket's file goes.
 ///
@@ -58,50 +46,11 @@ pub async fn serve(
     let service = StatusServiceServer::new(Service { snapshots, questions, readers });
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<StatusServiceServer<Service>>().await;
-    let reflection = || {
-        tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(v1::FILE_DESCRIPTOR_SET)
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-            // So that a client can read the ErrorInfo of an error, too.
-            .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
-    };
-    let (stop, stopped) = oneshot::channel();
-    let shutdown = async {
-        shutdown.await;
-        // The other end goes only when serving is over anyway.
-        let _ = stop.send(());
-    };
-    let serving = tonic::transport::Server::builder()
-        .max_concurrent_streams(STREAMS)
-        .http2_keepalive_interval(Some(SILENCE))
-        .max_connection_age(CONNECTION_AGE)
-        .max_connection_age_grace(CONNECTION_GRACE)
-        .add_service(service)
+    let routes = Routes::new(service)
         .add_service(health_service)
-        .add_service(reflection().build_v1()?)
-        .add_service(reflection().build_v1alpha()?)
-        .serve_with_incoming_shutdown(socket.connections(), shutdown);
-    let overdue = async {
-        if stopped.await.is_err() {
-            std::future::pending::<()>().await;
-        }
-        tokio::time::sleep(GRACE).await;
-    };
-    tokio::select! {
-        served = serving => Ok(served?),
-        () = overdue => Ok(()),
-    }
-}
-
-/// Why serving ended.
-#[derive(Debug, thiserror::Error)]
-pub enum ServeError {
-    /// The descriptors are not what reflection can show.
-    #[error("reflection: {0}")]
-    Reflection(#[from] tonic_reflection::server::Error),
-    /// The socket failed.
-    #[error("status socket: {0}")]
-    Transport(#[from] tonic::transport::Error),
+        .add_service(server::reflection().build_v1()?)
+        .add_service(server::reflection().build_v1alpha()?);
+    server::serve(socket, routes, shutdown).await
 }
 
 /// The service: two ways to the agent loop and nothing of its own.

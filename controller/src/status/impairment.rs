@@ -9,6 +9,10 @@ pub enum Impairment {
     Recording,
     /// The status is not served.
     StatusSocket,
+    /// No orders are taken.
+    OperatorSocket,
+    /// What was kept of a drain cannot be read.
+    Drain,
 }
 
 impl Impairment {
@@ -19,6 +23,8 @@ impl Impairment {
             Self::Checkpoint => "checkpoint",
             Self::Recording => "recording",
             Self::StatusSocket => "status-socket",
+            Self::OperatorSocket => "operator-socket",
+            Self::Drain => "drain",
         }
     }
 }

@@ -10,7 +10,10 @@ use super::nearest;
 use super::snapshot::Snapshot;
 
 /// The peer with this address, else the only one with this name.
-pub(super) fn find<'a>(text: &str, snapshot: &'a Snapshot) -> Result<&'a PeerView, Status> {
+///
+/// # Errors
+/// That there is none, with the nearest words; that there are several.
+pub fn find<'a>(text: &str, snapshot: &'a Snapshot) -> Result<&'a PeerView, Status> {
     let address = text.parse().ok();
     if let Some(peer) = snapshot.peers.iter().find(|peer| Some(peer.address) == address) {
         return Ok(peer);

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use super::clock::Clock;
 use super::event::Event;
 use super::ring::{Recorder, Ring};
+use crate::drain::Drain;
 
 /// What one agent is and does, at one instant.
 #[derive(Clone, Debug)]
@@ -36,6 +37,8 @@ pub struct Snapshot {
     pub kernel: PerFamily<KernelCounts>,
     /// Where the configuration comes from.
     pub source: SourceStatus,
+    /// How the node is taken out of service; `None` while it is in service.
+    pub drain: Option<Drain>,
     /// What the agent cannot do at present beside routing, in words.
     pub impairments: Vec<String>,
     /// What happened; set by the [`Publisher`].

@@ -39,15 +39,24 @@ impl Socket {
     /// A socket that nobody listens on any more is replaced.
     ///
     /// # Errors
+    /// As [`Socket::bind_with`].
+    pub fn bind(path: &Path) -> io::Result<Self> {
+        Self::bind_with(path, 0o666)
+    }
+
+    /// The same with other rights: 0600 for what is its owner's alone. Before they are set, nobody else may use
+    /// the socket either.
+    ///
+    /// # Errors
     /// `AddrInUse` if another program answers there; `AlreadyExists` if the file
     /// is something else than a socket; what the file system says.
-    pub fn bind(path: &Path) -> io::Result<Self> {
+    pub fn bind_with(path: &Path, mode: u32) -> io::Result<Self> {
         if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
             DirBuilder::new().recursive(true).mode(0o755).create(directory)?;
         }
         clear(path)?;
         let listener = UnixListener::bind(path)?;
-        fs::set_permissions(path, Permissions::from_mode(0o666))?;
+        fs::set_permissions(path, Permissions::from_mode(mode))?;
         let inode = fs::symlink_metadata(path)?.ino();
         Ok(Self { listener, file: SocketFile { path: path.to_owned(), inode } })
     }

@@ -4,9 +4,9 @@
 mod communities;
 mod limits;
 pub(crate) mod network;
+mod operator;
 mod paths;
 mod refresh;
-mod operator;
 mod routes;
 mod rules;
 mod sessions;

@@ -11,7 +11,7 @@ mod scalar;
 
 pub use event::event;
 pub use explanation::{address_explanation, explanation};
-pub use node::node;
-pub use peer::peer;
+pub use node::{drain, node};
+pub use peer::{peer, state};
 pub use peer_explanation::peer_explanation;
 pub use route::{page, route};

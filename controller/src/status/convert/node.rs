@@ -4,6 +4,7 @@ use api::v1;
 use bgp::prefix::Family;
 
 use super::scalar::{count32, family, timestamp};
+use crate::drain::Drain;
 use crate::status::clock::Moment;
 use crate::status::snapshot::{Condition, Snapshot};
 
@@ -30,6 +31,25 @@ pub fn node(snapshot: &Snapshot, moment: &Moment) -> v1::NodeStatus {
             errors: source.errors.clone(),
         }),
         impairments: snapshot.impairments.clone(),
+        drain: snapshot.drain.as_ref().map(|held| drain(held, jiff::Timestamp::now())),
+    }
+}
+
+/// A drain; its ages count up to `now`.
+#[must_use]
+pub fn drain(drain: &Drain, now: jiff::Timestamp) -> v1::Drain {
+    let shown = |at: jiff::Timestamp| v1::Timestamp {
+        seconds: at.as_second(),
+        nanos: at.subsec_millisecond() * 1_000_000,
+    };
+    let seconds = |span: jiff::SignedDuration| u64::try_from(span.as_secs()).unwrap_or(0);
+    v1::Drain {
+        pods: drain.pods,
+        reason: drain.reason.clone(),
+        since_time: Some(shown(drain.since)),
+        since_seconds: seconds(now.duration_since(drain.since)),
+        until_time: drain.until.map(shown),
+        until_seconds: drain.until.map(|until| seconds(until.duration_since(now))),
     }
 }
 

@@ -53,7 +53,9 @@ fn notification(told: &Told, moment: &Moment) -> v1::LastNotification {
     }
 }
 
-pub(super) const fn state(state: State) -> v1::SessionState {
+/// A state's number in the messages.
+#[must_use]
+pub const fn state(state: State) -> v1::SessionState {
     match state {
         State::Idle => v1::SessionState::Idle,
         State::Connect => v1::SessionState::Connect,

@@ -45,9 +45,10 @@ const LAYERS: [(&str, &[&[&str]]); 5] = [
     (
         "controller",
         &[
-            &["cluster", "install", "kernel", "record", "transport"],
+            &["cluster", "drain", "install", "kernel", "record", "transport"],
             &["desired"],
             &["status"],
+            &["operator"],
             &["event", "effect"],
             &["agent"],
             &["cli"],

@@ -5,9 +5,11 @@ use bgp::io::State;
 use bgp::prefix::PerFamily;
 use bgp::reason::Reason;
 use bgp::view::{Explanation, KernelView, RouteFilter, RoutePage};
+use controller::cli::drain::{Drained, Undrained};
 use controller::cli::explain::Explanations;
 use controller::cli::peers::Peers;
 use controller::cli::render::{Format, Render, Style, render};
+use controller::cli::reset::Resets;
 use controller::cli::routes::Routes;
 use controller::cli::status::Statuses;
 use controller::status::convert;
@@ -124,6 +126,7 @@ fn status_in_every_form() {
     (ready.holds, ready.reason) = (Some(false), "peers-down");
     nodes[2].identity = None;
     nodes[2].source.loaded_at = None;
+    nodes[2].impairments = vec!["checkpoint: /var/lib/underlay: No space left on device".to_owned()];
     let all = statuses(&nodes);
     insta::assert_snapshot!("status_table", printed(&all, Format::Table));
     insta::assert_snapshot!("status_wide", printed(&all, Format::Wide));
@@ -133,8 +136,33 @@ fn status_in_every_form() {
         [
             "worker-2: configuration: fabric.yaml:4: spec.asn: must be 1 to 4294967295",
             "worker-3: not Ready: peers-down",
+            "worker-3: impaired: checkpoint: /var/lib/underlay: No space left on device",
         ]
     );
+}
+
+#[test]
+fn orders_say_what_follows() {
+    let drain = |pods, reason: &str, until_seconds| v1::Drain {
+        pods,
+        reason: reason.to_owned(),
+        since_seconds: 3_725,
+        until_seconds,
+        ..v1::Drain::default()
+    };
+    let node = || "worker-1".to_owned();
+    let plain = v1::DrainResponse { node: node(), drain: Some(drain(false, "", None)) };
+    let pods = v1::DrainResponse { node: node(), drain: Some(drain(true, "new disk", Some(1_800))) };
+    insta::assert_snapshot!("drain", printed(&Drained(vec![plain.clone(), pods]), Format::Table));
+    insta::assert_snapshot!("drain_json", printed(&Drained(vec![plain]), Format::Json));
+    let none = v1::UndrainResponse { node: node(), drain: None };
+    let ended = v1::UndrainResponse { node: node(), drain: Some(drain(true, "new disk", None)) };
+    insta::assert_snapshot!("undrain", printed(&Undrained(vec![none, ended]), Format::Table));
+    let peer = Some(v1::PeerSource { name: "tor1".to_owned(), address: "10.0.2.1".to_owned() });
+    let before = v1::SessionState::Established.into();
+    let hard = v1::ResetPeerResponse { node: node(), peer, before, soft: false };
+    let soft = v1::ResetPeerResponse { soft: true, ..hard.clone() };
+    insta::assert_snapshot!("reset", printed(&Resets(vec![hard, soft]), Format::Table));
 }
 
 #[test]

@@ -117,6 +117,16 @@ async fn usage_errors_end_with_2() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn orders_go_to_the_operators_socket() {
+    for verb in ["drain", "undrain", "reset tor1"] {
+        let output = ask(verb, &[Path::new("/nowhere/status.sock")]).await;
+        assert_eq!((code(&output), stdout(&output)), (5, ""), "{verb}");
+        let expected = "underlay: /nowhere/operator.sock: no agent: the socket does not exist\n";
+        assert_eq!(stderr(&output), expected, "{verb}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn ill_health_ends_with_3_if_checked() {
     let agent = ill();
     let socket = agent.socket();

@@ -99,6 +99,15 @@ fn routes_go_on_and_files_follow_when_there_is_room() {
         let said = node.ask("events");
         assert!(said.contains("impaired") && said.contains(FULL), "{said}");
         assert!(checkpoint(&disk.0).contains("10.244.200.1/32"), "the one before is whole");
+        // A drain that nobody would remember is none.
+        let output = node.run("drain");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(
+            said.contains("drain.json: ") && said.contains(FULL) && said.contains("nothing has changed"),
+            "{said}"
+        );
+        assert!(!node.ask("status").contains("drained"), "{}", node.ask("status"));
 
         // An agent that starts with a full disk has no status, and routes none the less.
         node.agent.kill();

@@ -35,7 +35,7 @@ pub(super) fn config(neighbor: &str) -> String {
 
 /// The same, and FRR opens no connection. FRR 8.4 that has ended the other connection of a collision may end the one
 /// that was kept too, where our KEEPALIVE comes with our OPEN: where sessions are counted, there is to be no collision.
-fn passive(neighbor: &str) -> String {
+pub(super) fn passive(neighbor: &str) -> String {
     let timers = format!(" neighbor {neighbor} timers 1 3\n");
     config(neighbor).replace(&timers, &format!(" neighbor {neighbor} passive\n{timers}"))
 }

@@ -5,6 +5,7 @@
 
 mod bird;
 mod disk;
+mod drain;
 mod fault;
 mod frr;
 mod ground;

@@ -161,6 +161,7 @@ pub(crate) fn snapshot(node: &str, peers: Vec<PeerView>) -> Snapshot {
             loaded_at: Some(at(1)),
             errors: Vec::new(),
         },
+        drain: None,
         impairments: Vec::new(),
         events: Arc::default(),
         prefixes: Arc::default(),

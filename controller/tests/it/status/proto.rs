@@ -10,7 +10,7 @@ use prost::Message;
 fn files() -> Vec<FileDescriptorProto> {
     let set = FileDescriptorSet::decode(api::v1::FILE_DESCRIPTOR_SET).expect("descriptors");
     let files: Vec<_> = set.file.into_iter().filter(|file| file.package() == "underlay.v1").collect();
-    assert_eq!(files.len(), 6, "the test sees the files");
+    assert_eq!(files.len(), 7, "the test sees the files");
     files
 }
 
@@ -94,7 +94,7 @@ fn each_call_has_its_own_request_and_response() {
             }
         }
     }
-    assert_eq!(seen.len(), 6);
+    assert_eq!(seen.len(), 9);
 }
 
 /// What each thing of a file is called, by its path in the descriptor.
