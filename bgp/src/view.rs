@@ -193,8 +193,22 @@ pub struct Explanation {
     pub route: Option<RouteView>,
     /// The next hops of accepted paths: the tracked next hop and its metric if it resolves.
     pub next_hops: Vec<(NextHop, Option<u32>)>,
+    /// Peers whose last UPDATE of the prefix was malformed and treated as a withdrawal
+    /// (RFC 7606), ordered by address.
+    pub withdrawn: Vec<WithdrawnView>,
     /// What is sent to each peer, ordered by address.
     pub sent: Vec<SentView>,
+}
+
+/// A peer that sent a prefix in a malformed UPDATE.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WithdrawnView {
+    /// Its name.
+    pub name: String,
+    /// Its address.
+    pub address: IpAddr,
+    /// What was malformed.
+    pub detail: String,
 }
 
 /// What is sent of one prefix to one peer.

@@ -36,6 +36,8 @@ impl Pod {
         let mut command = lab.command(node, &plugin.display().to_string(), &[])?;
         command.env("CNI_COMMAND", "ADD").env("CNI_CONTAINERID", name).env("CNI_IFNAME", "eth0");
         command.env("CNI_NETNS", format!("/run/netns/{name}"));
+        // What a runtime of Kubernetes tells.
+        command.env("CNI_ARGS", format!("IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME={name}"));
         command.env("CNI_PATH", plugin.parent().unwrap_or(plugin));
         let output = interrupt::output_of(&mut command, network.to_string().as_bytes())?;
         let answer = String::from_utf8_lossy(&output.stdout);

@@ -6,7 +6,7 @@ use crate::reason::Reason;
 use crate::rib::{Advertise, EntryView};
 use crate::speaker::Speaker;
 use crate::speaker::peer::Peer;
-use crate::view::{Explanation, KernelView, Refusal, SentView};
+use crate::view::{Explanation, KernelView, Refusal, SentView, WithdrawnView};
 use crate::wire::attribute::PathAttributes;
 
 impl Speaker {
@@ -26,6 +26,7 @@ impl Speaker {
             prefix,
             route: entry.as_ref().map(|entry| self.view(entry)),
             next_hops,
+            withdrawn: peers.clone().filter_map(|peer| withdrawn_view(prefix, peer)).collect(),
             sent: peers.map(|peer| self.sent_view(prefix.family(), entry.as_ref(), peer)).collect(),
         }
     }
@@ -82,4 +83,11 @@ impl Speaker {
             (Advertise::Path { .. }, _) => Reason::Pending,
         }))
     }
+}
+
+/// What the peer sent of the prefix in a malformed UPDATE.
+fn withdrawn_view(prefix: Prefix, peer: &Peer) -> Option<WithdrawnView> {
+    let problem = peer.withdrawn.problem(prefix)?;
+    let (name, address) = (peer.config.name.clone(), peer.config.address);
+    Some(WithdrawnView { name, address, detail: problem.to_string() })
 }

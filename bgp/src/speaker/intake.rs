@@ -10,9 +10,10 @@ use crate::rib::{AttrId, Rib, SourceCounts, SourceId};
 use crate::session::{Negotiated, Sink};
 use crate::speaker::again::Again;
 use crate::speaker::limit::is_fatal;
+use crate::speaker::withdrawn::Withdrawn;
 use crate::time::Instant;
 use crate::wire::decode;
-use crate::wire::grade::Problem;
+use crate::wire::grade::{Grade, Problem};
 use crate::wire::nlri::Nlri;
 use crate::wire::notification::{Cease, Notification};
 use crate::wire::refresh::Subtype;
@@ -36,6 +37,8 @@ pub(super) struct Intake<'a> {
     pub(super) again: &'a mut Again,
     /// The time.
     pub(super) now: Instant,
+    /// What it sent in malformed UPDATEs.
+    pub(super) withdrawn: &'a mut Withdrawn,
     /// The first malformed attribute of each UPDATE that did not end the session (RFC 7606).
     pub(super) problems: Vec<Problem>,
 }
@@ -47,6 +50,7 @@ impl Sink for Intake<'_> {
         let source = self.source.ok_or_else(|| Notification::cease(Cease::OutOfResources))?;
         for prefix in update.withdrawn().flat_map(Nlri::iter) {
             self.rib.withdraw(source, prefix);
+            self.withdrawn.forget(prefix);
         }
         let before = self.problems.len();
         for announced in update.announced() {
@@ -82,8 +86,12 @@ impl Intake<'_> {
     ) -> Result<(), Notification> {
         let Some(attributes) = self.intern(negotiated, update, &announced)? else {
             // RFC 7606 §2: the routes of the message are treated as withdrawn.
+            let cause = self.problems.iter().rev().find(|problem| problem.grade == Grade::TreatAsWithdraw);
             for prefix in announced.nlri.iter() {
                 self.rib.withdraw(source, prefix);
+                if let Some(cause) = cause {
+                    self.withdrawn.note(prefix, cause);
+                }
             }
             return Ok(());
         };
@@ -105,6 +113,7 @@ impl Intake<'_> {
                 Ok(rule) => (changed(self.rib, &import, rule, attributes, &mut made), None),
                 Err(reason) => (attributes, Some(reason)),
             };
+            self.withdrawn.forget(prefix);
             self.rib.announce(source, prefix, attributes, refusal, limit);
         }
         let stored = self.rib.counts(source, family).map_or(0, SourceCounts::stored);

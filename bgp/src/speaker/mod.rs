@@ -19,6 +19,7 @@ mod reconcile;
 mod reset;
 mod timers;
 mod watch;
+mod withdrawn;
 
 pub use self::again::{SoftReset, SoftResetError};
 
@@ -245,6 +246,7 @@ impl Speaker {
                 end_of_rib: &mut peer.end_of_rib,
                 refresh: Vec::new(),
                 again: &mut peer.again,
+                withdrawn: &mut peer.withdrawn,
                 now,
                 problems: Vec::new(),
             };
@@ -359,6 +361,7 @@ impl Speaker {
         if let Some(peer) = self.peers.get_mut(&id) {
             peer.watch = limit::Watch::default();
             peer.again = again::Again::default();
+            peer.withdrawn = withdrawn::Withdrawn::default();
         }
     }
 

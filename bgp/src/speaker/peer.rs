@@ -13,6 +13,7 @@ use crate::rule::RouteOrigin;
 use crate::session::{Negotiated, Session, SessionConfig};
 use crate::speaker::again::Again;
 use crate::speaker::limit::Watch;
+use crate::speaker::withdrawn::Withdrawn;
 use crate::time::Instant;
 use crate::view::{Counts, PeerView};
 use crate::wire::grade::Problem;
@@ -37,6 +38,8 @@ pub(super) struct Peer {
     pub(super) watch: Watch,
     /// What the peer is sending again, while the session is Established.
     pub(super) again: Again,
+    /// What it sent in malformed UPDATEs, while the session is Established.
+    pub(super) withdrawn: Withdrawn,
 }
 
 impl Peer {
@@ -59,6 +62,7 @@ impl Peer {
             watch: Watch::default(),
             again: Again::default(),
             told: Notifications::default(),
+            withdrawn: Withdrawn::default(),
         }
     }
 

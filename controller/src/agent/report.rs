@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use bgp::id::PeerId;
 use bgp::io::{NextHop, State, Tracking};
-use bgp::prefix::Family;
+use bgp::prefix::{Family, PerFamily};
 use bgp::reason::Reason;
 use bgp::speaker::Speaker;
 use bgp::time::{Duration, Instant};
-use bgp::view::PeerView;
+use bgp::view::{KernelCounts, PeerView};
 
 use super::configuration::Configuration;
 use super::identity::Identity;
@@ -42,7 +42,8 @@ pub(super) struct Convergence {
     complete_at: Option<Instant>,
     look_at: Option<Instant>,
     settled_at: Option<Instant>,
-    converged: Option<(bool, Instant)>,
+    /// Whether conditions held at the last look, and since when that is so.
+    held: BTreeMap<ConditionKind, (Option<bool>, Instant)>,
     /// Next hops that the kernel driver has not spoken about.
     unresolved: BTreeSet<NextHop>,
     /// What was last heard of each peer that is up and has not said that it has sent all.
@@ -128,31 +129,14 @@ impl Convergence {
         silent || Family::ALL.into_iter().all(|family| peer.end_of_rib[family] || !peer.families[family])
     }
 
-    fn conditions(&mut self, peers: &[PeerView], busy: bool, now: Instant) -> Vec<Condition> {
+    fn conditions(
+        &mut self,
+        peers: &[PeerView],
+        kernel: &PerFamily<KernelCounts>,
+        busy: bool,
+        now: Instant,
+    ) -> Vec<Condition> {
         let configured = self.configured_at.is_some();
-        let holds = configured && all_up(peers) && !busy;
-        let since = match self.converged {
-            Some((before, since)) if before == holds => since,
-            _ => now,
-        };
-        self.converged = Some((holds, since));
-        let down = peers.iter().filter(|peer| !is_up(peer)).count();
-        let converged = Condition {
-            kind: ConditionKind::Converged,
-            holds: Some(holds),
-            reason: match (configured, down, busy) {
-                (false, ..) => "not-configured",
-                (_, 1.., _) => "sessions-down",
-                (_, 0, true) => "working",
-                _ => "all-sessions-up",
-            },
-            message: if down > 0 {
-                format!("{down} of {} sessions are down", peers.len())
-            } else {
-                String::new()
-            },
-            since,
-        };
         let ready = Condition {
             kind: ConditionKind::Ready,
             holds: Some(self.settled_at.is_some()),
@@ -164,7 +148,57 @@ impl Convergence {
             message: String::new(),
             since: self.settled_at.or(self.configured_at).unwrap_or_default(),
         };
-        vec![ready, converged]
+        let mut all = vec![ready, converged(configured, peers, busy), in_sync(configured, kernel)];
+        for condition in &mut all[1..] {
+            let before = self.held.get(&condition.kind).filter(|(held, _)| *held == condition.holds);
+            condition.since = before.map_or(now, |(_, since)| *since);
+            self.held.insert(condition.kind, (condition.holds, condition.since));
+        }
+        all
+    }
+}
+
+/// Whether every session is up and nothing is left to do.
+fn converged(configured: bool, peers: &[PeerView], busy: bool) -> Condition {
+    let down = peers.iter().filter(|peer| !is_up(peer)).count();
+    let message =
+        if down > 0 { format!("{down} of {} sessions are down", peers.len()) } else { String::new() };
+    Condition {
+        kind: ConditionKind::Converged,
+        holds: Some(configured && down == 0 && !busy),
+        reason: match (configured, down, busy) {
+            (false, ..) => "not-configured",
+            (_, 1.., _) => "sessions-down",
+            (_, 0, true) => "working",
+            _ => "all-sessions-up",
+        },
+        message,
+        since: Instant::default(),
+    }
+}
+
+/// Whether the kernel has confirmed every route that is wanted.
+fn in_sync(configured: bool, kernel: &PerFamily<KernelCounts>) -> Condition {
+    let sum = |count: fn(&KernelCounts) -> u64| count(&kernel.ipv4) + count(&kernel.ipv6);
+    let (pending, failed) = (sum(|counts| counts.pending), sum(|counts| counts.failed));
+    let mut parts = Vec::new();
+    if failed > 0 {
+        parts.push(format!("{failed} routes are rejected"));
+    }
+    if pending > 0 {
+        parts.push(format!("{pending} routes are under way"));
+    }
+    Condition {
+        kind: ConditionKind::KernelInSync,
+        holds: configured.then_some(failed == 0 && pending == 0),
+        reason: match (configured, failed, pending) {
+            (false, ..) => "not-configured",
+            (_, 1.., _) => "kernel-rejected",
+            (_, 0, 1..) => "awaiting-kernel",
+            _ => "all-routes-confirmed",
+        },
+        message: parts.join(", "),
+        since: Instant::default(),
     }
 }
 
@@ -174,10 +208,6 @@ fn is_disabled(peer: &PeerView) -> bool {
 
 fn is_up(peer: &PeerView) -> bool {
     peer.state == State::Established || is_disabled(peer)
-}
-
-fn all_up(peers: &[PeerView]) -> bool {
-    peers.iter().all(is_up)
 }
 
 /// What is shown of the loop.
@@ -196,6 +226,7 @@ pub(super) struct Shown<'a> {
 pub(super) fn snapshot(shown: &Shown<'_>, convergence: &mut Convergence, now: Instant) -> Snapshot {
     let Shown { identity, speaker, configuration, impairments, drain, busy } = *shown;
     let peers = speaker.map(Speaker::peers).unwrap_or_default();
+    let kernel = speaker.map(Speaker::kernel_counts).unwrap_or_default();
     Snapshot {
         revision: 0,
         node: identity.node.clone(),
@@ -204,9 +235,9 @@ pub(super) fn snapshot(shown: &Shown<'_>, convergence: &mut Convergence, now: In
         identity: configuration
             .speaker()
             .map(|speaker| Named { asn: speaker.asn, router_id: speaker.router_id }),
-        conditions: convergence.conditions(&peers, busy, now),
+        conditions: convergence.conditions(&peers, &kernel, busy, now),
         peers,
-        kernel: speaker.map(Speaker::kernel_counts).unwrap_or_default(),
+        kernel,
         source: SourceStatus {
             description: identity.source.clone(),
             loaded_at: configuration.loaded_at(),

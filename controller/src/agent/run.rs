@@ -29,6 +29,7 @@ use crate::operator::service::{Operator, socket_beside};
 use crate::record::{self, Recorder};
 use crate::status::clock::Clock;
 use crate::status::impairment::Impairment;
+use crate::status::pods::Pods;
 use crate::status::query::Query;
 use crate::status::snapshot::{Publisher, Snapshot, Snapshots};
 use crate::status::{event, grpc, server, socket::Socket, supervisor};
@@ -61,6 +62,8 @@ pub struct Settings {
     pub source: Source,
     /// Where the last good configuration is kept.
     pub checkpoint: PathBuf,
+    /// Where the CNI plugin keeps who holds which address.
+    pub cni_state: PathBuf,
     /// Where to serve StatusService.
     pub socket: PathBuf,
     /// Where to record what the speaker is told.
@@ -91,7 +94,7 @@ pub fn run(settings: impl Into<Settings>) -> anyhow::Result<()> {
 }
 
 async fn serve(settings: Settings) -> anyhow::Result<()> {
-    let Settings { node, source: objects_from, checkpoint, socket, record: recording } = settings;
+    let Settings { node, source: objects_from, checkpoint, cni_state, socket, record: recording } = settings;
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let identity = Identity {
         node,
@@ -127,7 +130,8 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     let operator = Operator::new(snapshots.clone(), orders, drain_file, drain.clone());
     let operating = operate(operator.clone(), socket_beside(&socket), stop.clone(), &impaired);
     let (operating, expiry) = (tokio::spawn(operating), tokio::spawn(operator.expire()));
-    let service = tokio::spawn(show(socket, status_socket, snapshots, questions, stop, told));
+    let sources = (snapshots, questions, Pods::new(cni_state));
+    let service = tokio::spawn(show(socket, status_socket, sources, stop, told));
 
     let clock = identity.clock;
     let live = Live { clock, transport: transport.clone(), kernel, publisher, good };
@@ -259,18 +263,17 @@ fn operate(
 async fn show(
     path: PathBuf,
     mut first: Option<Socket>,
-    snapshots: Snapshots,
-    questions: mpsc::Sender<Query>,
+    (snapshots, questions, pods): (Snapshots, mpsc::Sender<Query>, Pods),
     stop: watch::Receiver<()>,
     told: impl Fn(Option<String>),
 ) {
     let serve = || {
         let socket = first.take().map_or_else(|| Socket::bind(&path), Ok);
         told(socket.as_ref().err().map(|error| format!("{}: {error}", path.display())));
-        let (snapshots, questions) = (snapshots.clone(), questions.clone());
+        let (snapshots, questions, pods) = (snapshots.clone(), questions.clone(), pods.clone());
         let stopped = supervisor::stopped(stop.clone());
         async move {
-            grpc::serve(socket.context("status socket")?, snapshots, questions, stopped).await?;
+            grpc::serve(socket.context("status socket")?, snapshots, questions, pods, stopped).await?;
             anyhow::Ok(())
         }
     };

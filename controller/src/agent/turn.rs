@@ -336,11 +336,13 @@ impl<D: Drivers> Agent<D> {
         }
         for notice in &effects.notices {
             log::notice(notice);
+            let now = self.drivers.now();
             if log::is_notification(notice) {
                 let peer = EventPeer { name: notice.name.clone(), address: notice.address, asn: None };
-                let now = self.drivers.now();
                 let told = Happened::of_peer(EventKind::Notification, peer, &notice.text, now);
                 self.drivers.event(Happened { reason: Some(notice.reason.word()), ..told });
+            } else {
+                self.drivers.event(Happened::limit(notice, now));
             }
         }
         if !(effects.notes.is_empty() && effects.notices.is_empty()) {
@@ -374,7 +376,7 @@ fn answer_without_speaker(question: Query) {
 
 /// The story of a prefix that nobody ever sent.
 fn untold(prefix: Prefix) -> Explanation {
-    Explanation { prefix, route: None, next_hops: Vec::new(), sent: Vec::new() }
+    Explanation { prefix, route: None, next_hops: Vec::new(), withdrawn: Vec::new(), sent: Vec::new() }
 }
 
 impl<D> std::fmt::Debug for Agent<D> {

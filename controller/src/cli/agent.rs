@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use api::netconf;
 use clap::Args;
 
 use crate::agent::{Settings, Source};
@@ -32,6 +33,9 @@ pub struct AgentArgs {
     /// Where to keep the last good configuration, for a start without its source
     #[arg(long, env = "UNDERLAY_CHECKPOINT", value_name = "PATH", default_value = CHECKPOINT)]
     pub checkpoint: PathBuf,
+    /// Where the CNI plugin keeps who holds which address, for `explain POD`
+    #[arg(long, env = "UNDERLAY_CNI_STATE", value_name = "DIR", default_value = netconf::DEFAULT_STATE_DIR)]
+    pub cni_state: PathBuf,
     /// Where to serve StatusService
     #[arg(long, env = "UNDERLAY_SOCKET", value_name = "PATH", default_value = super::options::SOCKET)]
     pub socket: PathBuf,
@@ -42,10 +46,19 @@ pub struct AgentArgs {
 
 impl From<AgentArgs> for Settings {
     fn from(args: AgentArgs) -> Self {
-        let AgentArgs { node, manifests, kubeconfig, api_server, namespace, checkpoint, socket, record } =
-            args;
+        let AgentArgs {
+            node,
+            manifests,
+            kubeconfig,
+            api_server,
+            namespace,
+            checkpoint,
+            cni_state,
+            socket,
+            record,
+        } = args;
         let access = Access { kubeconfig, server: api_server, namespace };
         let source = manifests.map_or(Source::Kubernetes(access), Source::Manifests);
-        Self { node, source, checkpoint, socket, record }
+        Self { node, source, checkpoint, cni_state, socket, record }
     }
 }

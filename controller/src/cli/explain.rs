@@ -5,13 +5,12 @@ use std::net::IpAddr;
 use std::str::FromStr;
 
 use api::v1;
-use api::v1::advertisement::Outcome as Sent;
 use api::v1::explain_request::Subject;
 use api::v1::explain_response::Explanation;
 use bgp::prefix::ParsePrefixError;
-use bgp::wire::community::Community;
 use clap::Args;
 
+use super::advertised::{as_path, reasoned, sent};
 use super::client;
 use super::failure::{Exit, Failure};
 use super::options::Options;
@@ -19,8 +18,8 @@ use super::outcome::Outcome;
 use super::prefix::PrefixArg;
 use super::render::json::Document;
 use super::render::{Render, Style, text};
-use super::session;
 use super::story::{Row, laid_out};
+use super::{pod, session};
 
 /// The arguments of `explain`.
 #[derive(Args, Clone, Debug)]
@@ -121,7 +120,9 @@ impl Explanations {
     /// Whether each story is that of a prefix without a route.
     fn know_nothing(&self) -> bool {
         self.0.iter().all(|response| match &response.explanation {
-            Some(Explanation::Prefix(story)) => story.route.is_none(),
+            Some(Explanation::Prefix(story)) => {
+                story.route.is_none() && story.treated_as_withdrawn.is_empty()
+            }
             _ => false,
         })
     }
@@ -135,6 +136,7 @@ impl Render for Explanations {
             let rows = match &response.explanation {
                 Some(Explanation::Prefix(story)) => rows(story),
                 Some(Explanation::Peer(story)) => session::rows(story),
+                Some(Explanation::Pod(story)) => pod::rows(story),
                 None => Vec::new(),
             };
             format!("{}\n\n{}", text::printable(&response.summary), laid_out(&rows))
@@ -149,7 +151,7 @@ impl Render for Explanations {
 
 fn rows(story: &v1::PrefixExplanation) -> Vec<Row> {
     let paths = story.route.as_ref().map(|route| route.paths.as_slice()).unwrap_or_default();
-    let mut rows = heard(paths);
+    let mut rows = heard(paths, &story.treated_as_withdrawn);
     rows.extend(decision(paths));
     rows.extend(next_hops(&story.next_hops));
     rows.push(kernel(story.route.as_ref()));
@@ -164,20 +166,8 @@ fn source(path: &v1::Path) -> String {
     }
 }
 
-/// `as-loop: own AS 65001 in path`, or the word alone.
-fn reasoned(reason: &str, detail: &str) -> String {
-    if detail.is_empty() { reason.to_owned() } else { format!("{reason}: {detail}") }
-}
-
-fn as_path(attributes: Option<&v1::PathAttributes>) -> String {
-    match text::as_path(attributes).as_str() {
-        "" => "path empty".to_owned(),
-        path => format!("path {path}"),
-    }
-}
-
-fn heard(paths: &[v1::Path]) -> Vec<Row> {
-    if paths.is_empty() {
+fn heard(paths: &[v1::Path], withdrawn: &[v1::TreatedAsWithdrawn]) -> Vec<Row> {
+    if paths.is_empty() && withdrawn.is_empty() {
         return vec![Row::new("heard from", "-", "nobody")];
     }
     let row = |path: &v1::Path| match path.source {
@@ -191,7 +181,11 @@ fn heard(paths: &[v1::Path]) -> Vec<Row> {
         }
         _ => Row::new("heard from", source(path), "originated here").end("accepted"),
     };
-    paths.iter().map(row).collect()
+    let malformed = |withdrawn: &v1::TreatedAsWithdrawn| {
+        let peer = withdrawn.peer.as_ref().map(text::peer).unwrap_or_default();
+        Row::new("heard from", peer, "malformed").end(format!("withdrawn {}", withdrawn.detail))
+    };
+    paths.iter().map(row).chain(withdrawn.iter().map(malformed)).collect()
 }
 
 fn decision(paths: &[v1::Path]) -> Vec<Row> {
@@ -242,32 +236,4 @@ fn kernel(route: Option<&v1::Route>) -> Row {
         _ => "not requested".to_owned(),
     };
     Row::new("kernel", "-", what)
-}
-
-fn sent(advertisements: &[v1::Advertisement], paths: &[v1::Path]) -> Vec<Row> {
-    match advertisements {
-        [] => vec![Row::new("sent to", "-", "not advertised: no peers")],
-        // Then it is so for every peer, whatever else stands in the way.
-        _ if !paths.iter().any(|path| path.selected) => {
-            vec![Row::new("sent to", "-", "not advertised: nothing selected")]
-        }
-        several => several.iter().map(advertisement).collect(),
-    }
-}
-
-fn advertisement(sent: &v1::Advertisement) -> Row {
-    let peer = sent.peer.as_ref().map(text::peer).unwrap_or_default();
-    match &sent.outcome {
-        Some(Sent::Sent(attributes)) => {
-            let shunned = attributes.communities.contains(&Community::GRACEFUL_SHUTDOWN.to_string());
-            let shunned = if shunned { ", GRACEFUL_SHUTDOWN" } else { "" };
-            Row::new("sent to", peer, as_path(Some(attributes)))
-                .end(format!("next hop {}{shunned}", attributes.next_hop))
-        }
-        Some(Sent::Refused(refusal)) => {
-            let why = reasoned(&refusal.reason, &refusal.detail);
-            Row::new("sent to", peer, format!("not advertised: {why}"))
-        }
-        None => Row::new("sent to", peer, "-"),
-    }
 }

@@ -8,6 +8,7 @@
 //! Exit codes: 0 done, 1 failure, 2 usage, 3 unhealthy under `--check`, 4 the
 //! named thing does not exist, 5 no agent reached.
 
+mod advertised;
 pub mod agent;
 pub mod client;
 pub mod crd;
@@ -19,6 +20,7 @@ pub mod install;
 pub mod options;
 pub mod outcome;
 pub mod peers;
+mod pod;
 pub mod prefix;
 pub mod render;
 pub mod replay;

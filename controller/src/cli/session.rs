@@ -105,6 +105,10 @@ fn exchanged(peer: &v1::Peer) -> Vec<Row> {
         let (received, accepted, sent) = (counts.received, counts.accepted, counts.sent);
         let what = format!("{received} received, {accepted} accepted, {sent} sent");
         rows.push(Row::new("prefixes", family.clone(), what));
+        if counts.kept_back > 0 {
+            let what = format!("{} not sent: send-limit", counts.kept_back);
+            rows.push(Row::new("prefixes", family.clone(), what));
+        }
         for rejected in &counts.rejected {
             let what = format!("{} rejected: {}", rejected.count, rejected.reason);
             rows.push(Row::new("prefixes", family.clone(), what));

@@ -1,13 +1,15 @@
 //! The last good set of objects on disk, for a start without the source.
 //!
 //! It holds what the source gave, as manifests, and never what was learned from
-//! a peer; neither does it hold a Secret, because only Fabrics, FabricPeers and
-//! Nodes are written. It is read by the rules of a manifest, so that no file can
-//! bring in what a manifest could not.
+//! a peer. Passwords lie in a file of their own beside it, so that the checkpoint
+//! may be shown: the values that a FabricPeer names, and no other part of a Secret.
+//! Both are read by the rules of a manifest, so that no file can bring in what a
+//! manifest could not.
 //!
 //! A file is replaced as a whole (temporary file, fsync, rename, fsync of the
 //! folder) and readable by its owner alone: a crash leaves the old one or the new.
 
+use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -15,7 +17,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use api::crd::peer::SecretKeyRef;
 use api::crd::{GROUP, VERSION};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -24,7 +29,10 @@ use tokio::sync::watch;
 use super::manifest;
 use super::object::{Checkpoint, NodeFacts, Objects, Problem};
 
-/// The shape of the file; another one is refused by name.
+/// The name of the file with the passwords.
+pub const PASSWORDS: &str = "passwords.json";
+
+/// The shape of the files; another one is refused by name.
 const SHAPE: u64 = 1;
 
 /// A file larger than this is refused: ten thousand nodes are a tenth of it.
@@ -43,11 +51,26 @@ struct Document {
     objects: Vec<Value>,
 }
 
-/// Reads the checkpoint of a node; `None` if there is no file.
+/// Reads the checkpoint of a node; `None` if there is no file. Passwords that cannot be read are among its
+/// objects' warnings: their sessions stay down, and the others do not.
 ///
 /// # Errors
 /// A file that cannot be read, is damaged, of another node or of another version.
 pub fn read(path: &Path, node: &str, now: Timestamp) -> Result<Option<Checkpoint>, Problem> {
+    let mut objects = Objects::default();
+    let Some(written) = load(path, node, &mut objects)? else { return Ok(None) };
+    let mut secrets = Objects::default();
+    match load(&path.with_file_name(PASSWORDS), node, &mut secrets) {
+        Ok(_) => objects.secrets = secrets.secrets,
+        Err(problem) => objects.warnings.push(problem),
+    }
+    let age = SignedDuration::from_secs(now.duration_since(written).as_secs().max(0));
+    let description = format!("checkpoint {} of {written:.0}, {age:#} old", path.display());
+    Ok(Some(Checkpoint { objects: Arc::new(objects), description }))
+}
+
+/// Reads one of the files; when it was written, or `None` if it is not there.
+fn load(path: &Path, node: &str, objects: &mut Objects) -> Result<Option<Timestamp>, Problem> {
     let problem = |text: String| Problem::anywhere(format!("checkpoint {}: {text}", path.display()));
     let text = match text(path) {
         Ok(text) => text,
@@ -67,18 +90,16 @@ pub fn read(path: &Path, node: &str, now: Timestamp) -> Result<Option<Checkpoint
     if document.node != node {
         return Err(problem(format!("is of node \"{}\", this is \"{node}\"", document.node)));
     }
-    let (mut objects, mut problems) = (Objects::default(), Vec::new());
+    let mut problems = Vec::new();
     for object in document.objects {
-        manifest::read(&path.display().to_string(), &object.to_string(), &mut objects, &mut problems);
+        manifest::read(&path.display().to_string(), &object.to_string(), objects, &mut problems);
     }
     if let Some(first) = problems.first() {
         return Err(problem(format!("is damaged: {}", first.text)));
     }
     let written: Timestamp =
         document.written_time.parse().map_err(|error| problem(format!("is damaged: {error}")))?;
-    let age = SignedDuration::from_secs(now.duration_since(written).as_secs().max(0));
-    let description = format!("checkpoint {} of {written:.0}, {age:#} old", path.display());
-    Ok(Some(Checkpoint { objects: Arc::new(objects), description }))
+    Ok(Some(written))
 }
 
 fn text(path: &Path) -> io::Result<String> {
@@ -94,16 +115,28 @@ fn text(path: &Path) -> io::Result<String> {
     fs::read_to_string(path)
 }
 
-/// Replaces the checkpoint.
+/// Replaces the checkpoint, and the passwords before it.
 ///
 /// # Errors
-/// Those of the file system; the file before is whole then.
+/// Those of the file system; each file is the one before, or the new one.
 pub fn write(path: &Path, node: &str, objects: &Objects, now: Timestamp) -> io::Result<()> {
-    let objects = manifests(objects).map_err(io::Error::other)?;
-    let document = Document { version: SHAPE, node: node.to_owned(), written_time: now.to_string(), objects };
-    let text = serde_json::to_string(&document).map_err(io::Error::other)?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    let (passwords, secrets) = (path.with_file_name(PASSWORDS), secrets(objects));
+    if secrets.is_empty() {
+        match fs::remove_file(&passwords) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    } else {
+        write_file(folder, &passwords, node, secrets, now)?;
+    }
+    write_file(folder, path, node, manifests(objects).map_err(io::Error::other)?, now)
+}
+
+fn write_file(folder: &Path, path: &Path, node: &str, objects: Vec<Value>, now: Timestamp) -> io::Result<()> {
+    let document = Document { version: SHAPE, node: node.to_owned(), written_time: now.to_string(), objects };
+    let text = serde_json::to_string(&document).map_err(io::Error::other)?;
     let mut name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_owned();
     name.push(".new");
     let temporary = folder.join(name);
@@ -124,6 +157,20 @@ fn replace(temporary: &Path, path: &Path, content: &[u8]) -> io::Result<()> {
     file.write_all(content)?;
     file.sync_all()?;
     fs::rename(temporary, path)
+}
+
+/// The passwords that FabricPeers name, as Secrets of no other value.
+fn secrets(objects: &Objects) -> Vec<Value> {
+    let mut values: BTreeMap<&str, BTreeMap<&str, String>> = BTreeMap::new();
+    let wanted = objects.peers.values().filter_map(|peer| peer.value.password_secret_ref.as_ref());
+    for SecretKeyRef { name, key } in wanted {
+        let secret = objects.secrets.get(name);
+        if let Some(value) = secret.and_then(|secret| secret.value.value(key)) {
+            values.entry(name).or_default().insert(key, STANDARD.encode(value));
+        }
+    }
+    let secret = |(name, data): (&str, BTreeMap<&str, String>)| json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "data": data});
+    values.into_iter().map(secret).collect()
 }
 
 /// The set as objects of Kubernetes.

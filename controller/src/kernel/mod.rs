@@ -18,6 +18,7 @@
 //!  view nexthop       what a dump says, and how it resolves a next hop; pure
 //!  ledger             what is wanted, what is written, what is to be answered; pure
 //!  buffer             the receive buffer's size
+//!  lookup             the route to one address, asked for
 //!  netlink monitor    sockets: dumps and batches; notifications
 //!  driver             the thread that owns all of them
 //! ```
@@ -25,6 +26,7 @@
 pub mod command;
 pub mod driver;
 pub mod ledger;
+pub mod lookup;
 pub mod message;
 pub mod monitor;
 pub mod netlink;

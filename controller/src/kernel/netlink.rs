@@ -144,6 +144,34 @@ impl Netlink {
         Ok(sent)
     }
 
+    /// What `read` makes of the one message that answers a request.
+    ///
+    /// # Errors
+    /// Those of the kernel.
+    pub fn ask<T>(
+        &mut self,
+        request: impl Fn(u32) -> Vec<u8>,
+        read: impl Fn(&[u8]) -> Option<T>,
+    ) -> io::Result<Option<T>> {
+        self.sequence = self.sequence.wrapping_add(1);
+        let sequence = self.sequence;
+        self.request = request(sequence);
+        self.transmit()?;
+        let mut found = None;
+        self.receive(|header, body| {
+            if header.sequence != sequence {
+                return Ok(false);
+            }
+            if i32::from(header.kind) == libc::NLMSG_ERROR {
+                let errno = message::errno(body).unwrap_or(libc::EPROTO as u16);
+                return Err(io::Error::from_raw_os_error(i32::from(errno)));
+            }
+            found = read(body);
+            Ok(true)
+        })?;
+        Ok(found)
+    }
+
     /// What `read` makes of the messages of a dump; `request` makes the request for a sequence number.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use bgp::id::Asn;
-use bgp::io::{Note, State};
+use bgp::io::{Note, Notice, State};
 use bgp::time::Instant;
 
 /// The most letters of an event's text: what is longer stands in the log.
@@ -34,6 +34,8 @@ pub enum EventKind {
     KernelTrouble,
     /// The transport met something unexpected.
     TransportTrouble,
+    /// A peer came to a limit of prefixes.
+    Limit,
     /// Routes of an earlier run that nobody asked for went.
     Settled,
     /// Something beside routing cannot be done for the time being.
@@ -64,6 +66,7 @@ impl EventKind {
             Self::Checkpoint => "checkpoint",
             Self::KernelTrouble => "kernel-trouble",
             Self::TransportTrouble => "transport-trouble",
+            Self::Limit => "limit",
             Self::Settled => "settled",
             Self::Impaired => "impaired",
             Self::Recovered => "recovered",
@@ -113,6 +116,14 @@ impl Event {
     #[must_use]
     pub fn of_peer(kind: EventKind, peer: EventPeer, text: &str, at: Instant) -> Self {
         Self { peer: Some(peer), ..Self::new(kind, text, at) }
+    }
+
+    /// A limit that was reached.
+    #[must_use]
+    pub fn limit(notice: &Notice, at: Instant) -> Self {
+        let peer = EventPeer { name: notice.name.clone(), address: notice.address, asn: None };
+        let reason = Some(notice.reason.word());
+        Self { reason, ..Self::of_peer(EventKind::Limit, peer, &notice.text, at) }
     }
 
     /// What happened to a session.

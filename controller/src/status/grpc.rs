@@ -19,6 +19,7 @@ use tonic::service::Routes;
 use tonic::{Request, Response, Status};
 
 use super::error::Fault;
+use super::pods::Pods;
 use super::query::Query;
 use super::questions::{DEADLINE, Questions};
 use super::reader::Reader;
@@ -39,11 +40,12 @@ pub async fn serve(
     socket: Socket,
     snapshots: Snapshots,
     queries: mpsc::Sender<Query>,
+    pods: Pods,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
     let questions = Questions::new(queries, DEADLINE);
     let readers = Arc::new(Semaphore::new(READERS));
-    let service = StatusServiceServer::new(Service { snapshots, questions, readers });
+    let service = StatusServiceServer::new(Service { snapshots, questions, pods, readers });
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<StatusServiceServer<Service>>().await;
     let routes = Routes::new(service)
@@ -57,6 +59,7 @@ pub async fn serve(
 struct Service {
     snapshots: Snapshots,
     questions: Questions,
+    pods: Pods,
     readers: Arc<Semaphore>,
 }
 
@@ -81,6 +84,20 @@ impl Service {
         }
         let story = self.questions.ask(|reply| Query::Address { address, reply }).await?;
         Ok(convert::address_explanation(address, &story, &snapshot.node))
+    }
+
+    /// The story of a pod of this node.
+    async fn of_pod(&self, pod: String, snapshot: &Snapshot) -> Result<v1::ExplainResponse, Status> {
+        let (pods, name, node) = (self.pods.clone(), pod.clone(), snapshot.node.clone());
+        let found = tokio::task::spawn_blocking(move || pods.find(&name, &node)).await;
+        let found = found.map_err(|error| Fault::UnknownPod.status(error.to_string()))??;
+        let mut addresses = Vec::new();
+        for held in found {
+            let address = held.address;
+            let story = self.questions.ask(|reply| Query::Address { address, reply }).await?;
+            addresses.push((held, story));
+        }
+        Ok(convert::pod_explanation(&pod, &addresses, &snapshot.node))
     }
 
     /// The routes that one prefix has, as a page of at most one.
@@ -163,13 +180,7 @@ impl StatusService for Service {
             Subject::Address(text) => self.of_address(address(&text)?, &snapshot).await?,
             Subject::Pod(text) => match text.parse() {
                 Ok(address) => self.of_address(address, &snapshot).await?,
-                Err(_) => {
-                    let message = format!(
-                        "no pod `{text}` is known on {}: {} tell of no pods; ask by the pod's address",
-                        snapshot.node, snapshot.source.description
-                    );
-                    return Err(Fault::UnknownPod.status(message));
-                }
+                Err(_) => self.of_pod(text, &snapshot).await?,
             },
         };
         Ok(Response::new(story))

@@ -20,6 +20,7 @@ pub mod impairment;
 mod nearest;
 mod page;
 pub mod peer;
+pub mod pods;
 pub mod query;
 mod questions;
 mod reader;

@@ -5,6 +5,7 @@
 mod agent;
 mod architecture;
 mod cli;
+mod clusters;
 mod desired;
 mod interop;
 mod kernel;

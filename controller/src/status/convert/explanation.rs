@@ -12,19 +12,29 @@ use super::scalar::next_hop;
 /// The story of one prefix as the node called `node` tells it.
 #[must_use]
 pub fn explanation(story: &Explanation, node: &str) -> v1::ExplainResponse {
+    v1::ExplainResponse {
+        node: node.to_owned(),
+        summary: format!("{} on {node} {}", story.prefix, ending(story)),
+        explanation: Some(v1::explain_response::Explanation::Prefix(prefix_story(story))),
+    }
+}
+
+/// The story itself.
+pub(super) fn prefix_story(story: &Explanation) -> v1::PrefixExplanation {
     let next_hops = story.next_hops.iter().map(|(address, metric)| v1::NextHopResolution {
         next_hop: Some(next_hop(address)),
         metric: *metric,
     });
-    v1::ExplainResponse {
-        node: node.to_owned(),
-        summary: format!("{} on {node} {}", story.prefix, ending(story)),
-        explanation: Some(v1::explain_response::Explanation::Prefix(v1::PrefixExplanation {
-            prefix: story.prefix.to_string(),
-            route: story.route.as_ref().map(route),
-            next_hops: next_hops.collect(),
-            advertisements: story.sent.iter().map(advertisement).collect(),
-        })),
+    let withdrawn = story.withdrawn.iter().map(|withdrawn| v1::TreatedAsWithdrawn {
+        peer: Some(v1::PeerSource { name: withdrawn.name.clone(), address: withdrawn.address.to_string() }),
+        detail: withdrawn.detail.clone(),
+    });
+    v1::PrefixExplanation {
+        prefix: story.prefix.to_string(),
+        route: story.route.as_ref().map(route),
+        next_hops: next_hops.collect(),
+        advertisements: story.sent.iter().map(advertisement).collect(),
+        treated_as_withdrawn: withdrawn.collect(),
     }
 }
 
@@ -54,6 +64,9 @@ fn advertisement(sent: &SentView) -> v1::Advertisement {
 /// What is said of the prefix after its name and the node's.
 fn ending(story: &Explanation) -> String {
     let Some(route) = &story.route else {
+        if let [first, ..] = story.withdrawn.as_slice() {
+            return format!("is NOT installed: what {} sent of it was malformed", first.name);
+        }
         return "is NOT installed: no peer sent it and the node does not originate it".to_owned();
     };
     match route.kernel {

@@ -6,6 +6,7 @@ mod explanation;
 mod node;
 mod peer;
 mod peer_explanation;
+mod pod_explanation;
 mod route;
 mod scalar;
 
@@ -14,4 +15,5 @@ pub use explanation::{address_explanation, explanation};
 pub use node::{drain, node};
 pub use peer::{peer, state};
 pub use peer_explanation::peer_explanation;
+pub use pod_explanation::pod_explanation;
 pub use route::{page, route};

@@ -77,5 +77,6 @@ fn counts(peer: &PeerView, of: Family) -> v1::PeerFamily {
             .map(|(reason, count)| v1::RejectedCount { reason: reason.word().to_owned(), count: *count })
             .collect(),
         sent: counts.sent,
+        kept_back: counts.kept_back,
     }
 }

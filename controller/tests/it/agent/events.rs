@@ -110,3 +110,24 @@ fn an_attempt_that_was_given_up_shows_without_any_other_news() {
     let down = world.snapshot().peers[0].down.clone().expect("it is down");
     assert_eq!(down.text, "no answer to TCP within 5s");
 }
+
+#[test]
+fn a_limit_that_is_reached_is_told_once_with_its_word() {
+    let mut world = World::new();
+    let limited = manifests(&[("10.0.1.1", 65100)], "")
+        .replace("asn: 65100}", "asn: 65100, limits: {receive: {max: 2}}}");
+    world.manifests(&limited);
+    let conn = world.connecting("10.0.1.1:179");
+    world.establish(conn, 65100, 9);
+    let prefixes = (0..4).map(|third| format!("10.77.{third}.0/24").parse().unwrap());
+    world.bytes(conn, announce(65100, "10.0.1.1", prefixes));
+    world.run_for(Duration::from_millis(300));
+    world.run_for(Duration::from_millis(300));
+    let ring = world.snapshot().events.clone();
+    let limits: Vec<_> =
+        ring.iter().map(|(_, event)| event).filter(|event| event.kind == EventKind::Limit).collect();
+    let [limit] = limits[..] else { panic!("{limits:?}") };
+    assert_eq!(limit.text, "IPv4: 4 prefixes received, the limit is 2");
+    assert_eq!(limit.reason, Some("prefix-limit"));
+    assert_eq!(limit.peer.as_ref().map(|peer| peer.name.as_str()), Some("p-10.0.1.1"));
+}

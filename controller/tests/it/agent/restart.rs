@@ -1,11 +1,13 @@
 //! When the routes of an earlier run go.
 
 use bgp::id::ConnId;
+use bgp::io::RouteAck;
 use bgp::prefix::Family;
 use bgp::time::Duration;
 use bgp::wire::pack;
 use controller::event::Event;
 use controller::kernel::{Command, KernelEvent};
+use controller::status::snapshot::{Condition, ConditionKind};
 
 use super::fake::{World, announce, keepalive, manifests};
 
@@ -99,6 +101,36 @@ fn nothing_goes_before_the_kernel_has_spoken_of_the_next_hops() {
     let route = commands.iter().position(|command| matches!(command, Command::Routes(routes) if routes.iter().any(|route| route.set.is_some())));
     let sweep = commands.iter().position(|command| matches!(command, Command::Sweep));
     assert!(route.is_some() && route < sweep, "{commands:?}");
+}
+
+#[test]
+fn the_kernel_is_in_sync_once_it_has_confirmed_every_route() {
+    let in_sync = |world: &mut World| {
+        world.run_for(Duration::from_millis(300));
+        let snapshot = world.snapshot();
+        let is = |condition: &&Condition| condition.kind == ConditionKind::KernelInSync;
+        let condition = snapshot.conditions.iter().find(is).expect("it is computed").clone();
+        (condition.holds, condition.reason, condition.message)
+    };
+    let mut world = World::new();
+    assert_eq!(in_sync(&mut world), (None, "not-configured", String::new()));
+    let (mut world, conns) = self::world(1);
+    assert_eq!(in_sync(&mut world), (Some(true), "all-routes-confirmed", String::new()));
+    let prefix: bgp::prefix::Prefix = "10.77.1.0/24".parse().unwrap();
+    world.bytes(conns[0], announce(65100, "10.0.1.1", [prefix]));
+    world.run();
+    let next_hop = tracked(&mut world);
+    world.put(Event::Kernel(KernelEvent::NextHop { next_hop, metric: Some(0) }));
+    assert_eq!(in_sync(&mut world), (Some(false), "awaiting-kernel", "1 routes are under way".to_owned()));
+    let set = world.agent.drivers().kernel.iter().find_map(|command| match command {
+        Command::Routes(routes) => routes.iter().find(|route| route.prefix == prefix)?.set,
+        _ => None,
+    });
+    let ack = |errno| Event::Kernel(KernelEvent::Acks(vec![RouteAck { prefix, set, errno }]));
+    world.put(ack(22));
+    assert_eq!(in_sync(&mut world), (Some(false), "kernel-rejected", "1 routes are rejected".to_owned()));
+    world.put(ack(0));
+    assert_eq!(in_sync(&mut world), (Some(true), "all-routes-confirmed", String::new()));
 }
 
 /// The one next hop that the kernel driver was told to track.

@@ -205,10 +205,16 @@ fn explanations_of_the_simple_cases() {
         refusal.reason = Reason::SessionDown;
     }
     let prefix = fixture::prefix("192.0.2.0/24");
-    let nobody = Explanation { prefix, route: None, next_hops: Vec::new(), sent };
+    let nobody = Explanation { prefix, route: None, next_hops: Vec::new(), withdrawn: Vec::new(), sent };
     insta::assert_snapshot!("explain_nobody", printed(&explain(&nobody), Format::Table));
     let own = fixture::local_route();
-    let own = Explanation { prefix: own.prefix, route: Some(own), next_hops: Vec::new(), sent: Vec::new() };
+    let own = Explanation {
+        prefix: own.prefix,
+        route: Some(own),
+        next_hops: Vec::new(),
+        withdrawn: Vec::new(),
+        sent: Vec::new(),
+    };
     insta::assert_snapshot!("explain_own", printed(&explain(&own), Format::Table));
 }
 

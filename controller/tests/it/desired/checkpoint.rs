@@ -154,3 +154,42 @@ fn no_part_of_a_file_brings_down_the_reader() {
         refusal(&path, "n1");
     }
 }
+
+const PEER: &str = "\n---\napiVersion: underlay.dev/v1alpha1\nkind: FabricPeer\nmetadata: {name: keyed}\n\
+    spec: {address: 10.0.1.9, asn: 65100, passwordSecretRef: {name: tor, key: password}}\n\
+    ---\napiVersion: v1\nkind: Secret\nmetadata: {name: tor}\n\
+    stringData: {password: hunter2, other: unused}\n\
+    ---\napiVersion: v1\nkind: Secret\nmetadata: {name: nobodys}\nstringData: {password: elsewhere}\n";
+
+#[test]
+fn passwords_lie_apart_and_only_those_that_are_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let manifests = folder.path().join("manifests");
+    fs::create_dir_all(&manifests).unwrap();
+    fs::write(manifests.join("a.yaml"), format!("{MANIFESTS}{PEER}")).unwrap();
+    let objects = directory::read(&manifests).unwrap();
+    let path = folder.path().join("state/checkpoint.json");
+    checkpoint::write(&path, "n1", &objects, now()).unwrap();
+
+    let passwords = path.with_file_name(checkpoint::PASSWORDS);
+    assert_eq!(fs::metadata(&passwords).unwrap().permissions().mode() & 0o777, 0o600);
+    // Base64, as in a Secret.
+    let (hunter2, elsewhere, unused) = ("aHVudGVyMg==", "ZWxzZXdoZXJl", "dW51c2Vk");
+    let (public, secret) = (fs::read_to_string(&path).unwrap(), fs::read_to_string(&passwords).unwrap());
+    assert!(!public.contains("hunter2") && !public.contains(hunter2), "{public}");
+    assert!(secret.contains(hunter2) && !secret.contains(elsewhere) && !secret.contains(unused), "{secret}");
+
+    // A start without the source has the key again; without the file it is missing, and the rest is there.
+    let kept = checkpoint::read(&path, "n1", now()).unwrap().unwrap().objects;
+    assert_eq!(kept.secrets["tor"].value.value("password"), Some(&b"hunter2"[..]));
+    fs::write(&passwords, "{").unwrap();
+    let kept = checkpoint::read(&path, "n1", now()).unwrap().unwrap().objects;
+    assert!(kept.secrets.is_empty() && kept.peers.len() == 2);
+    let warning = kept.warnings.first().unwrap().to_string();
+    assert!(warning.contains(passwords.to_str().unwrap()) && warning.contains("is damaged"), "{warning}");
+
+    // Nobody names one any more: the file goes.
+    fs::write(manifests.join("a.yaml"), MANIFESTS).unwrap();
+    checkpoint::write(&path, "n1", &directory::read(&manifests).unwrap(), now()).unwrap();
+    assert!(!passwords.exists());
+}

@@ -10,12 +10,12 @@ use labs::wait::Look;
 use labs::{Netns, Sandbox, wait};
 
 /// How long anything may take: a few times the timers of the tests' sessions.
-pub(super) const LIMIT: Duration = Duration::from_secs(30);
+pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 
 /// A node that runs the agent.
-pub(super) struct Node {
-    pub(super) netns: Netns,
-    pub(super) agent: Daemon,
+pub(crate) struct Node {
+    pub(crate) netns: Netns,
+    pub(crate) agent: Daemon,
     manifests: PathBuf,
     /// Where its sockets and its checkpoint are.
     state: PathBuf,
@@ -24,14 +24,14 @@ pub(super) struct Node {
 impl Node {
     /// Starts the agent of node `name` in a namespace, with one manifest file.
     #[track_caller]
-    pub(super) fn start(sandbox: &Sandbox, netns: Netns, name: &str, manifest: &str) -> Self {
+    pub(crate) fn start(sandbox: &Sandbox, netns: Netns, name: &str, manifest: &str) -> Self {
         let state = sandbox.folder().join(name);
         Self::start_in(sandbox, netns, name, manifest, state, &[])
     }
 
     /// The same with its state in a folder of its own, and further arguments.
     #[track_caller]
-    pub(super) fn start_in(
+    pub(crate) fn start_in(
         sandbox: &Sandbox,
         netns: Netns,
         name: &str,
@@ -48,34 +48,40 @@ impl Node {
 
     /// Ends the agent and starts it anew with a recording.
     #[track_caller]
-    pub(super) fn restart_recorded(&mut self, sandbox: &Sandbox, name: &str, recording: &Path) {
+    pub(crate) fn restart_recorded(&mut self, sandbox: &Sandbox, name: &str, recording: &Path) {
         self.agent.terminate();
         let more = ["--record", recording.to_str().unwrap()];
-        self.agent = spawn(sandbox, &self.netns, name, &self.manifests, &self.state, &more);
+        self.restart_with(sandbox, name, &more);
+    }
+
+    /// Starts another agent in the place of the one that has ended, with further arguments.
+    #[track_caller]
+    pub(crate) fn restart_with(&mut self, sandbox: &Sandbox, name: &str, more: &[&str]) {
+        self.agent = spawn(sandbox, &self.netns, name, &self.manifests, &self.state, more);
     }
 
     /// Kills the agent and starts it anew.
     #[track_caller]
-    pub(super) fn kill_and_restart(&mut self, sandbox: &Sandbox, name: &str) {
+    pub(crate) fn kill_and_restart(&mut self, sandbox: &Sandbox, name: &str) {
         self.agent.kill();
         self.restart(sandbox, name);
     }
 
     /// Starts another agent in the place of the one that has ended.
     #[track_caller]
-    pub(super) fn restart(&mut self, sandbox: &Sandbox, name: &str) {
-        self.agent = spawn(sandbox, &self.netns, name, &self.manifests, &self.state, &[]);
+    pub(crate) fn restart(&mut self, sandbox: &Sandbox, name: &str) {
+        self.restart_with(sandbox, name, &[]);
     }
 
     /// Replaces the manifest as an editor does: a new file is moved over the old one.
-    pub(super) fn apply(&self, manifest: &str) {
+    pub(crate) fn apply(&self, manifest: &str) {
         let new = self.manifests.join(".new");
         fs::write(&new, manifest).unwrap();
         fs::rename(new, self.manifests.join("node.yaml")).unwrap();
     }
 
     /// Runs a verb of the command line.
-    pub(super) fn run(&self, words: &str) -> Output {
+    pub(crate) fn run(&self, words: &str) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_underlay"));
         command.args(words.split_whitespace()).arg("--socket").arg(self.state.join("status.sock"));
         command.output().unwrap()
@@ -87,13 +93,13 @@ impl Node {
     }
 
     /// What a verb of the command line prints.
-    pub(super) fn ask(&self, words: &str) -> String {
+    pub(crate) fn ask(&self, words: &str) -> String {
         let output = self.run(words);
         format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
     }
 
     /// The routes of both families that carry our protocol number.
-    pub(super) fn routes(&self) -> String {
+    pub(crate) fn routes(&self) -> String {
         format!(
             "{}{}",
             self.netns.ip("-4 route show table main proto 171"),
@@ -104,7 +110,7 @@ impl Node {
     /// Waits until a look at this node gives a value; fails with the agent's
     /// words if it does not.
     #[track_caller]
-    pub(super) fn until<L: Look>(&self, what: &str, look: impl FnMut() -> L) -> L::Value {
+    pub(crate) fn until<L: Look>(&self, what: &str, look: impl FnMut() -> L) -> L::Value {
         match wait::attempt(what, LIMIT, look) {
             Ok(value) => value,
             Err(message) => {
@@ -115,7 +121,7 @@ impl Node {
 
     /// Waits until the kernel has a route, or has it no longer.
     #[track_caller]
-    pub(super) fn until_route(&self, route: &str, there: bool) {
+    pub(crate) fn until_route(&self, route: &str, there: bool) {
         self.until(&format!("route {route} there: {there}"), || {
             let routes = self.routes();
             if routes.contains(route) == there { Ok(()) } else { Err(routes) }
@@ -123,7 +129,7 @@ impl Node {
     }
 
     /// How often the log says that a session left or entered a state.
-    pub(super) fn transitions(&self, to: &str) -> usize {
+    pub(crate) fn transitions(&self, to: &str) -> usize {
         let word = format!("\"to\":\"{to}\"");
         self.agent.log().lines().filter(|line| line.contains("\"session\"") && line.contains(&word)).count()
     }

@@ -8,6 +8,7 @@ use bgp::prefix::Prefix;
 use bgp::view::{Explanation, RouteCursor, RouteFilter, RoutePage, RouteView};
 use bgp::view::{KernelView, PathSource};
 use controller::status::grpc;
+use controller::status::pods::Pods;
 use controller::status::query::Query;
 use controller::status::snapshot::{Publisher, Snapshot};
 use controller::status::socket::Socket;
@@ -36,7 +37,8 @@ impl Agent {
         tokio::spawn(answer(inbox, stories));
         let (stop, stopped) = oneshot::channel();
         let shutdown = async { drop(stopped.await) };
-        let serving = grpc::serve(socket, snapshots, queries, shutdown);
+        let pods = Pods::new(directory.path().join("cni"));
+        let serving = grpc::serve(socket, snapshots, queries, pods, shutdown);
         let serving = tokio::spawn(async { serving.await.expect("serving goes on until the end") });
         Self { directory, stop, serving, publisher }
     }
@@ -102,7 +104,7 @@ async fn answer(mut inbox: mpsc::Receiver<Query>, stories: Vec<Explanation>) {
 }
 
 fn untold(prefix: Prefix) -> Explanation {
-    Explanation { prefix, route: None, next_hops: vec![], sent: vec![] }
+    Explanation { prefix, route: None, next_hops: vec![], withdrawn: vec![], sent: vec![] }
 }
 
 fn page(

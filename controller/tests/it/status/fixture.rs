@@ -245,6 +245,7 @@ pub(crate) fn unreachable_story() -> Explanation {
             next_hops: Vec::new(),
         }),
         next_hops: vec![(NextHop { address: address("10.0.9.1"), via_default: false }, None)],
+        withdrawn: Vec::new(),
         sent: vec![sent(TOR1), sent(TOR2)],
     }
 }
@@ -279,6 +280,7 @@ pub(crate) fn installed_story() -> Explanation {
             next_hops: vec![hop("10.0.2.1"), hop("10.0.3.1")],
         }),
         next_hops: vec![(hop("10.0.2.1"), Some(0)), (hop("10.0.3.1"), Some(0)), (hop("10.0.5.1"), Some(20))],
+        withdrawn: Vec::new(),
         sent: vec![
             to(
                 1,

@@ -111,6 +111,13 @@ impl Fabric {
     pub(super) fn ping_all(&self) {
         let pings = pod::ping_all(&self.lab, &self.pods).unwrap();
         assert_eq!(pings, self.pods.len() * (self.pods.len() - 1) * 2);
+        for Pod { node, name, addresses } in &self.pods {
+            let pod = format!("default/{name}");
+            let story = self.lab.run(node, &["underlay", "explain", &pod]).unwrap();
+            let all = addresses.join(", ");
+            let summary = format!("{pod} on {node} has {all}: reached by this node, and announced");
+            assert!(story.starts_with(&summary), "{story}");
+        }
     }
 
     /// The pod on a node.

@@ -203,8 +203,11 @@ fn a_route_with_a_broken_attribute_is_withdrawn_and_the_session_stays() {
         );
         scene.until_shown(
             "explain 10.244.20.0/24",
-            "10.244.20.0/24 on node is NOT installed: no peer sent it",
+            "10.244.20.0/24 on node is NOT installed: what rogue sent of it was malformed",
         );
+        let story = scene.node.ask("explain 10.244.20.0/24");
+        let why = "withdrawn ORIGIN (1): value 7 is not defined: treat-as-withdraw (RFC 7606 7.1)";
+        assert!(story.contains(why), "{story}");
         assert!(scene.node.routes().contains("10.244.21.0/24"), "{}", scene.node.routes());
 
         // An attribute that overruns the attributes: still every prefix is found and withdrawn.
@@ -218,6 +221,8 @@ fn a_route_with_a_broken_attribute_is_withdrawn_and_the_session_stays() {
 
         rogue.send(&announce([bad]));
         scene.node.until_route("10.244.20.0/24 via 10.0.2.2", true);
+        let story = scene.node.ask("explain 10.244.20.0/24");
+        assert!(!story.contains("malformed"), "{story}");
         rogue.send(&keepalive());
         let ups = scene.node.ask("peers -o json");
         let peers: serde_json::Value = serde_json::from_str(&ups).unwrap();

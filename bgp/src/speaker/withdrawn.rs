@@ -1,0 +1,38 @@
+//! Prefixes whose last UPDATE was treated as a withdrawal (RFC 7606 §2): kept so
+//! that their absence can be explained. At most so many a peer, the newest; what a
+//! peer can make grow is bounded.
+
+use std::collections::VecDeque;
+
+use crate::prefix::Prefix;
+use crate::wire::grade::Problem;
+
+/// The most prefixes that are kept of a peer.
+const MOST: usize = 256;
+
+/// The prefixes of one peer, the newest last, each once.
+#[derive(Debug, Default)]
+pub(super) struct Withdrawn(VecDeque<(Prefix, Problem)>);
+
+impl Withdrawn {
+    /// An UPDATE that announced the prefix was malformed.
+    pub(super) fn note(&mut self, prefix: Prefix, problem: &Problem) {
+        self.forget(prefix);
+        if self.0.len() == MOST {
+            self.0.pop_front();
+        }
+        self.0.push_back((prefix, problem.clone()));
+    }
+
+    /// The prefix was announced or withdrawn in order. Costs nothing where there is nothing.
+    pub(super) fn forget(&mut self, prefix: Prefix) {
+        if !self.0.is_empty() {
+            self.0.retain(|(other, _)| *other != prefix);
+        }
+    }
+
+    /// What was wrong with the last UPDATE of the prefix.
+    pub(super) fn problem(&self, prefix: Prefix) -> Option<&Problem> {
+        self.0.iter().find(|(other, _)| *other == prefix).map(|(_, problem)| problem)
+    }
+}

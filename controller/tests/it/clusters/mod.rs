@@ -1,0 +1,3 @@
+//! Many agents at once, alone on the machine.
+
+mod recording;
