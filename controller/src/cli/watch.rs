@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use api::v1::{WatchRequest, WatchTopic};
+use terminal_size::{Height, terminal_size};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
@@ -58,7 +59,10 @@ where
             return outcome;
         }
         let text = if redraws {
-            format!("\x1b[H\x1b[2J{}{}", outcome.stdout, outcome.stderr)
+            let rows = terminal_size().map(|(_, Height(rows))| usize::from(rows));
+            // What a person has on the screen moves up before the first picture, and is not painted over.
+            let room = if is_first { "\n".repeat(rows.unwrap_or_default()) } else { String::new() };
+            room + &frame(&format!("{}{}", outcome.stdout, outcome.stderr), rows)
         } else {
             outcome.stdout
         };
@@ -79,6 +83,27 @@ where
             };
         }
     }
+}
+
+/// A picture for a terminal of so many rows, drawn over the one before without clearing it first, which would
+/// flicker. A line that is too long ends at the edge, and lines that find no row are counted in the last one: what
+/// scrolls away would be drawn again below.
+fn frame(text: &str, rows: Option<usize>) -> String {
+    // To the upper left; no wrapping meanwhile.
+    let mut frame = "\x1b[?7l\x1b[H".to_owned();
+    let lines: Vec<&str> = text.lines().collect();
+    // The last row is the cursor's.
+    let room = rows.map_or(lines.len(), |rows| rows.saturating_sub(1));
+    let shown = if lines.len() > room { room.saturating_sub(1) } else { lines.len() };
+    for line in &lines[..shown] {
+        // To the end of the line, what was there goes.
+        frame += &format!("{line}\x1b[K\n");
+    }
+    if shown < lines.len() {
+        frame += &format!("... {} more lines\x1b[K\n", lines.len() - shown);
+    }
+    // And everything below.
+    frame + "\x1b[J\x1b[?7h"
 }
 
 /// Something comes when an agent tells of a change, or is back. Changes that come
@@ -123,5 +148,20 @@ async fn listen(
         if !answer.more && starting.take().is_none() {
             let _ = changed.try_send(());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::frame;
+
+    #[test]
+    fn a_picture_fits_the_terminal() {
+        assert_eq!(frame("a\nb\n", Some(24)), "\x1b[?7l\x1b[Ha\x1b[K\nb\x1b[K\n\x1b[J\x1b[?7h");
+        let long: String = (1..=9).map(|n| format!("{n}\n")).collect();
+        let rows = |rows| frame(&long, rows).matches('\n').count();
+        assert_eq!((rows(None), rows(Some(10)), rows(Some(9)), rows(Some(5))), (9, 9, 8, 4));
+        assert!(frame(&long, Some(5)).contains("3\x1b[K\n... 6 more lines\x1b[K\n"));
+        assert_eq!((rows(Some(1)), rows(Some(0))), (1, 1), "the count, however small the terminal is");
     }
 }

@@ -34,10 +34,11 @@ fn addresses_routes_and_the_prefix_that_covers_them() {
     labs::require!("root", "bird");
     labs::sandbox!(|sandbox| {
         let (node, router) = rack(sandbox);
-        for words in ["link add ul0 type dummy", "link set ul0 up", "route add 10.244.1.2 dev ul0 proto 172"]
-        {
-            node.ip(words);
+        let pod = sandbox.netns("pod");
+        for (host, end) in [("ul0", "eth0"), ("ul9", "eth1")] {
+            sandbox.link(&node, host, &pod, end);
         }
+        node.ip("route add 10.244.1.2 dev ul0 proto 172");
         let bird = Bird::start(sandbox, &router, "bird", &config("10.0.1.2", true));
         let kept = sandbox.folder().join("cni");
         let (state, more) = (sandbox.folder().join("node"), ["--cni-state", kept.to_str().unwrap()]);
@@ -78,8 +79,6 @@ default/web-0 on node has 10.244.1.2, fd00:10:244:1::2: this node has NO route t
         assert_eq!(story["pod"]["addresses"][0]["host_route"]["interfaces"][0], "ul0");
 
         // A route that leads past the pod's link.
-        node.netns.ip("link add ul9 type dummy");
-        node.netns.ip("link set ul9 up");
         node.netns.ip("route replace 10.244.1.2 dev ul9 proto 172");
         let story = node.ask("explain default/web-0");
         assert!(story.contains("over ul9, protocol 172; NOT over the pod's link ul0"), "{story}");
