@@ -29,7 +29,7 @@ pub fn find(address: IpAddr) -> io::Result<Option<Found>> {
     let route = match netlink.ask(|sequence| request::lookup(address, sequence), message::route) {
         Ok(route) => route,
         Err(error) => {
-            let nowhere = [libc::ENETUNREACH, libc::EHOSTUNREACH, libc::ESRCH, libc::EACCES, libc::EINVAL];
+            let nowhere = [libc::ENETUNREACH, libc::EHOSTUNREACH, libc::ESRCH, libc::EACCES];
             return if error.raw_os_error().is_some_and(|code| nowhere.contains(&code)) {
                 Ok(None)
             } else {

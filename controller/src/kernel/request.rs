@@ -64,13 +64,16 @@ pub fn dump_routes(family: Family, table: u32, sequence: u32) -> Vec<u8> {
 /// The request for the route that the kernel takes to an address, as it stands in the table.
 #[must_use]
 pub fn lookup(to: IpAddr, sequence: u32) -> Vec<u8> {
-    /// `RTM_F_LOOKUP_TABLE` and `RTM_F_FIB_MATCH` of linux/rtnetlink.h: the table's number, and its entry.
-    const FLAGS: u32 = 0x1000 | 0x2000;
+    /// `RTM_F_LOOKUP_TABLE` of linux/rtnetlink.h: the number of the table. IPv6 tells it unasked, and refuses the flag.
+    const LOOKUP_TABLE: u32 = 0x1000;
+    /// `RTM_F_FIB_MATCH`: the table's entry, and not what follows from it for one packet.
+    const FIB_MATCH: u32 = 0x2000;
+    let flags = if to.is_ipv4() { LOOKUP_TABLE | FIB_MATCH } else { FIB_MATCH };
     let mut request = Vec::with_capacity(64);
     let start = begin(&mut request, libc::RTM_GETROUTE, REQUEST, sequence);
     let len = if to.is_ipv4() { 32 } else { 128 };
     request.extend_from_slice(&[address_family(Family::of(to)), len, 0, 0, 0, 0, 0, 0]);
-    request.extend_from_slice(&FLAGS.to_ne_bytes());
+    request.extend_from_slice(&flags.to_ne_bytes());
     address(&mut request, libc::RTA_DST, to);
     end(&mut request, start);
     request

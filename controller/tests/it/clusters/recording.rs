@@ -11,7 +11,7 @@ use labs::{Sandbox, wait};
 use crate::interop::node::Node;
 
 /// Faults, and how many come before everything has to be there again.
-const FAULTS: usize = 240;
+const FAULTS: usize = 300;
 const ROUND: usize = 30;
 
 /// How long everything may take to be there again: some hold times, on a machine that is busy.
@@ -218,6 +218,6 @@ fn busy_racks_are_recorded_and_replayed() {
             turns += replayed(recording, seed);
         }
         println!("{FAULTS} faults, {} recordings, {bytes} bytes, {turns} turns", fabric.recordings.len());
-        assert!(turns > 5_000, "{turns}");
+        assert!(turns > 2_000, "{turns}");
     });
 }
