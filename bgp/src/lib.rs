@@ -24,7 +24,8 @@
 //! | RFC | what | where |
 //! |---|---|---|
 //! | 4271 | BGP-4: messages; states and timers; decision | `wire`; `session`; `rib::decision` |
-//! | 1997, 4360, 8092 | communities, extended and large | `wire::community`, `policy` |
+//! | 1997, 4360, 5701, 8092 | communities, extended and large | `wire::community`, `policy` |
+//! | 3765, 7999, 8326 | NOPEER, BLACKHOLE, GRACEFUL_SHUTDOWN | `policy` |
 //! | 2385 | TCP MD5: which peers have a key | `config`; the key itself stays with the caller |
 //! | 2545, 4760 | IPv6 next hops, multiprotocol attributes | `wire::update`, `wire::pack` |
 //! | 2918, 7313 | route refresh, with begin and end | `wire::refresh`, `rib::adj_out`, `rib::stale`, `speaker::again` |
@@ -34,6 +35,8 @@
 //! | 5492, 9072 | capabilities, long optional parameters | `wire::open`, `wire::capability` |
 //! | 6286, 6608 | identifiers, errors of the state machine | `session`, `wire::notification` |
 //! | 6793 | four-octet AS numbers | `wire::as_path`, `wire::decode`, `wire::encode` |
+//! | 8654 | messages of up to 65 535 octets | `wire::frame`, `wire::pack` |
+//! | 9687 | a peer that does not read | `session` |
 //! | 7606, 7607 | what a bad attribute leads to, AS 0 | `wire::decode`, `wire::grade`, `wire::update` |
 
 // For `Arc`: shared data, and nothing of the operating system.
