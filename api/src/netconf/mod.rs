@@ -45,6 +45,9 @@ pub const POD_ROUTE_PROTOCOL: u8 = 172;
 /// otherwise; a link that carries one is an uplink.
 pub const LEARNED_ROUTE_PROTOCOL: u8 = 171;
 
+/// What the plugin takes from a runtime by `runtimeConfig`.
+pub const CAPABILITIES: [&str; 4] = ["bandwidth", "ips", "mac", "portMappings"];
+
 /// A network configuration list, the content of a `.conflist` file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -103,7 +106,7 @@ impl Network {
             mtu: None,
             state_dir: None,
             ready_file: None,
-            capabilities: [("ips".to_owned(), true), ("mac".to_owned(), true)].into(),
+            capabilities: CAPABILITIES.map(|name| (name.to_owned(), true)).into(),
         }
     }
 }
@@ -123,7 +126,7 @@ mod tests {
                 "cniVersion": "1.0.0", "cniVersions": ["0.3.1", "0.4.0", "1.0.0", "1.1.0"],
                 "name": "underlay",
                 "plugins": [{"type": "underlay-cni", "subnets": ["10.244.1.0/24", "fd00:10:244:1::/64"],
-                             "mtu": 1450, "capabilities": {"ips": true, "mac": true}}]
+                             "mtu": 1450, "capabilities": {"bandwidth": true, "ips": true, "mac": true, "portMappings": true}}]
             })
         );
         assert_eq!(serde_json::from_value::<NetworkList>(json).unwrap(), list);
