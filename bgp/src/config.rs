@@ -133,6 +133,36 @@ pub struct Timers {
     pub connect_retry: Duration,
 }
 
+/// What is said of restarts to a peer (RFC 4724).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Restart {
+    /// How long our next session may take, in seconds, at most 4095; zero: graceful restart is not offered.
+    pub seconds: u16,
+    /// Whether a NOTIFICATION or a hold time that ran out keeps routes too (RFC 8538).
+    pub notification: bool,
+}
+
+impl Default for Restart {
+    /// Two minutes, and no routes of a node that has lost its power (RFC 8538 §2, N off).
+    fn default() -> Self {
+        Self { seconds: 120, notification: false }
+    }
+}
+
+/// What both sides agreed on about restarts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeerRestart {
+    /// Whether the peer restarts: it waits for our End-of-RIB, not we for its (RFC 4724 §4.1).
+    pub restarting: bool,
+    /// How long the peer's next session may take, in seconds.
+    pub seconds: u16,
+    /// Whether a NOTIFICATION keeps what a lost connection would keep (RFC 8538 §4).
+    pub notification: bool,
+    /// The peer's Forwarding State bit of each family whose routes survive its restart.
+    pub families: PerFamily<Option<bool>>,
+}
+
 /// One peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -157,6 +187,8 @@ pub struct PeerConfig {
     pub families: PerFamily<bool>,
     /// The session's timers.
     pub timers: Timers,
+    /// What is said of restarts.
+    pub restart: Restart,
     /// Whether the peer's next hops may resolve by a default route (mesh and multihop peers).
     pub via_default: bool,
     /// The own addresses to name as next hop towards this peer.

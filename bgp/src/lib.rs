@@ -31,7 +31,7 @@
 //! | 2918, 7313 | route refresh, with begin and end | `wire::refresh`, `rib::adj_out`, `rib::stale`, `speaker::again` |
 //! | 4456 | reflected paths: loops and tie-breaks | `policy`, `rib::decision` |
 //! | 4486, 9003 | Cease: subcodes and text | `wire::notification`, `session` |
-//! | 4724 | End-of-RIB alone | `wire::update`, `wire::pack`, `rib::adj_out` |
+//! | 4724, 8538 | graceful restart, both roles, N bit, Hard Reset | `wire::restart`, `session`, `rib::stale`, `rib::deferral`, `speaker` |
 //! | 5492, 9072 | capabilities, long optional parameters | `wire::open`, `wire::capability` |
 //! | 6286, 6608 | identifiers, errors of the state machine | `session`, `wire::notification` |
 //! | 6793 | four-octet AS numbers | `wire::as_path`, `wire::decode`, `wire::encode` |

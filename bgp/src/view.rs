@@ -3,6 +3,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use crate::config::PeerRestart;
 use crate::id::{Asn, PeerId, RouterId};
 use crate::io::{Downfall, NextHop, Notifications, State};
 use crate::prefix::{PerFamily, Prefix};
@@ -40,6 +41,10 @@ pub struct PeerView {
     /// The families of which the peer has sent all that it had: its End-of-RIB
     /// has come (RFC 4724 §2). A peer need not send one.
     pub end_of_rib: PerFamily<bool>,
+    /// What both sides agreed on about restarts, while Established.
+    pub restart: Option<PeerRestart>,
+    /// Until when the peer's routes are kept, while it restarts.
+    pub kept_until: Option<Instant>,
     /// How many of the peer's paths are stale a family: to be sent again (RFC 7313),
     /// or kept while the peer restarts (RFC 4724).
     pub stale: PerFamily<u64>,

@@ -28,10 +28,27 @@ impl Bird {
     pub fn start(sandbox: &Sandbox, namespace: &Netns, name: &str, config: &str) -> Self {
         let folder = sandbox.folder().join(name);
         fs::create_dir_all(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
-        let (file, control, pid) = (folder.join("bird.conf"), folder.join("ctl"), folder.join("pid"));
+        let file = folder.join("bird.conf");
         fs::write(&file, config).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        Self::run(sandbox, namespace, name, &[])
+    }
+
+    /// Starts another BIRD in the place of one that has ended, to recover by graceful restart (`-R`).
+    ///
+    /// # Panics
+    /// As [`Bird::start`].
+    #[track_caller]
+    pub fn recover(&mut self, sandbox: &Sandbox, namespace: &Netns) {
+        *self = Self::run(sandbox, namespace, &self.name, &["-R"]);
+    }
+
+    #[track_caller]
+    fn run(sandbox: &Sandbox, namespace: &Netns, name: &str, more: &[&str]) -> Self {
+        let folder = sandbox.folder().join(name);
+        let (file, control, pid) = (folder.join("bird.conf"), folder.join("ctl"), folder.join("pid"));
         let program = need::find("bird").unwrap_or_else(|| panic!("bird is missing: package bird2"));
         let mut command = namespace.exec(program, ["-f"]);
+        command.args(more);
         command.arg("-c").arg(&file).arg("-s").arg(&control).arg("-P").arg(pid);
         let mut daemon = sandbox.daemon(name, command);
         daemon.wait_ready(|| ask(&control, "show status"));

@@ -14,6 +14,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::restart::GracefulRestart;
 use super::rule::{self, Check, Violation};
 use super::selector::LabelSelector;
 use super::status::ObjectStatus;
@@ -75,6 +76,9 @@ pub struct FabricSpec {
     /// What makes paths equal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub multipath: Option<Multipath>,
+    /// What is said of restarts to every peer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub graceful_restart: Option<GracefulRestart>,
     /// Session timers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timers: Option<Timers>,
@@ -226,6 +230,9 @@ impl FabricSpec {
         }
         if let Some(timers) = &self.timers {
             timers.check("spec.timers", &mut check);
+        }
+        if let Some(restart) = &self.graceful_restart {
+            restart.check("spec.gracefulRestart", &mut check);
         }
         check.finish()
     }

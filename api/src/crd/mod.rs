@@ -19,6 +19,7 @@ pub mod node;
 pub mod peer;
 pub mod pending;
 pub mod policy;
+pub mod restart;
 pub mod rule;
 pub mod selector;
 pub mod status;

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::fabric::is_usable_asn;
 use super::policy::{self, Direction, RouteRule};
+use super::restart::GracefulRestart;
 use super::rule::{self, Check, Violation};
 use super::selector::LabelSelector;
 use super::status::ObjectStatus;
@@ -95,6 +96,9 @@ pub struct FabricPeerSpec {
     /// How many prefixes of a family may come and go.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<Limits>,
+    /// What is said of restarts; the Fabric's where unset.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub graceful_restart: Option<GracefulRestart>,
     /// Session timers; the Fabric's where unset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timers: Option<Timers>,
@@ -228,6 +232,9 @@ impl FabricPeerSpec {
         policy::check(&self.export, Direction::Export, &mut check);
         if let Some(timers) = &self.timers {
             timers.check("spec.timers", &mut check);
+        }
+        if let Some(restart) = &self.graceful_restart {
+            restart.check("spec.gracefulRestart", &mut check);
         }
         check.finish()
     }

@@ -5,13 +5,8 @@
 pub type Path = &'static [&'static str];
 
 /// Pending fields of `Fabric`.
-pub const FABRIC: &[Path] = &[
-    &["routeReflectors"],
-    &["advertise", "services"],
-    &["gracefulRestart"],
-    &["fib", "nextHopGroups"],
-    &["masquerade"],
-];
+pub const FABRIC: &[Path] =
+    &[&["routeReflectors"], &["advertise", "services"], &["fib", "nextHopGroups"], &["masquerade"]];
 
 /// Pending fields of `FabricPeer`.
 pub const FABRIC_PEER: &[Path] = &[
@@ -25,7 +20,6 @@ pub const FABRIC_PEER: &[Path] = &[
     &["ttlSecurity"],
     &["multihop"],
     &["sourceAddressFrom"],
-    &["gracefulRestart"],
     &["addPath"],
 ];
 

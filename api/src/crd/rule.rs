@@ -74,6 +74,8 @@ rules! {
     HOLD_TIME = "hold-time", "the hold time is 0s, or whole seconds from 3s to 65535s", "";
     /// RFC 4271 §4.4.
     KEEPALIVE_TIME = "keepalive-time", "the keepalive time is at least 1s and at most a third of the hold time", "";
+    /// RFC 4724 §3: twelve bits.
+    RESTART_TIME = "restart-time", "the restart time is whole seconds from 0s to 4095s", "";
     /// A retry in a tight loop would flood the peer.
     CONNECT_RETRY_TIME = "connect-retry-time", "the connect retry time is 1s to 1h", "";
     /// An ECMP set has a member.

@@ -41,6 +41,8 @@ fn fabrics() -> Table {
         (json!({"asn": {"value": 23456}}), vec![rule::ASN_USABLE]),
         (json!({"routerID": {}}), vec![rule::ROUTER_ID_SOURCE]),
         (json!({"routerID": {"value": "0.0.0.0"}}), vec![rule::ROUTER_ID_USABLE]),
+        (json!({"gracefulRestart": {"restartTime": "4096s"}}), vec![rule::RESTART_TIME]),
+        (json!({"gracefulRestart": {"restartTime": "500ms"}}), vec![rule::RESTART_TIME]),
         (json!({"timers": {"hold": "2s"}}), vec![rule::HOLD_TIME]),
         (json!({"timers": {"hold": "3500ms"}}), vec![rule::HOLD_TIME]),
         (json!({"timers": {"hold": "9s", "keepalive": "4s"}}), vec![rule::KEEPALIVE_TIME]),

@@ -68,6 +68,7 @@ fn config() -> SessionConfig {
         peer_as: PeerAs::Exactly(Asn(65002)),
         families: PerFamily { ipv4: true, ipv6: true },
         timers: Timers { hold: seconds(9), keepalive: seconds(3), connect_retry: seconds(5) },
+        restart: bgp::config::Restart::default(),
         passive: false,
         disabled: false,
         description: String::new(),
@@ -183,7 +184,7 @@ impl World {
                 Action::Established(negotiated) => {
                     assert!(negotiated.families.ipv4 || negotiated.families.ipv6);
                 }
-                Action::Down(_) => {}
+                Action::Down { .. } => {}
                 Action::Moved { from, to, .. } => {
                     assert_eq!(from, self.state, "states are told in order");
                     self.state = to;

@@ -66,6 +66,7 @@ fn peer(host: u8) -> PeerConfig {
         address: address(host),
         port: 179,
         source: None,
+        restart: bgp::config::Restart::default(),
         passive: true,
         disabled: false,
         asn: PeerAs::External,

@@ -181,6 +181,12 @@ impl Rib {
         restart::defer(&mut self.state, family, deferred);
     }
 
+    /// Whether the kernel has yet to speak about a next hop of an accepted path.
+    #[must_use]
+    pub fn awaits_next_hops(&self) -> bool {
+        self.state.tracker.is_waiting()
+    }
+
     /// Whether the first selection of a family after a start is over, and the
     /// kernel has spoken on it: its End-of-RIB may go out (RFC 4724 §4.1).
     #[must_use]
@@ -239,6 +245,7 @@ impl Rib {
     pub fn set_next_hop(&mut self, next_hop: NextHop, metric: Option<u32>) {
         let Some(address) = self.state.attributes.address_id(next_hop.address) else { return };
         let hop = HopId::of(address, next_hop.via_default);
+        self.state.tracker.answer(hop);
         if !self.state.tracker.is_news(hop, metric) {
             return;
         }

@@ -50,6 +50,8 @@ struct Hop {
     metric: Option<u32>,
     /// Whether the kernel driver was told to track it.
     tracked: bool,
+    /// Whether the kernel has spoken since.
+    answered: bool,
     /// Whether it is listed for the next batch of [`Tracking`].
     listed: bool,
     /// The lap of the walk that takes the last change of its metric to the entries.
@@ -61,6 +63,7 @@ const UNUSED: Hop = Hop {
     paths: 0,
     metric: None,
     tracked: false,
+    answered: false,
     listed: false,
     changed: 0,
 };
@@ -181,6 +184,18 @@ impl Tracker {
         self.hops[hop.index()].next_hop
     }
 
+    /// The kernel has spoken about a next hop.
+    pub(super) fn answer(&mut self, hop: HopId) {
+        if let Some(held) = self.hops.get_mut(hop.index()) {
+            held.answered = held.tracked;
+        }
+    }
+
+    /// Whether the kernel has yet to speak about a next hop that an accepted path uses.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.hops.iter().any(|hop| hop.paths > 0 && !hop.answered)
+    }
+
     /// Whether the kernel's word on a next hop is news for paths or sets.
     pub(super) fn is_news(&self, hop: HopId, metric: Option<u32>) -> bool {
         let in_use = |hop: &&Hop| hop.paths > 0 || hop.tracked;
@@ -226,6 +241,7 @@ impl Tracker {
                     store.retain_address(held.next_hop.address);
                     tracking.push(Tracking::Start(held.next_hop));
                     held.tracked = true;
+                    held.answered = false;
                 }
                 (false, true) if is_member(held.next_hop) => return true,
                 (false, true) => {

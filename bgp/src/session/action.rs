@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::negotiate::Negotiated;
 use crate::id::ConnId;
 use crate::io::{Downfall, State};
-use crate::prefix::Family;
+use crate::prefix::{Family, PerFamily};
 use crate::wire::notification::Notification;
 use crate::wire::refresh::Subtype;
 
@@ -36,8 +36,14 @@ pub enum Action {
     },
     /// The session is Established: UPDATEs may be sent, and may come.
     Established(Negotiated),
-    /// The session is Established no more: what the peer sent is void.
-    Down(Downfall),
+    /// The session is Established no more: what the peer sent is void, but for
+    /// families that are kept until the peer has restarted (RFC 4724 §4.2).
+    Down {
+        /// Why.
+        cause: Downfall,
+        /// The families that are kept.
+        kept: PerFamily<bool>,
+    },
     /// The session's state changed; the cause is there unless it is progress.
     Moved {
         /// The state before.

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::ending;
-use crate::config::{PeerAs, PeerConfig, SpeakerConfig, Timers};
+use crate::config::{PeerAs, PeerConfig, Restart, SpeakerConfig, Timers};
 use crate::id::{Asn, RouterId};
 use crate::io::Downfall;
 use crate::prefix::PerFamily;
@@ -23,6 +23,8 @@ pub struct SessionConfig {
     pub families: PerFamily<bool>,
     /// The session's timers.
     pub timers: Timers,
+    /// What is said of restarts.
+    pub restart: Restart,
     /// Whether only the peer connects.
     pub passive: bool,
     /// Whether the session is kept down on purpose.
@@ -49,6 +51,7 @@ impl SessionConfig {
             peer_as: peer.asn,
             families: peer.families,
             timers: peer.timers,
+            restart: peer.restart,
             passive: peer.passive,
             disabled: peer.disabled,
             authenticated: peer.authenticated,

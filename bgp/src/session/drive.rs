@@ -15,9 +15,11 @@ use super::ending::Ending;
 use super::fsm::{self, Input, Step};
 use super::machine::Session;
 use super::negotiate;
+use super::restart;
 use super::timer::{Jitter, SETTLE_WAIT, Timer, connect_wait, rest};
 use crate::id::ConnId;
 use crate::io::{Downfall, State, Told};
+use crate::prefix::Family;
 use crate::reason::Reason;
 use crate::time::Instant;
 use crate::wire::open::Open;
@@ -71,7 +73,7 @@ impl Session {
     }
 
     fn greet(&mut self, side: Side, out: &mut Vec<Action>, now: Instant) {
-        let open = negotiate::offer(&self.config, self.plain_open);
+        let open = negotiate::offer(&self.config, self.plain_open, self.survived);
         if let Some(connection) = self.slot_mut(side) {
             connection.greet(open, out, now);
         }
@@ -91,9 +93,10 @@ impl Session {
                 self.end(side.other(), Ending::collision(), out, now);
                 false
             }
-            // Only a session without hold time comes here: see `Session::accepted`.
+            // A session without hold time, or whose peer may have restarted: see `Session::accepted`.
             Some(State::Established) if side == Side::Inbound => {
-                self.end(side.other(), Ending::renewed(), out, now);
+                let restarts = self.established().is_some_and(|(_, agreed)| agreed.restart.is_some());
+                self.end(side.other(), Ending::renewed(restarts), out, now);
                 false
             }
             Some(State::OpenConfirm | State::Established) => {
@@ -161,13 +164,20 @@ impl Session {
         self.cause = None;
         self.retry.failures = 0;
         self.counters.established += 1;
+        // What the peer hears from here on, this run forwards for.
+        for family in Family::ALL {
+            self.survived.forwarding[family] |= negotiated.families[family];
+        }
         out.push(Action::Established(negotiated));
     }
 
     /// Ends the connection of a side, if there is one, and sees to what comes next.
     pub(super) fn end(&mut self, side: Side, ending: Ending, out: &mut Vec<Action>, now: Instant) {
         let Some(connection) = self.slot_mut(side).take() else { return };
-        if let Some(sent) = connection.part(ending.farewell.as_ref(), out) {
+        let restart = connection.negotiated.as_ref().and_then(|negotiated| negotiated.restart);
+        let restart = restart.filter(|_| connection.state == State::Established);
+        let farewell = restart::farewell(restart.as_ref(), &ending);
+        if let Some(sent) = connection.part(farewell.as_ref(), out) {
             self.notifications.sent = Some(Told::new(sent, now));
         }
         if let Some(received) = &ending.received {
@@ -179,7 +189,8 @@ impl Session {
         let established = connection.state == State::Established;
         if established {
             self.since = now;
-            out.push(Action::Down(ending.cause.clone()));
+            let kept = restart::kept(restart.as_ref(), &ending);
+            out.push(Action::Down { cause: ending.cause.clone(), kept });
             if ending.cause.reason == Reason::PrefixLimit {
                 // RFC 4486 §4: not at once, or the same prefixes come again.
                 self.running = false;

@@ -25,12 +25,21 @@ pub(super) struct Ending {
     pub(super) failure: bool,
     /// Whether the peer refused our OPEN for having capabilities (RFC 5492 §3).
     pub(super) capabilities_refused: bool,
+    /// Whether the session is to be over for good, so that nobody keeps routes of it (RFC 8538 §5.1).
+    pub(super) hard: bool,
 }
 
 impl Ending {
     fn silent(reason: Reason, text: String) -> Self {
         let cause = Downfall { reason, text };
-        Self { farewell: None, received: None, cause, failure: true, capabilities_refused: false }
+        Self {
+            farewell: None,
+            cause,
+            failure: true,
+            capabilities_refused: false,
+            received: None,
+            hard: false,
+        }
     }
 
     /// A check of ours failed; `text` has its particulars.
@@ -46,7 +55,7 @@ impl Ending {
             (CEASE, MAXIMUM_PREFIXES) => Reason::PrefixLimit,
             _ => Reason::NotificationSent,
         };
-        Self::refused(farewell, reason, text)
+        Self { hard: reason == Reason::PrefixLimit, ..Self::refused(farewell, reason, text) }
     }
 
     /// The peer sent a NOTIFICATION, which is never answered (RFC 4271 §6.4).
@@ -113,11 +122,13 @@ impl Ending {
         Self::ordered(farewell, plain(Reason::Collision))
     }
 
-    /// The peer began anew on another connection.
-    pub(super) fn renewed() -> Self {
+    /// The peer began anew on another connection. Where it may have restarted, the one before counts as lost, and
+    /// nothing is said on it (RFC 4724 §5).
+    pub(super) fn renewed(restarts: bool) -> Self {
         let text = "the peer opened another connection".to_owned();
         let cause = Downfall { reason: Reason::Collision, text };
-        Self::ordered(Notification::cease(Cease::ConnectionCollision), cause)
+        let ending = Self::ordered(Notification::cease(Cease::ConnectionCollision), cause);
+        Self { farewell: ending.farewell.filter(|_| !restarts), ..ending }
     }
 
     /// The configuration changed in a way that needs a new session (RFC 4486 §4).
@@ -126,9 +137,19 @@ impl Ending {
         Self::ordered(farewell, plain(Reason::ConfigurationChanged))
     }
 
+    /// We want it so, and for good.
+    pub(super) fn stopped(farewell: Notification, cause: Downfall) -> Self {
+        Self { hard: true, ..Self::ordered(farewell, cause) }
+    }
+
+    /// We are about to restart: the connection is lost to the peer.
+    pub(super) fn suspended(cause: Downfall) -> Self {
+        Self { farewell: None, failure: false, ..Self::silent(cause.reason, cause.text) }
+    }
+
     /// We want it so; the peer has done nothing wrong.
     pub(super) fn ordered(farewell: Notification, cause: Downfall) -> Self {
-        Self { farewell: Some(farewell), received: None, cause, failure: false, capabilities_refused: false }
+        Self { farewell: Some(farewell), failure: false, ..Self::silent(cause.reason, cause.text) }
     }
 }
 

@@ -10,6 +10,7 @@ use super::connection::Connection;
 use super::ending::{self, Ending};
 use super::fsm::Input;
 use super::negotiate::Negotiated;
+use super::restart::Survived;
 use super::timer::{Jitter, Retry, Timer, connect_wait, send_hold};
 use crate::id::{ConnId, PeerId};
 use crate::io::{Downfall, Notifications, State, Told};
@@ -57,6 +58,8 @@ pub struct Session {
     pub(super) rest_until: Option<Instant>,
     /// How often it ended so.
     pub(super) rests: u32,
+    /// What our OPEN says of restarts.
+    pub(super) survived: Survived,
     pub(super) since: Instant,
     pub(super) counters: Counters,
     pub(super) notifications: Notifications,
@@ -82,6 +85,7 @@ impl Session {
             failure: None,
             rest_until: None,
             rests: 0,
+            survived: Survived::default(),
             since: now,
             counters: Counters::default(),
             notifications: Notifications::default(),
@@ -109,9 +113,40 @@ impl Session {
         self.blame(cause.clone());
         self.unsettle([true, true]);
         for side in Side::ALL {
-            let ending = Ending::ordered(farewell.clone(), cause.clone());
+            let ending = Ending::stopped(farewell.clone(), cause.clone());
             self.feed(side, Input::Stop(ending), out, now);
         }
+    }
+
+    /// Ends the session so that a peer that keeps routes across a restart does so:
+    /// its connection is closed without a word (RFC 4724 §4.2). Where nothing was
+    /// agreed on about restarts, as [`Session::stop`].
+    pub fn suspend(
+        &mut self,
+        farewell: &Notification,
+        cause: &Downfall,
+        out: &mut Vec<Action>,
+        now: Instant,
+    ) {
+        if self.established().is_some_and(|(_, agreed)| agreed.restart.is_some()) {
+            self.running = false;
+            self.retry = Retry::default();
+            self.blame(cause.clone());
+            for side in Side::ALL {
+                self.feed(side, Input::Stop(Ending::suspended(cause.clone())), out, now);
+            }
+        }
+        self.stop(farewell, cause, out, now);
+    }
+
+    /// Tells what of this speaker's state has survived, for the next OPEN.
+    pub const fn survive(&mut self, survived: Survived) {
+        self.survived = survived;
+    }
+
+    /// The speaker restarts no more.
+    pub const fn has_restarted(&mut self) {
+        self.survived.restarting = false;
     }
 
     /// Applies a changed configuration. The session is reset only where the
@@ -210,10 +245,12 @@ impl Session {
         self.arm_retry(now);
     }
 
-    /// Whether the Established connection may be dead without any timer to tell,
-    /// and is old enough for a new connection not to be a collision with it.
+    /// Whether the Established connection may be dead without any timer to tell, or
+    /// its peer may have restarted (RFC 4724 §5), and it is old enough for a new
+    /// connection not to be a collision with it.
     fn may_be_half_open(&self, now: Instant) -> bool {
-        self.hold() == Some(Duration::ZERO) && now.since(self.since) >= COLLISION_SPAN
+        let restarts = self.established().is_some_and(|(_, agreed)| agreed.restart.is_some());
+        (restarts || self.hold() == Some(Duration::ZERO)) && now.since(self.since) >= COLLISION_SPAN
     }
 
     /// The connection ended; `error` has the operating system's words, or `None`

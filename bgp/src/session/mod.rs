@@ -11,6 +11,7 @@
 //!  fsm        state x input -> step, pure
 //!  negotiate  the OPEN exchange, pure        collision  which connection stays, pure
 //!  ending     NOTIFICATION and text of each way to end
+//!  restart    what both say of restarts, and what an end keeps, pure
 //!  timer      deadlines, jitter, back-off    config     what a session is asked to be
 //! ```
 //!
@@ -30,9 +31,11 @@ mod ending;
 mod fsm;
 mod machine;
 mod negotiate;
+mod restart;
 mod timer;
 
 pub use action::{Action, Sink};
 pub use config::SessionConfig;
 pub use machine::{Counters, Session};
 pub use negotiate::Negotiated;
+pub use restart::Survived;

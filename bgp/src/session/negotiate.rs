@@ -3,7 +3,8 @@
 
 use super::config::SessionConfig;
 use super::ending::Ending;
-use crate::config::PeerAs;
+use super::restart::{self, Survived};
+use crate::config::{PeerAs, PeerRestart};
 use crate::id::{Asn, RouterId};
 use crate::prefix::{Family, PerFamily};
 use crate::reason::Reason;
@@ -40,13 +41,15 @@ pub struct Negotiated {
     pub enhanced_refresh: bool,
     /// Whether messages longer than 4 096 octets may be sent (RFC 8654 §4).
     pub extended: bool,
+    /// What both agreed on about restarts (RFC 4724).
+    pub restart: Option<PeerRestart>,
     /// How UPDATEs are read and written.
     pub codec: Codec,
 }
 
 /// What our OPEN says. A plain one has no capabilities, for a peer that
 /// refused them (RFC 5492 §3).
-pub(super) fn offer(config: &SessionConfig, plain: bool) -> Open {
+pub(super) fn offer(config: &SessionConfig, plain: bool, survived: Survived) -> Open {
     let capabilities = if plain {
         Vec::new()
     } else {
@@ -57,6 +60,7 @@ pub(super) fn offer(config: &SessionConfig, plain: bool) -> Open {
             Capability::ExtendedMessage,
             Capability::FourOctetAs(config.local_asn),
         ]);
+        capabilities.extend(restart::offer(config, survived).map(Capability::GracefulRestart));
         capabilities
     };
     Open {
@@ -90,6 +94,7 @@ pub(super) fn accept(config: &SessionConfig, offered: &Open, open: &Open) -> Res
         hold,
         keepalive: keepalive(config.timers.keepalive, hold),
         refresh: both(&Capability::RouteRefresh),
+        restart: restart::agree(offered, open, families),
         enhanced_refresh: both(&Capability::EnhancedRefresh),
         extended: both(&Capability::ExtendedMessage),
         codec: Codec { four_octet, external, families },

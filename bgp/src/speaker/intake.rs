@@ -57,15 +57,22 @@ impl Sink for Intake<'_> {
             self.announce(source, negotiated, &update, announced)?;
         }
         if let Some(family) = update.end_of_rib() {
-            self.end_of_rib[family] = true;
+            // RFC 4724 §4.2: what is still stale goes with the first one.
+            if !core::mem::replace(&mut self.end_of_rib[family], true) {
+                self.rib.sweep_stale(source, family);
+            }
         }
         // What follows from the first problem, as what a cut list lacks, hides the cause.
         self.problems.truncate(before + 1);
         Ok(())
     }
 
-    fn refresh(&mut self, _negotiated: &Negotiated, family: Family, subtype: Subtype) {
+    fn refresh(&mut self, negotiated: &Negotiated, family: Family, subtype: Subtype) {
         let Some(source) = self.source else { return };
+        // RFC 7313 §4.2: with graceful restart no mark counts before End-of-RIB.
+        if subtype != Subtype::Request && negotiated.restart.is_some() && !self.end_of_rib[family] {
+            return;
+        }
         match subtype {
             Subtype::Request => self.refresh.push(family),
             Subtype::Begin => self.again.begin(self.rib, source, family, self.now),

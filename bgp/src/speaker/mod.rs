@@ -8,6 +8,7 @@
 //! One instance belongs to one loop; no call blocks, and `work` does a bounded
 //! slice. Equal seeds, configurations, events and times give equal effects.
 
+mod absence;
 mod again;
 mod explain;
 mod intake;
@@ -16,7 +17,9 @@ mod operator;
 mod peer;
 mod query;
 mod reconcile;
+mod recovery;
 mod reset;
+mod revival;
 mod timers;
 mod watch;
 mod withdrawn;
@@ -32,13 +35,14 @@ use hashbrown::HashMap;
 use crate::config::SpeakerConfig;
 use crate::id::{ConnId, PeerId};
 use crate::io::{Effects, Event, Note, Transport};
-use crate::prefix::{Family, PerFamily};
+use crate::prefix::Family;
 use crate::rib::adj_out::AdjOut;
 use crate::rib::{EntryId, Rib, RibConfig, Source, SourceId, SourceKind};
 use crate::rule::RouteOrigin;
 use crate::session::{Action, Negotiated, Session};
 use crate::speaker::intake::Intake;
 use crate::speaker::peer::Peer;
+use crate::speaker::recovery::Recovery;
 use crate::speaker::timers::Timers;
 use crate::time::Instant;
 use crate::wire::frame;
@@ -67,6 +71,8 @@ pub struct Speaker {
     /// Never iterated: no order of output comes from it.
     conns: HashMap<ConnId, Conn, foldhash::fast::FixedState>,
     timers: Timers,
+    /// An own restart that is not over.
+    recovering: Option<Recovery>,
     /// Emptied by every call that fills them; kept for their room.
     actions: Vec<Action>,
     scratch: Vec<u8>,
@@ -110,6 +116,7 @@ impl Speaker {
             next_peer: 0,
             conns: HashMap::with_hasher(foldhash::fast::FixedState::with_seed(seed)),
             timers: Timers::default(),
+            recovering: None,
             actions: Vec::new(),
             scratch: Vec::new(),
             changed: Vec::new(),
@@ -151,6 +158,7 @@ impl Speaker {
                 while let Some(peer) = self.timers.take_due(now) {
                     self.ask_again(peer, effects, now);
                     self.end_overdue(peer, now);
+                    self.end_absence(peer, effects, now);
                     self.on_peer(peer, effects, now, |session, out| session.expire(out, now));
                 }
             }
@@ -160,6 +168,7 @@ impl Speaker {
     /// Does a bounded slice of pending work: decisions, cursors, UPDATEs to
     /// send. Call it once a turn, after the turn's events; returns whether more is pending.
     pub fn work(&mut self, effects: &mut Effects, now: Instant) -> bool {
+        self.look_at_recovery(now);
         let Self { config, rib, adj_out, peers, conns, changed, .. } = self;
         let mut judge = |source: &Source, prefix, attributes: &_| {
             let Some(peer) = source.peer.and_then(|id| peers.get(&id)) else { return Ok(None) };
@@ -195,7 +204,8 @@ impl Speaker {
     /// When [`Event::Timer`] is next due.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        self.timers.next()
+        let recovery = self.recovering.as_ref().and_then(|recovery| recovery.until);
+        self.timers.next().into_iter().chain(recovery).min()
     }
 
     /// Ends all sessions with a NOTIFICATION Cease/Administrative Shutdown and a text
@@ -259,6 +269,7 @@ impl Speaker {
             }
         }
         if let Some(id) = self.conns.get(&conn).map(|conn| conn.peer) {
+            self.look_at_absence(id, effects);
             self.look_at_limits(id, effects, now);
         }
     }
@@ -307,7 +318,10 @@ impl Speaker {
                     effects.transport.push(Transport::Close { conn });
                 }
                 Action::Established(negotiated) => self.peer_up(id, &negotiated),
-                Action::Down(_) => self.peer_down(id),
+                Action::Down { kept, .. } => {
+                    self.peer_down(id);
+                    self.keep_or_forget(id, kept, effects, now);
+                }
                 Action::Moved { from, to, cause } => self.note(id, from, to, cause, effects),
             }
         }
@@ -338,13 +352,9 @@ impl Speaker {
     }
 
     fn peer_up(&mut self, id: PeerId, negotiated: &Negotiated) {
+        self.receive_back(id, negotiated);
         let Some(peer) = self.peers.get_mut(&id) else { return };
-        let rib = &mut self.rib;
-        peer.end_of_rib = PerFamily::default();
         peer.forget_news();
-        if peer.source.is_none() {
-            peer.source = rib.add_source(Peer::as_source(id, &peer.config, negotiated));
-        }
         let Some(receiver) = peer.receiver(&self.config) else { return };
         for family in Family::ALL {
             if negotiated.codec.families[family] {
@@ -355,9 +365,6 @@ impl Speaker {
 
     fn peer_down(&mut self, id: PeerId) {
         self.adj_out.leave(&mut self.rib, id);
-        if let Some(source) = self.peers.get_mut(&id).and_then(|peer| peer.source.take()) {
-            self.rib.remove_source(source);
-        }
         if let Some(peer) = self.peers.get_mut(&id) {
             peer.watch = limit::Watch::default();
             peer.again = again::Again::default();

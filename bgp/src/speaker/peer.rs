@@ -11,6 +11,7 @@ use crate::rib::adj_out::{AdjOut, Receiver};
 use crate::rib::{Rib, Source, SourceId};
 use crate::rule::RouteOrigin;
 use crate::session::{Negotiated, Session, SessionConfig};
+use crate::speaker::absence::Absence;
 use crate::speaker::again::Again;
 use crate::speaker::limit::Watch;
 use crate::speaker::withdrawn::Withdrawn;
@@ -26,7 +27,7 @@ pub(super) struct Peer {
     pub(super) id: PeerId,
     pub(super) config: PeerConfig,
     pub(super) session: Session,
-    /// The source of its paths, while the session is Established.
+    /// The source of its paths, while the session is Established or its routes are kept.
     pub(super) source: Option<SourceId>,
     /// The families of which the peer has sent all since the session came up.
     pub(super) end_of_rib: PerFamily<bool>,
@@ -36,6 +37,8 @@ pub(super) struct Peer {
     told: Notifications,
     /// What is known of its limits, while the session is Established.
     pub(super) watch: Watch,
+    /// What its restart has left.
+    pub(super) absence: Absence,
     /// What the peer is sending again, while the session is Established.
     pub(super) again: Again,
     /// What it sent in malformed UPDATEs, while the session is Established.
@@ -60,6 +63,7 @@ impl Peer {
             end_of_rib: PerFamily::default(),
             problems: (0, None),
             watch: Watch::default(),
+            absence: Absence::default(),
             again: Again::default(),
             told: Notifications::default(),
             withdrawn: Withdrawn::default(),
@@ -68,7 +72,8 @@ impl Peer {
 
     /// When the peer wants to be woken.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        let own = [self.session.deadline(), self.watch.ask_at(), self.again.deadline()];
+        let own =
+            [self.session.deadline(), self.watch.ask_at(), self.again.deadline(), self.absence.deadline()];
         own.into_iter().flatten().min()
     }
 
@@ -184,6 +189,8 @@ impl Peer {
             hold: negotiated.map(|n| n.hold),
             families: negotiated.map_or_else(PerFamily::default, |n| n.codec.families),
             end_of_rib: negotiated.map_or_else(PerFamily::default, |_| self.end_of_rib),
+            restart: negotiated.and_then(|n| n.restart),
+            kept_until: self.kept_until(),
             stale: PerFamily { ipv4: self.stale(rib, Family::Ipv4), ipv6: self.stale(rib, Family::Ipv6) },
             counts: PerFamily {
                 ipv4: self.counts(rib, adj_out, Family::Ipv4),
@@ -202,7 +209,8 @@ impl Peer {
     }
 
     fn counts(&self, rib: &Rib, adj_out: &AdjOut, family: Family) -> Counts {
-        let Some(received) = self.source.and_then(|source| rib.counts(source, family)) else {
+        let source = self.source.filter(|_| self.session.established().is_some());
+        let Some(received) = source.and_then(|source| rib.counts(source, family)) else {
             return Counts::default();
         };
         Counts {

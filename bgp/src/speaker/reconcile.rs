@@ -20,6 +20,7 @@ impl Speaker {
     /// Makes the speaker what `config` says.
     pub fn reconcile(&mut self, config: SpeakerConfig, effects: &mut Effects, now: Instant) {
         let before = core::mem::replace(&mut self.config, config);
+        self.begin_recovery(now);
         self.rib.reconfigure(rib_config(&self.config, self.seed));
         self.reconcile_origins(&before.origins);
         let peer_rules_changed = self.reconcile_peers(effects, now);
@@ -87,6 +88,7 @@ impl Speaker {
         let gone: Vec<PeerId> = self.peers.values().filter(|peer| !kept(peer)).map(|peer| peer.id).collect();
         for id in gone {
             self.stop_peer(id, Reason::ConfigurationChanged, "", effects, now);
+            self.forget(id);
             self.timers.set(id, None, now);
             self.conns.retain(|_, conn| conn.peer != id);
             if let Some(peer) = self.peers.remove(&id) {
@@ -109,7 +111,9 @@ impl Speaker {
         self.by_address.insert(config.address, id);
         // A multiplier that spreads neighbouring numbers over all bits (2^64 / golden ratio).
         let jitter_seed = self.seed ^ u64::from(id.0 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        self.peers.insert(id, Peer::new(id, &self.config, config, jitter_seed, now));
+        let mut peer = Peer::new(id, &self.config, config, jitter_seed, now);
+        peer.session.survive(self.survived());
+        self.peers.insert(id, peer);
         self.on_peer(id, effects, now, |session, out| session.start(out, now));
     }
 
@@ -122,6 +126,13 @@ impl Speaker {
             || before.as_path != peer.config.as_path
             || before.import != peer.config.import;
         self.on_peer(id, effects, now, |session, out| session.reconfigure(session_config, out, now));
+        if self
+            .peers
+            .get(&id)
+            .is_some_and(|peer| peer.config.disabled || peer.config.missing_secret.is_some())
+        {
+            self.forget(id);
+        }
         self.change_limits(id, (before.receive, before.send_limit), effects, now);
         rules_changed
     }

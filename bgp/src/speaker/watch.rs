@@ -35,6 +35,9 @@ impl Peer {
 
     /// The limits that are reached, in words.
     pub(super) fn limits(&self, rib: &Rib, adj_out: &AdjOut) -> Vec<String> {
+        if self.session.established().is_none() {
+            return Vec::new();
+        }
         let all = Family::ALL.into_iter();
         all.flat_map(|family| self.words(rib, adj_out, family, self.reached(rib, adj_out, family)))
             .map(|(_, text)| text)

@@ -3,6 +3,7 @@
 
 use super::cursor::Cursor;
 use super::notification::Notification;
+use super::restart::GracefulRestart;
 use crate::id::Asn;
 use crate::prefix::Family;
 
@@ -12,6 +13,7 @@ pub(super) const PARAMETER: u8 = 2;
 const MULTIPROTOCOL: u8 = 1;
 const ROUTE_REFRESH: u8 = 2;
 const EXTENDED_MESSAGE: u8 = 6;
+const GRACEFUL_RESTART: u8 = 64;
 const FOUR_OCTET_AS: u8 = 65;
 const ENHANCED_REFRESH: u8 = 70;
 
@@ -31,6 +33,8 @@ pub enum Capability {
     ExtendedMessage,
     /// ASes of four octets, with the speaker's own (RFC 6793 §3).
     FourOctetAs(Asn),
+    /// What becomes of routes while the speaker restarts (RFC 4724 §3).
+    GracefulRestart(GracefulRestart),
     /// The begin and the end of an answer to ROUTE-REFRESH are marked (RFC 7313 §3.1).
     EnhancedRefresh,
     /// Any other.
@@ -63,6 +67,12 @@ impl Capability {
                 out.extend_from_slice(&[FOUR_OCTET_AS, 4]);
                 out.extend_from_slice(&asn.0.to_be_bytes());
             }
+            Self::GracefulRestart(restart) => {
+                let start = out.len();
+                out.extend_from_slice(&[GRACEFUL_RESTART, 0]);
+                restart.encode(out);
+                out[start + 1] = u8::try_from(out.len() - start - 2).unwrap_or(u8::MAX);
+            }
             Self::Unknown { code, value } => {
                 let len = u8::try_from(value.len()).unwrap_or(u8::MAX);
                 out.extend_from_slice(&[*code, len]);
@@ -94,6 +104,7 @@ impl Capability {
             }
             (ROUTE_REFRESH, []) => Some(Self::RouteRefresh),
             (EXTENDED_MESSAGE, []) => Some(Self::ExtendedMessage),
+            (GRACEFUL_RESTART, value) => GracefulRestart::decode(value).map(Self::GracefulRestart),
             (ENHANCED_REFRESH, []) => Some(Self::EnhancedRefresh),
             (FOUR_OCTET_AS, &[a, b, c, d]) => Some(Self::FourOctetAs(Asn(u32::from_be_bytes([a, b, c, d])))),
             (MULTIPROTOCOL | ROUTE_REFRESH | EXTENDED_MESSAGE | FOUR_OCTET_AS | ENHANCED_REFRESH, _) => None,

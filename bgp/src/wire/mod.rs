@@ -28,6 +28,7 @@ pub mod notification;
 pub mod open;
 pub mod pack;
 pub mod refresh;
+pub mod restart;
 mod tlv;
 pub mod update;
 mod word;

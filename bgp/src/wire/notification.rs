@@ -233,6 +233,25 @@ impl Notification {
         Self { code: CEASE, subcode: subcode as u8, data }
     }
 
+    /// 6/9 with the code, the subcode and the data of what it stands for (RFC 8538 §3.1).
+    #[must_use]
+    pub fn hard_reset(inner: &Self) -> Self {
+        let mut data = vec![inner.code, inner.subcode];
+        data.extend_from_slice(&inner.data);
+        Self::with(CEASE, Cease::HardReset as u8, &data)
+    }
+
+    /// What a Hard Reset stands for (RFC 8538 §3.1).
+    #[must_use]
+    pub fn inner(&self) -> Option<Self> {
+        match self.data.as_slice() {
+            [code, subcode, data @ ..] if (self.code, self.subcode) == (CEASE, Cease::HardReset as u8) => {
+                Some(Self { code: *code, subcode: *subcode, data: data.to_vec() })
+            }
+            _ => None,
+        }
+    }
+
     /// 7/1 with the whole message (RFC 7313 §5).
     #[must_use]
     pub fn bad_refresh_length(message: &[u8]) -> Self {
@@ -302,6 +321,10 @@ impl fmt::Display for Notification {
         if let Some(text) = self.text() {
             // Escaped: the text is the peer's and goes to a terminal.
             return write!(f, ": \"{}\"", text.escape_debug());
+        }
+        // One level: what a Hard Reset in a Hard Reset stands for is shown as it lies.
+        if let Some(inner) = self.inner().filter(|inner| inner.inner().is_none()) {
+            return write!(f, ": {inner}");
         }
         for (index, octet) in self.data.iter().take(SHOWN).enumerate() {
             write!(f, "{}{octet:02x}", if index == 0 { ", data " } else { " " })?;

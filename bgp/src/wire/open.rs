@@ -4,6 +4,7 @@ use super::capability::{self, Capability};
 use super::cursor::Cursor;
 use super::header::{self, Kind};
 use super::notification::Notification;
+use super::restart::GracefulRestart;
 use crate::id::{Asn, RouterId};
 use crate::prefix::{Family, PerFamily};
 
@@ -35,6 +36,15 @@ impl Open {
     #[must_use]
     pub fn four_octet(&self) -> bool {
         self.capabilities.iter().any(|capability| matches!(capability, Capability::FourOctetAs(_)))
+    }
+
+    /// What is said of restarts: the last one counts (RFC 4724 §3).
+    #[must_use]
+    pub fn graceful_restart(&self) -> Option<&GracefulRestart> {
+        self.capabilities.iter().rev().find_map(|capability| match capability {
+            Capability::GracefulRestart(restart) => Some(restart),
+            _ => None,
+        })
     }
 
     /// The families that were offered: IPv4 alone where no family was named

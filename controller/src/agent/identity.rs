@@ -11,6 +11,8 @@ pub struct Identity {
     pub source: String,
     /// The clock that instants count by.
     pub clock: Clock,
+    /// Whether an agent ran before in this boot and network namespace: this one restarts.
+    pub restarts: bool,
     /// Feeds hashes and jitter.
     pub seed: u64,
 }

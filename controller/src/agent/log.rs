@@ -79,6 +79,7 @@ pub(super) fn notice(notice: &Notice) {
     if is_notification(notice) {
         tracing::info!(event = "notification", peer, %address, reason, text);
     } else {
-        tracing::warn!(event = "limit", peer, %address, reason, text);
+        let event = if notice.reason == Reason::Stale { "restart" } else { "limit" };
+        tracing::warn!(event, peer, %address, reason, text);
     }
 }

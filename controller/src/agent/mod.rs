@@ -20,8 +20,10 @@ pub mod turn;
 
 mod configuration;
 mod grievance;
+mod host;
 mod impairment;
 mod log;
+mod marker;
 mod order;
 mod report;
 mod run;

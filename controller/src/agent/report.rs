@@ -125,7 +125,9 @@ impl Convergence {
         if peer.state != State::Established {
             return is_disabled(peer);
         }
-        let silent = self.heard.get(&peer.id).is_some_and(|heard| now.since(heard.since) >= QUIET);
+        // RFC 4724 §3: who knows restarts sends it.
+        let told = peer.restart.is_some();
+        let silent = !told && self.heard.get(&peer.id).is_some_and(|heard| now.since(heard.since) >= QUIET);
         silent || Family::ALL.into_iter().all(|family| peer.end_of_rib[family] || !peer.families[family])
     }
 

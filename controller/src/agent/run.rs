@@ -15,8 +15,10 @@ use jiff::Timestamp;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
+use super::host;
 use super::identity::Identity;
 use super::log;
+use super::marker::Marker;
 use super::turn::Agent;
 use crate::cluster::kubernetes::{Access, Connection};
 use crate::cluster::{self, Objects, Problem, SourceEvent};
@@ -96,6 +98,10 @@ pub fn run(settings: impl Into<Settings>) -> anyhow::Result<()> {
 async fn serve(settings: Settings) -> anyhow::Result<()> {
     let Settings { node, source: objects_from, checkpoint, cni_state, socket, record: recording } = settings;
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let marker = Marker::here(&node).context("boot id and network namespace")?;
+    // Beside the socket, which lies below /run: gone with the boot.
+    let marker_path = socket.with_file_name("restart.json");
+    let restarts = marker.is_at(&marker_path);
     let identity = Identity {
         node,
         source: match &objects_from {
@@ -103,6 +109,7 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
             Source::Kubernetes(access) => access.description(),
         },
         clock: Clock::start(),
+        restarts,
         seed: RandomState::new().build_hasher().finish(),
     };
     tracing::info!(event = "starting", node = identity.node, version = env!("CARGO_PKG_VERSION"));
@@ -135,6 +142,10 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
 
     let clock = identity.clock;
     let live = Live { clock, transport: transport.clone(), kernel, publisher, good };
+    if let Err(error) = marker.leave(&marker_path) {
+        let text = format!("{}: {error}; the next start is a cold one", marker_path.display());
+        tracing::warn!(event = "marker", reason = text);
+    }
     let mut agent = Agent::new(identity, live);
     agent.begin_drained(drain);
     if let Some(path) = recording {
@@ -163,7 +174,7 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     };
 
     tracing::info!(event = "stopping");
-    agent.stop();
+    agent.stop(host::is_stopping().await);
     if tokio::time::timeout(LAST_WORDS, transport.drain()).await.is_err() {
         tracing::warn!(event = "stopping", reason = "connections-linger");
     }

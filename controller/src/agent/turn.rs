@@ -7,7 +7,8 @@
 
 use bgp::config::SpeakerConfig;
 use bgp::io::{Effects, Event as SpeakerEvent, Transport};
-use bgp::prefix::Prefix;
+use bgp::prefix::{PerFamily, Prefix};
+use bgp::reason::Reason;
 use bgp::time::{Duration, Instant};
 use bgp::view::{Explanation, RoutePage};
 
@@ -37,6 +38,8 @@ pub struct Agent<D> {
     pub(super) configuration: Configuration,
     /// There from the first good configuration on.
     pub(super) speaker: Option<Recorded>,
+    /// What the speaker is to be, while it waits for what an earlier run has left in the kernel.
+    waiting: Option<SpeakerConfig>,
     /// Waits for the speaker.
     recorder: Option<Recorder>,
     pub(super) effects: Effects,
@@ -65,6 +68,7 @@ impl<D: Drivers> Agent<D> {
             drivers,
             configuration: Configuration::default(),
             speaker: None,
+            waiting: None,
             recorder: None,
             effects: Effects::default(),
             convergence: Convergence::default(),
@@ -151,19 +155,23 @@ impl<D: Drivers> Agent<D> {
         report::snapshot(&shown, &mut Convergence::default(), Instant::default())
     }
 
-    /// Ends every session with a NOTIFICATION (Cease, RFC 4486), and leaves the
-    /// kernel's routes as they are: what follows from the loss of the sessions
-    /// is not passed on.
+    /// Ends every session, and leaves the kernel's routes as they are: what follows
+    /// from the loss of the sessions is not passed on. Peers keep this node's routes
+    /// over a restart; where `host_stops`, they are told by Cease (RFC 4486).
     ///
     /// A node that is drained of its pods is left for good: its routes go, and the
     /// peers are told why (RFC 9003).
-    pub fn stop(&mut self) {
+    pub fn stop(&mut self, host_stops: bool) {
         self.stopping = true;
         let now = self.drivers.now();
         let Some(speaker) = &mut self.speaker else { return };
         let leaving = self.drain.as_ref().filter(|drain| drain.pods);
         let text = leaving.map(Drain::line).unwrap_or_default();
-        speaker.shutdown(&text, &mut self.effects, now);
+        if host_stops || leaving.is_some() {
+            speaker.shutdown(&text, &mut self.effects, now);
+        } else {
+            speaker.suspend(&mut self.effects, now);
+        }
         if let Some(kernel) = self.configuration.kernel().filter(|_| leaving.is_some()) {
             tracing::info!(event = "leaving", reason = text);
             let nothing = KernelConfig { install: false, unreachable: Vec::new(), ..kernel.clone() };
@@ -230,6 +238,7 @@ impl<D: Drivers> Agent<D> {
                 self.configuration.addresses(addresses);
                 self.configure(now);
             }
+            KernelEvent::Adopted(routes) => self.adopted(routes, now),
             KernelEvent::Trouble(text) => self.trouble(EventKind::KernelTrouble, &text, now),
         }
     }
@@ -299,11 +308,37 @@ impl<D: Drivers> Agent<D> {
         self.drivers.kernel(Command::Configure(desired.kernel));
         // Before any connection that needs them is opened or taken.
         self.drivers.passwords(desired.passwords);
-        let new = || Recorded::new(&desired.speaker, self.identity.seed, self.recorder.take());
+        if self.identity.restarts && self.speaker.is_none() {
+            self.waiting = Some(desired.speaker);
+            return;
+        }
+        self.reconcile(desired.speaker, None, now);
+    }
+
+    /// Makes the speaker what it is to be, and makes one where there is none yet: one that restarts, where an
+    /// earlier run has left routes of these families.
+    fn reconcile(&mut self, config: SpeakerConfig, left: Option<PerFamily<bool>>, now: Instant) {
+        let new = || {
+            let mut speaker = Recorded::new(&config, self.identity.seed, self.recorder.take());
+            if let Some(forwarding) = left.filter(|left| left.ipv4 || left.ipv6) {
+                speaker.resume(forwarding);
+            }
+            speaker
+        };
         let speaker = self.speaker.get_or_insert_with(new);
         let drain = Drain::level(self.drain.as_ref());
-        speaker.reconcile(SpeakerConfig { drain, ..desired.speaker }, &mut self.effects, now);
+        speaker.reconcile(SpeakerConfig { drain, ..config }, &mut self.effects, now);
         self.dispatch();
+    }
+
+    /// The kernel's routes of an earlier run were counted: the speaker may begin.
+    fn adopted(&mut self, routes: PerFamily<usize>, now: Instant) {
+        let Some(config) = self.waiting.take() else { return };
+        let left = PerFamily { ipv4: routes.ipv4 > 0, ipv6: routes.ipv6 > 0 };
+        let text = format!("after a restart, with {} IPv4 and {} IPv6 routes", routes.ipv4, routes.ipv6);
+        tracing::info!(event = EventKind::Restart.word(), reason = text);
+        self.drivers.event(Happened::new(EventKind::Restart, &text, now));
+        self.reconcile(config, Some(left), now);
     }
 
     /// Hands the effects to the drivers, in the order that [`Effects`] promises.
@@ -337,7 +372,9 @@ impl<D: Drivers> Agent<D> {
         for notice in &effects.notices {
             log::notice(notice);
             let now = self.drivers.now();
-            if log::is_notification(notice) {
+            if notice.reason == Reason::Stale {
+                self.drivers.event(Happened::restart(notice, now));
+            } else if log::is_notification(notice) {
                 let peer = EventPeer { name: notice.name.clone(), address: notice.address, asn: None };
                 let told = Happened::of_peer(EventKind::Notification, peer, &notice.text, now);
                 self.drivers.event(Happened { reason: Some(notice.reason.word()), ..told });
@@ -354,7 +391,8 @@ impl<D: Drivers> Agent<D> {
     fn settle(&mut self, now: Instant) {
         let due = self.convergence.look_due().is_some_and(|due| due <= now);
         let Some(speaker) = self.speaker.as_ref().filter(|_| due && !self.stopping) else { return };
-        if let Some(reason) = self.convergence.settles(&speaker.peers(), self.more, now) {
+        let busy = self.more || speaker.is_recovering();
+        if let Some(reason) = self.convergence.settles(&speaker.peers(), busy, now) {
             self.drivers.kernel(Command::Sweep);
             self.drivers.event(Happened::new(EventKind::Settled, reason, now));
             tracing::info!(event = "settled", reason);

@@ -6,8 +6,9 @@ use std::net::Ipv4Addr;
 
 use api::crd::FabricSpec;
 use api::crd::fabric::{AsnSource, Mesh, RouterIdSource, is_usable_asn};
+use api::crd::restart::GracefulRestart;
 use api::crd::timers::Timers as TimerSpec;
-use bgp::config::{Origination, Timers};
+use bgp::config::{Origination, Restart, Timers};
 use bgp::id::{Asn, RouterId};
 use bgp::prefix::{Family, Prefix};
 use bgp::rule::{AnyCommunity, RouteOrigin};
@@ -39,6 +40,7 @@ pub(super) struct Merged {
     pub(super) max_paths: u8,
     pub(super) relax_as_path: bool,
     pub(super) timers: TimerSpec,
+    pub(super) restart: GracefulRestart,
 }
 
 /// A Fabric by its name, where it is written and what it says.
@@ -105,6 +107,8 @@ pub(super) fn merge(site: &Site<'_>) -> Result<Merged, Vec<Problem>> {
     let mut protocol = Slot::new("spec.fib.protocol");
     let mut max_paths = Slot::new("spec.fib.maxPaths");
     let mut relax = Slot::new("spec.multipath.relaxASPath");
+    let mut restart_time = Slot::new("spec.gracefulRestart.restartTime");
+    let mut notification = Slot::new("spec.gracefulRestart.notification");
     let mut hold = Slot::new("spec.timers.hold");
     let mut keepalive = Slot::new("spec.timers.keepalive");
     let mut connect_retry = Slot::new("spec.timers.connectRetry");
@@ -135,6 +139,9 @@ pub(super) fn merge(site: &Site<'_>) -> Result<Merged, Vec<Problem>> {
         protocol.put(fabric, site.name, fib.protocol, out);
         max_paths.put(fabric, site.name, fib.max_paths, out);
         relax.put(fabric, site.name, spec.multipath.as_ref().and_then(|m| m.relax_as_path), out);
+        let restart = spec.graceful_restart.clone().unwrap_or_default();
+        restart_time.put(fabric, site.name, restart.restart_time, out);
+        notification.put(fabric, site.name, restart.notification, out);
         let timers = spec.timers.clone().unwrap_or_default();
         hold.put(fabric, site.name, timers.hold, out);
         keepalive.put(fabric, site.name, timers.keepalive, out);
@@ -197,6 +204,10 @@ pub(super) fn merge(site: &Site<'_>) -> Result<Merged, Vec<Problem>> {
         protocol: protocol.or(PROTOCOL),
         max_paths: max_paths.or(16),
         relax_as_path: relax.or(true),
+        restart: GracefulRestart {
+            restart_time: restart_time.set.map(|(_, span)| span),
+            notification: notification.set.map(|(_, set)| set),
+        },
         timers: TimerSpec {
             hold: hold.set.map(|(_, span)| span),
             keepalive: keepalive.set.map(|(_, span)| span),
@@ -313,6 +324,18 @@ pub(super) fn timers(peer: Option<&TimerSpec>, fabric: &TimerSpec) -> Timers {
         hold,
         keepalive: pick(|timers| timers.keepalive).map_or(third, |keepalive| keepalive.min(third)),
         connect_retry: pick(|timers| timers.connect_retry).unwrap_or(Duration::from_secs(5)),
+    }
+}
+
+/// What is said of restarts: the peer's, else the Fabric's, else the defaults.
+pub(super) fn restart(peer: Option<&GracefulRestart>, fabric: &GracefulRestart) -> Restart {
+    let default = Restart::default();
+    let time = peer.and_then(|peer| peer.restart_time).or(fabric.restart_time);
+    let notification = peer.and_then(|peer| peer.notification).or(fabric.notification);
+    Restart {
+        seconds: time
+            .map_or(default.seconds, |span| u16::try_from(span.0.as_secs()).unwrap_or(default.seconds)),
+        notification: notification.unwrap_or(default.notification),
     }
 }
 

@@ -172,6 +172,7 @@ fn described(
         },
         families: PerFamily { ipv4: has(PeerFamily::IPv4), ipv6: has(PeerFamily::IPv6) },
         timers: merge::timers(spec.timers.as_ref(), &merged.timers),
+        restart: merge::restart(spec.graceful_restart.as_ref(), &merged.restart),
         via_default: remote && !on_link,
         next_hop: match spec.next_hop {
             NextHop::Auto => NextHopMode::Auto,
@@ -234,6 +235,7 @@ fn base(site: &Site<'_>, merged: &Merged, name: &str, address: IpAddr) -> PeerCo
         asn: PeerAs::Exactly(merged.asn),
         families: PerFamily { ipv4: true, ipv6: true },
         timers: merge::timers(None, &merged.timers),
+        restart: merge::restart(None, &merged.restart),
         via_default: false,
         own_next_hop: address::own_next_hop(site, facing),
         next_hop: NextHopMode::Auto,

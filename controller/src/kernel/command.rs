@@ -84,6 +84,9 @@ pub enum KernelEvent {
     Acks(Vec<RouteAck>),
     /// All addresses of this node, at first and on each change, ordered by interface and address.
     Addresses(Arc<[LocalAddress]>),
+    /// How many routes of an earlier run were found in the kernel: once, after the first
+    /// [`Command::Configure`], before anything is written.
+    Adopted(PerFamily<usize>),
     /// Something that an operator should know of; one a state, not one a route.
     Trouble(String),
 }

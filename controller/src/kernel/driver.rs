@@ -130,6 +130,8 @@ struct Driver {
     watched: BTreeSet<IpAddr>,
     addresses: Option<Arc<[LocalAddress]>>,
     trouble: Option<String>,
+    /// Whether it was told what an earlier run has left.
+    adopted: bool,
     ending: bool,
 }
 
@@ -154,6 +156,7 @@ impl Driver {
             watched: BTreeSet::new(),
             addresses: None,
             trouble: None,
+            adopted: false,
             ending: false,
         }
     }
@@ -293,6 +296,9 @@ impl Driver {
             }
         }
         self.tell_addresses().await;
+        if self.ledger.is_configured() && !std::mem::replace(&mut self.adopted, true) {
+            self.tell(KernelEvent::Adopted(self.ledger.written())).await;
+        }
     }
 
     fn dump(&mut self) -> io::Result<()> {

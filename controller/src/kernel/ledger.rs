@@ -215,6 +215,13 @@ impl Ledger {
         self.queue_surplus();
     }
 
+    /// How many routes of ours are believed to be written.
+    #[must_use]
+    pub fn written(&self) -> PerFamily<usize> {
+        let of = |family| self.written.keys().filter(|key| key.family() == family).count();
+        PerFamily { ipv4: of(Family::Ipv4), ipv6: of(Family::Ipv6) }
+    }
+
     fn differs(&self, key: &Key) -> bool {
         self.written.get(key) != self.wanted(key).as_ref()
     }

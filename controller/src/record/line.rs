@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use bgp::config::SpeakerConfig;
 use bgp::id::{ConnId, PeerId};
 use bgp::io::{Event, NextHop, RouteAck};
+use bgp::prefix::PerFamily;
 use bgp::time::Instant;
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +21,10 @@ pub(super) const FORMAT: u32 = 1;
 pub(super) enum Line<'a> {
     /// The first line.
     Start { format: u32, version: String, seed: u64, config: Box<SpeakerConfig> },
+    /// A call of `resume`: the speaker restarts, and the kernel kept these families.
+    Resume { forwarding: PerFamily<bool> },
+    /// A call of `suspend`.
+    Suspend { at: Instant },
     /// A call of `reconcile`.
     Reconcile { at: Instant, config: Box<SpeakerConfig> },
     /// A call of `handle`.

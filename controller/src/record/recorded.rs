@@ -5,6 +5,7 @@ use std::ops::Deref;
 
 use bgp::config::SpeakerConfig;
 use bgp::io::{Effects, Event};
+use bgp::prefix::PerFamily;
 use bgp::speaker::Speaker;
 use bgp::time::Instant;
 
@@ -45,6 +46,17 @@ impl Recorded {
             recorder.call(|| Line::Reconcile { at: now, config: Box::new(config.clone()) });
         }
         self.watched(effects, |speaker, effects| speaker.reconcile(config, effects, now));
+    }
+
+    /// See [`Speaker::resume`].
+    pub fn resume(&mut self, forwarding: PerFamily<bool>) {
+        let mut none = Effects::default();
+        self.call(|| Line::Resume { forwarding }, &mut none, |speaker, _| speaker.resume(forwarding));
+    }
+
+    /// See [`Speaker::suspend`].
+    pub fn suspend(&mut self, effects: &mut Effects, now: Instant) {
+        self.call(|| Line::Suspend { at: now }, effects, |speaker, effects| speaker.suspend(effects, now));
     }
 
     /// See [`Speaker::shutdown`].

@@ -38,6 +38,8 @@ pub enum EventKind {
     Limit,
     /// Routes of an earlier run that nobody asked for went.
     Settled,
+    /// This agent restarts, or a peer does.
+    Restart,
     /// Something beside routing cannot be done for the time being.
     Impaired,
     /// It can be done again.
@@ -68,6 +70,7 @@ impl EventKind {
             Self::TransportTrouble => "transport-trouble",
             Self::Limit => "limit",
             Self::Settled => "settled",
+            Self::Restart => "restart",
             Self::Impaired => "impaired",
             Self::Recovered => "recovered",
             Self::Drained => "drained",
@@ -136,5 +139,13 @@ impl Event {
             reason: note.cause.as_ref().map(|cause| cause.reason.word()),
             ..Self::of_peer(EventKind::Session, peer, text, at)
         }
+    }
+
+    /// What became of the routes of a peer that restarts.
+    #[must_use]
+    pub fn restart(notice: &Notice, at: Instant) -> Self {
+        let peer = EventPeer { name: notice.name.clone(), address: notice.address, asn: None };
+        let event = Self::of_peer(EventKind::Restart, peer, &notice.text, at);
+        Self { reason: Some(notice.reason.word()), ..event }
     }
 }

@@ -106,6 +106,7 @@ fn peer(import: Rules) -> PeerConfig {
         address: IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2)),
         port: 179,
         source: None,
+        restart: bgp::config::Restart::default(),
         passive: false,
         disabled: false,
         asn: PeerAs::Any,

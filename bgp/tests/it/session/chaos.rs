@@ -163,7 +163,7 @@ impl Caller {
                     assert!(self.open.remove(conn) || self.dialling.remove(conn), "{action:?} of nothing");
                 }
                 Action::Established(_) => assert!(!core::mem::replace(&mut self.up, true)),
-                Action::Down(_) => assert!(core::mem::replace(&mut self.up, false)),
+                Action::Down { .. } => assert!(core::mem::replace(&mut self.up, false)),
                 Action::Moved { from, to, .. } => assert_ne!(from, to),
             }
         }

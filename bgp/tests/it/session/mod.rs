@@ -5,6 +5,7 @@ mod collision;
 mod exchange;
 mod negotiation;
 mod pair;
+mod restart;
 mod retry;
 mod rig;
 mod table;

@@ -37,6 +37,7 @@ pub(super) fn config() -> SessionConfig {
         peer_as: PeerAs::Exactly(Asn(65002)),
         families: PerFamily { ipv4: true, ipv6: true },
         timers: Timers { hold: seconds(9), keepalive: seconds(3), connect_retry: seconds(5) },
+        restart: bgp::config::Restart { seconds: 0, notification: false },
         passive: false,
         disabled: false,
         description: String::new(),
@@ -207,7 +208,8 @@ fn words(action: &Action) -> Option<String> {
         Action::Close { conn } => on(conn, "close"),
         Action::Write { conn, bytes } => on(conn, &messages(bytes).join(" ")),
         Action::Established(_) => "up".to_owned(),
-        Action::Down(_) => "down".to_owned(),
+        Action::Down { kept, .. } if kept.ipv4 || kept.ipv6 => "down kept".to_owned(),
+        Action::Down { .. } => "down".to_owned(),
         Action::Moved { .. } => return None,
     })
 }

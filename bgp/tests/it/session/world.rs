@@ -242,7 +242,7 @@ impl World {
                     self.nodes[side].up = true;
                     greet = true;
                 }
-                Action::Down(cause) => {
+                Action::Down { cause, .. } => {
                     assert!(self.nodes[side].up, "Down without Established");
                     self.nodes[side].up = false;
                     self.nodes[side].downs.push(cause.text);

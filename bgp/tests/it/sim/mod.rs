@@ -7,6 +7,7 @@ pub(crate) mod network;
 mod operator;
 mod paths;
 mod refresh;
+mod restart;
 mod routes;
 mod rules;
 mod sessions;

@@ -8,7 +8,7 @@ use bgp::config::{
 };
 use bgp::id::{Asn, ConnId, PeerId, RouterId};
 use bgp::io::{Effects, Event, NextHop, Note, Notice, RouteAck, SetId, State, Tracking, Transport};
-use bgp::prefix::{PerFamily, Prefix};
+use bgp::prefix::{Family, PerFamily, Prefix};
 use bgp::rule::Rules;
 use bgp::speaker::Speaker;
 use bgp::time::{Duration, Instant};
@@ -26,6 +26,10 @@ pub(super) struct Router {
     pub(super) refreshes: Vec<u8>,
     pub(super) fib: BTreeMap<Prefix, SetId>,
     pub(super) sets: BTreeMap<SetId, Vec<NextHop>>,
+    /// What was written to the kernel since the speaker was made.
+    pub(super) writes: Vec<(Prefix, Option<Vec<IpAddr>>)>,
+    /// Routes of an earlier run, by next hop.
+    pub(super) adopted: BTreeMap<Prefix, Vec<IpAddr>>,
     tracked: BTreeSet<NextHop>,
     /// Next hops that the kernel cannot resolve.
     unresolved: BTreeSet<IpAddr>,
@@ -91,6 +95,7 @@ pub(crate) fn peer(own: usize, peer: usize) -> PeerConfig {
         address: address(peer),
         port: 179,
         source: None,
+        restart: bgp::config::Restart::default(),
         passive: false,
         disabled: false,
         asn: PeerAs::Any,
@@ -127,6 +132,8 @@ impl Network {
             refreshes: Vec::new(),
             fib: BTreeMap::new(),
             sets: BTreeMap::new(),
+            writes: Vec::new(),
+            adopted: BTreeMap::new(),
             tracked: BTreeSet::new(),
             unresolved: BTreeSet::new(),
             kernel_answers: true,
@@ -214,6 +221,49 @@ impl Network {
         }
     }
 
+    /// Kills a router's speaker: its connections end, its kernel keeps the routes.
+    pub(super) fn kill(&mut self, router: usize) {
+        for index in 0..self.ends.len() {
+            if self.ends[index].router == router {
+                self.ends[index].closed = true;
+                self.ends[index].inbox.clear();
+            }
+        }
+        let target = &self.routers[router];
+        let config = SpeakerConfig { peers: Vec::new(), origins: Vec::new(), ..target.config.clone() };
+        let held: Vec<Prefix> = target.fib.keys().copied().collect();
+        let adopted = held.into_iter().filter_map(|prefix| Some((prefix, self.fib(router, prefix)?)));
+        let adopted: BTreeMap<_, _> = adopted.collect();
+        let target = &mut self.routers[router];
+        target.adopted.extend(adopted);
+        target.fib.clear();
+        target.sets.clear();
+        target.tracked.clear();
+        target.acks.clear();
+        target.writes.clear();
+        target.speaker = Speaker::new(&config, self.random);
+    }
+
+    /// Starts the speaker of a router that was killed. Without memory the kernel's
+    /// routes are gone too.
+    pub(super) fn revive(&mut self, router: usize, memory: bool) {
+        let target = &mut self.routers[router];
+        if memory {
+            let of = |family| target.adopted.keys().any(|prefix| prefix.family() == family);
+            target.speaker.resume(PerFamily { ipv4: of(Family::Ipv4), ipv6: of(Family::Ipv6) });
+        } else {
+            target.adopted.clear();
+        }
+        self.reconcile(router, |_| {});
+    }
+
+    /// Removes what an earlier run left and nobody asked for; returns it.
+    pub(super) fn sweep(&mut self, router: usize) -> Vec<Prefix> {
+        let target = &mut self.routers[router];
+        let adopted = core::mem::take(&mut target.adopted);
+        adopted.into_keys().filter(|prefix| !target.fib.contains_key(prefix)).collect()
+    }
+
     /// Calls a router's speaker.
     pub(super) fn call<T>(&mut self, router: usize, call: impl FnOnce(&mut Speaker, &mut Effects) -> T) -> T {
         let mut effects = Effects::default();
@@ -297,7 +347,8 @@ impl Network {
     /// The next hops of a route in the router's kernel; `None` if there is no route.
     pub(super) fn fib(&self, router: usize, prefix: Prefix) -> Option<Vec<IpAddr>> {
         let router = &self.routers[router];
-        let members = &router.sets[router.fib.get(&prefix)?];
+        let Some(set) = router.fib.get(&prefix) else { return router.adopted.get(&prefix).cloned() };
+        let members = &router.sets[set];
         Some(members.iter().map(|member| member.address).collect())
     }
 
@@ -358,6 +409,9 @@ impl Network {
             }
         }
         for route in effects.routes {
+            let members = route.set.map(|set| &target.sets[&set]);
+            let addresses = members.map(|members| members.iter().map(|member| member.address).collect());
+            target.writes.push((route.prefix, addresses));
             match route.set {
                 Some(set) => target.fib.insert(route.prefix, set),
                 None => target.fib.remove(&route.prefix),

@@ -12,6 +12,7 @@ mod oracle;
 mod pack;
 mod property;
 mod refresh;
+mod restart;
 mod strategy;
 mod update;
 

@@ -34,8 +34,8 @@ fn golden() {
             "04 5ba0 005a 0a000001 16 02 14 0104 0001 00 01 0104 0002 00 01 0200 4104 fa56ea01",
         ),
         (
-            open(1, vec![Capability::Unknown { code: 64, value: hex("8078").into() }]),
-            "04 0001 005a 0a000001 06 02 04 4002 8078",
+            open(1, vec![Capability::Unknown { code: 73, value: hex("8078").into() }]),
+            "04 0001 005a 0a000001 06 02 04 4902 8078",
         ),
     ];
     for (open, octets) in cases {

@@ -8,6 +8,7 @@ use bgp::wire::capability::Capability;
 use bgp::wire::code;
 use bgp::wire::community::{Community, ExtendedCommunity, Ipv6ExtendedCommunity, LargeCommunity};
 use bgp::wire::open::Open;
+use bgp::wire::restart::GracefulRestart;
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
@@ -110,8 +111,18 @@ pub(super) fn attributes(family: Family) -> impl Strategy<Value = PathAttributes
         })
 }
 
+fn graceful_restart() -> impl Strategy<Value = Capability> {
+    let families = vec(any::<(u16, u8, bool)>(), 0..=4);
+    (any::<bool>(), any::<bool>(), 0..4096_u16, families).prop_map(
+        |(restarting, notification, seconds, families)| {
+            let restart = GracefulRestart { restarting, notification, seconds, families };
+            Capability::GracefulRestart(restart)
+        },
+    )
+}
+
 pub(super) fn open() -> impl Strategy<Value = Open> {
-    let known = [1, 2, 6, 65, 70];
+    let known = [1, 2, 6, 64, 65, 70];
     let other = (any::<u8>(), vec(any::<u8>(), 0..=255))
         .prop_filter("not a known one", move |(code, _)| !known.contains(code))
         .prop_map(|(code, value)| Capability::Unknown { code, value: value.into() });
@@ -119,6 +130,8 @@ pub(super) fn open() -> impl Strategy<Value = Open> {
         any::<(u16, u8)>().prop_map(|(afi, safi)| Capability::Multiprotocol { afi, safi }),
         Just(Capability::RouteRefresh),
         Just(Capability::ExtendedMessage),
+        Just(Capability::EnhancedRefresh),
+        graceful_restart(),
         other,
     ];
     let hold = prop_oneof![Just(0_u16), 3..=u16::MAX];

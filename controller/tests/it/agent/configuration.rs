@@ -105,7 +105,7 @@ fn the_end_is_said_and_no_route_is_touched() {
     let mut world = World::new();
     established(&mut world);
     world.agent.drivers().kernel.clear();
-    world.agent.stop();
+    world.agent.stop(false);
     let told = world.told();
     let [.., (_, Transport::Write { bytes, .. }), (_, Transport::Close { .. })] = &told[..] else {
         panic!("a NOTIFICATION and the end: {told:?}")

@@ -93,8 +93,13 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn new() -> Self {
-        let identity =
-            Identity { node: "n1".into(), source: "a test".into(), clock: Clock::start(), seed: 7 };
+        let identity = Identity {
+            node: "n1".into(),
+            source: "a test".into(),
+            clock: Clock::start(),
+            restarts: false,
+            seed: 7,
+        };
         let now = Rc::new(Cell::new(Instant::default()));
         let (publisher, snapshots) = Publisher::new(Agent::<Fake>::first_snapshot(&identity), now.get());
         let fake = Fake {

@@ -43,7 +43,7 @@ fn record(folder: &Path, limit: u64) -> PathBuf {
         // The next attempt to connect is due within five seconds, and given up five seconds later.
         world.run_for(Duration::from_secs(6));
     }
-    world.agent.stop();
+    world.agent.stop(false);
     file
 }
 

@@ -179,10 +179,13 @@ fn a_silent_peer_expires_and_comes_back() {
 }
 
 #[test]
-fn sigterm_says_goodbye_and_leaves_the_routes() {
+fn sigterm_says_goodbye_without_graceful_restart_and_leaves_the_routes() {
     labs::require!("root", "bird");
     labs::sandbox!(|sandbox| {
-        let (mut node, mut bird) = start(sandbox, false);
+        let (node, router) = rack(sandbox);
+        let mut bird = Bird::start(sandbox, &router, "bird", &config("10.0.1.2", true));
+        let without = manifest("10.0.1.1", "gracefulRestart: {restartTime: 0s}");
+        let mut node = Node::start(sandbox, node, "node", &without);
         node.until_route(FAR_V4, true);
         until_bird(&node, &bird, POD_V4, Some("BGP.next_hop: 10.0.1.2"));
 

@@ -179,10 +179,13 @@ fn a_silent_peer_expires_and_comes_back() {
 }
 
 #[test]
-fn sigterm_says_goodbye_and_leaves_the_routes() {
+fn sigterm_says_goodbye_without_graceful_restart_and_leaves_the_routes() {
     labs::require!("root", "frr");
     labs::sandbox!(|sandbox| {
-        let (mut node, mut frr) = start(sandbox, false);
+        let (node, router) = rack(sandbox);
+        let mut frr = Frr::start(sandbox, &router, "frr", &config("10.0.1.2"));
+        let without = manifest("10.0.1.1", "gracefulRestart: {restartTime: 0s}");
+        let mut node = Node::start(sandbox, node, "node", &without);
         node.until_route(FAR_V4, true);
         until_frr(&node, &frr, POD_V4, Some("\"ip\":\"10.0.1.2\""));
         let status = node.agent.terminate();

@@ -8,6 +8,7 @@ mod disk;
 mod drain;
 mod fault;
 mod frr;
+mod graceful;
 mod ground;
 mod key;
 pub(crate) mod node;

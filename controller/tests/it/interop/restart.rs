@@ -81,14 +81,14 @@ protocol bgp node {{
 }
 
 /// `ip monitor` of a namespace: every change of a route that carries our protocol number.
-struct Monitor {
+pub(super) struct Monitor {
     daemon: Daemon,
     netns: Netns,
 }
 
 impl Monitor {
     #[track_caller]
-    fn start(sandbox: &Sandbox, netns: &Netns) -> Self {
+    pub(super) fn start(sandbox: &Sandbox, netns: &Netns) -> Self {
         let daemon = sandbox.daemon("monitor", netns.exec("ip", ["-o", "monitor", "route"]));
         let monitor = Self { daemon, netns: netns.clone() };
         monitor.catch_up();
@@ -108,14 +108,14 @@ impl Monitor {
 
     /// What has happened to our routes.
     #[track_caller]
-    fn changes(&self) -> Vec<String> {
+    pub(super) fn changes(&self) -> Vec<String> {
         self.catch_up();
         let log = self.daemon.log();
         log.lines().filter(|line| line.contains("proto 171")).map(str::to_owned).collect()
     }
 }
 
-fn is_settled(node: &Node, times: usize) -> Result<(), String> {
+pub(super) fn is_settled(node: &Node, times: usize) -> Result<(), String> {
     let log = node.agent.log();
     let settled = log.lines().filter(|line| line.contains("\"settled\"") && line.contains("all-peers-heard"));
     if settled.count() >= times { Ok(()) } else { Err(log) }
@@ -198,7 +198,7 @@ fn routes_of_an_earlier_configuration_go_too() {
 }
 
 /// Tells the streams to stop, also where the test fails before it says so: nobody waits for them forever.
-struct Stop<'a>(&'a AtomicBool);
+pub(super) struct Stop<'a>(pub(super) &'a AtomicBool);
 
 impl Drop for Stop<'_> {
     fn drop(&mut self) {
@@ -207,7 +207,7 @@ impl Drop for Stop<'_> {
 }
 
 /// Sends numbered datagrams to `target` until told to stop, one each tick of the kernel's clock; counts in `sent`.
-fn send(from: &str, target: &str, sent: &AtomicU64, stop: &AtomicBool) {
+pub(super) fn send(from: &str, target: &str, sent: &AtomicU64, stop: &AtomicBool) {
     let socket = UdpSocket::bind(from).unwrap();
     // Reading what never comes is a wait that the kernel keeps.
     socket.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
@@ -219,7 +219,7 @@ fn send(from: &str, target: &str, sent: &AtomicU64, stop: &AtomicBool) {
 }
 
 /// The numbers that arrive, until nothing has come for a second after `stop`.
-fn receive(socket: &UdpSocket, stop: &AtomicBool) -> Vec<u64> {
+pub(super) fn receive(socket: &UdpSocket, stop: &AtomicBool) -> Vec<u64> {
     socket.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
     let (mut numbers, mut octets) = (Vec::new(), [0; 8]);
     loop {

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bgp::io::{NextHop, RouteAck, RouteChange, SetChange, SetId, Tracking};
-use bgp::prefix::Prefix;
+use bgp::prefix::{PerFamily, Prefix};
 use controller::kernel::{Command, Handle, KernelConfig, KernelEvent, LocalAddress, spawn};
 use labs::{Netns, Sandbox, wait};
 use tokio::sync::mpsc;
@@ -58,6 +58,8 @@ struct Driver {
     batches: usize,
     answers: usize,
     addresses: Arc<[LocalAddress]>,
+    /// What was found of an earlier run.
+    adopted: Option<PerFamily<usize>>,
     trouble: Vec<String>,
 }
 
@@ -74,6 +76,7 @@ impl Driver {
             batches: 0,
             answers: 0,
             addresses: Arc::new([]),
+            adopted: None,
             trouble: Vec::new(),
         }
     }
@@ -97,6 +100,7 @@ impl Driver {
                     self.acks.extend(acks.into_iter().map(|ack| (ack.prefix, ack)));
                 }
                 KernelEvent::Addresses(addresses) => self.addresses = addresses,
+                KernelEvent::Adopted(routes) => self.adopted = Some(routes),
                 KernelEvent::Trouble(text) => self.trouble.push(text),
             }
         }

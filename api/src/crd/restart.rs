@@ -1,0 +1,30 @@
+//! Graceful restart, as both kinds have it.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::rule::{self, Check};
+use super::value::Span;
+
+/// What is said of restarts to a peer (RFC 4724); what is unset comes from the next wider object.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct GracefulRestart {
+    /// How long the peer keeps this node's routes while its agent restarts; 120s if unset, 0s for not at all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restart_time: Option<Span>,
+    /// Whether routes are kept after a NOTIFICATION or an expired hold time too (the N bit of RFC 8538); false if
+    /// unset, because a node that has lost its power would keep its routes for the restart time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub notification: Option<bool>,
+}
+
+impl GracefulRestart {
+    /// Checks the restart time, which has twelve bits on the wire.
+    pub(crate) fn check(&self, field: &str, check: &mut Check) {
+        if let Some(Span(time)) = self.restart_time {
+            let fits = time.subsec_nanos() == 0 && time.as_secs() <= 4095;
+            check.that(fits, &format!("{field}.restartTime"), rule::RESTART_TIME);
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! How long routes of a peer that restarts are kept (RFC 4724 §4.2), as values.
+
+use crate::config::PeerRestart;
+use crate::prefix::{Family, PerFamily};
+use crate::time::{Duration, Instant};
+
+/// How long a peer that is back may take to send all: the stale timer (RFC 8538 §4.1).
+const STALE_TIME: Duration = Duration::from_secs(180);
+
+/// What a peer's restart leaves to be watched.
+#[derive(Debug, Default)]
+pub(super) struct Absence {
+    /// What the last session agreed on.
+    pub(super) agreed: Option<PeerRestart>,
+    /// Until when the next session has to be there; `None` unless the peer is away.
+    away_until: Option<Instant>,
+    /// Until when each family has to be there again; `None` where nothing of it is stale.
+    stale_until: PerFamily<Option<Instant>>,
+}
+
+impl Absence {
+    /// The session was lost, and the families are kept.
+    pub(super) fn begin(&mut self, kept: PerFamily<bool>, now: Instant) {
+        let restart_time = Duration::from_secs(self.agreed.map_or(0, |agreed| agreed.seconds).into());
+        self.away_until = Some(now + restart_time);
+        for family in Family::ALL.into_iter().filter(|family| kept[*family]) {
+            // What was stale before is kept no longer than it would have been (RFC 8538 §4.1).
+            self.stale_until[family].get_or_insert(now + restart_time + STALE_TIME);
+        }
+    }
+
+    /// The peer is back.
+    pub(super) const fn is_back(&mut self) {
+        self.away_until = None;
+    }
+
+    /// Nothing of the family is stale any more.
+    pub(super) const fn is_fresh(&mut self, family: Family) {
+        match family {
+            Family::Ipv4 => self.stale_until.ipv4 = None,
+            Family::Ipv6 => self.stale_until.ipv6 = None,
+        }
+    }
+
+    /// Whether something of the family may be stale.
+    pub(super) fn is_kept(&self, family: Family) -> bool {
+        self.stale_until[family].is_some()
+    }
+
+    /// Whether the next session has not come in time.
+    pub(super) fn is_lost(&self, now: Instant) -> bool {
+        self.away_until.is_some_and(|at| at <= now)
+    }
+
+    /// Whether the family has not come in time.
+    pub(super) fn is_overdue(&self, family: Family, now: Instant) -> bool {
+        self.stale_until[family].is_some_and(|at| at <= now)
+    }
+
+    /// Until when the peer's routes are kept while it is away.
+    pub(super) const fn away_until(&self) -> Option<Instant> {
+        self.away_until
+    }
+
+    /// When something is due.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let until = [self.away_until, self.stale_until.ipv4, self.stale_until.ipv6];
+        until.into_iter().flatten().min()
+    }
+}

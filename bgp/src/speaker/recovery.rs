@@ -1,0 +1,26 @@
+//! An own restart (RFC 4724 §4.1), as values: which forwarding state was found,
+//! and until when selection waits for the peers.
+
+use crate::config::SpeakerConfig;
+use crate::prefix::PerFamily;
+use crate::time::{Duration, Instant};
+
+/// The longest that selection is put off: the Selection_Deferral_Timer.
+const DEFERRAL: Duration = Duration::from_secs(60);
+
+/// An own restart that is not over.
+#[derive(Debug)]
+pub(super) struct Recovery {
+    /// The families whose routes were found in the kernel.
+    pub(super) forwarding: PerFamily<bool>,
+    /// Until when selection waits; `None` before the first configuration.
+    pub(super) until: Option<Instant>,
+}
+
+/// How long selection waits for the peers: half of the shortest time in which
+/// they keep our routes, so that they have them again before it is over. Zero
+/// if nothing is said of restarts to any peer.
+pub(super) fn deferral(config: &SpeakerConfig) -> Duration {
+    let times = config.peers.iter().map(|peer| peer.restart.seconds).filter(|seconds| *seconds > 0);
+    times.min().map_or(Duration::ZERO, |seconds| Duration::from_secs(seconds.into()) / 2).min(DEFERRAL)
+}
