@@ -24,6 +24,7 @@
 //! | [`status`] | the snapshot, queries and the gRPC service |
 //! | [`drain`] | how a node is taken out of service, and the file that remembers it |
 //! | [`operator`] | orders: drain, undrain, reset of a session |
+//! | [`publish`] | what the Kubernetes API is told of the node |
 //! | [`cli`] | the command line, one file a verb |
 
 pub mod agent;
@@ -36,6 +37,7 @@ pub mod event;
 pub mod install;
 pub mod kernel;
 pub mod operator;
+pub mod publish;
 pub mod record;
 pub mod status;
 pub mod transport;

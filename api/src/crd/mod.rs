@@ -10,7 +10,7 @@
 //!  timers                 shared by both kinds
 //!  policy                 import and export rules
 //!  status                 what is said of an object that people write
-//!  fabric peer node       the kinds
+//!  fabric peer node       the kinds; target: peers that are found on each node
 //!  pending                what is designed and not built
 //! ```
 
@@ -23,6 +23,7 @@ pub mod restart;
 pub mod rule;
 pub mod selector;
 pub mod status;
+pub mod target;
 pub mod timers;
 pub mod value;
 
@@ -44,30 +45,53 @@ pub const VERSION: &str = "v1alpha1";
 #[must_use]
 pub fn definitions() -> Vec<CustomResourceDefinition> {
     use kube::CustomResourceExt;
-    vec![Fabric::crd(), FabricPeer::crd(), FabricNode::crd()]
+    let mut definitions = vec![Fabric::crd(), FabricPeer::crd(), FabricNode::crd()];
+    each_schema(&mut definitions, make_structural);
+    definitions
+}
+
+/// What the schema's library says of a prefix is no structural schema, and an IPv4 prefix is one of both of its
+/// kinds; the rest the agent says better. An empty default is none. A field that is not set is left out and not null:
+/// of one that may be null, API servers that speak OpenAPI v2 alone (before 1.24) explain nothing.
+fn make_structural(schema: &mut JSONSchemaProps) {
+    schema.nullable = None;
+    if schema.one_of.take().is_some() {
+        schema.title = None;
+        schema.type_ = Some("string".to_owned());
+        schema.pattern = Some("^[0-9A-Fa-f:.]+/[0-9]{1,3}$".to_owned());
+    }
+    if schema.default.as_ref().is_some_and(|default| default.0 == "") {
+        schema.default = None;
+    }
 }
 
 /// The definitions for an API server that knows no CEL and refuses a schema that has it: before 1.25.
 #[must_use]
 pub fn definitions_without_cel() -> Vec<CustomResourceDefinition> {
     let mut definitions = definitions();
-    for version in definitions.iter_mut().flat_map(|definition| &mut definition.spec.versions) {
-        let schema = version.schema.as_mut().and_then(|schema| schema.open_api_v3_schema.as_mut());
-        if let Some(schema) = schema {
-            strip_cel(schema);
-        }
-    }
+    each_schema(&mut definitions, |schema| schema.x_kubernetes_validations = None);
     definitions
 }
 
-fn strip_cel(schema: &mut JSONSchemaProps) {
-    schema.x_kubernetes_validations = None;
-    schema.properties.iter_mut().flat_map(|properties| properties.values_mut()).for_each(strip_cel);
+fn each_schema(definitions: &mut [CustomResourceDefinition], mut change: impl FnMut(&mut JSONSchemaProps)) {
+    for version in definitions.iter_mut().flat_map(|definition| &mut definition.spec.versions) {
+        let schema = version.schema.as_mut().and_then(|schema| schema.open_api_v3_schema.as_mut());
+        if let Some(schema) = schema {
+            walk(schema, &mut change);
+        }
+    }
+}
+
+fn walk(schema: &mut JSONSchemaProps, change: &mut impl FnMut(&mut JSONSchemaProps)) {
+    change(schema);
+    for property in schema.properties.iter_mut().flat_map(|properties| properties.values_mut()) {
+        walk(property, change);
+    }
     if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut schema.items {
-        strip_cel(items);
+        walk(items, change);
     }
     if let Some(JSONSchemaPropsOrBool::Schema(values)) = &mut schema.additional_properties {
-        strip_cel(values);
+        walk(values, change);
     }
 }
 

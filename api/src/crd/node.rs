@@ -86,8 +86,6 @@ pub struct PeerDown {
     pub name: String,
     /// The peer's address.
     pub address: String,
-    /// The session's state (RFC 4271 §8.2.2).
-    pub state: String,
     /// Why, a word of the program's list of reasons.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub reason: String,

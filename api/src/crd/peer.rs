@@ -16,10 +16,11 @@ use super::restart::GracefulRestart;
 use super::rule::{self, Check, Violation};
 use super::selector::LabelSelector;
 use super::status::ObjectStatus;
+use super::target::{AddressFrom, Family};
 use super::timers::Timers;
 use super::value::PeerAsn;
 
-/// A BGP peer of the selected nodes: one address, or other nodes.
+/// A BGP peer of the selected nodes: one address, addresses that are found on each node, or other nodes.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "underlay.dev",
@@ -48,6 +49,9 @@ pub struct FabricPeerSpec {
     /// The peer's address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<IpAddr>,
+    /// Where on each node the addresses of its peers are found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address_from: Option<AddressFrom>,
     /// Other nodes as peers, by their InternalIP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peers: Option<NodePeers>,
@@ -186,15 +190,6 @@ pub struct SendLimit {
     pub max: u32,
 }
 
-/// An address family.
-#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Family {
-    /// IPv4 unicast.
-    IPv4,
-    /// IPv6 unicast.
-    IPv6,
-}
-
 const fn enforced() -> bool {
     true
 }
@@ -205,7 +200,11 @@ impl FabricPeerSpec {
     pub fn violations(&self) -> Vec<Violation> {
         let mut check = Check::default();
         self.node_selector.check("spec.nodeSelector", &mut check);
-        check.that(self.address.is_some() != self.peers.is_some(), "spec", rule::ONE_TARGET);
+        let targets = [self.address.is_some(), self.address_from.is_some(), self.peers.is_some()];
+        check.that(targets.iter().filter(|set| **set).count() == 1, "spec", rule::ONE_TARGET);
+        if let Some(from) = &self.address_from {
+            from.check("spec.addressFrom", &mut check);
+        }
         if let Some(address) = self.address {
             check.that(is_peer_address(address), "spec.address", rule::PEER_ADDRESS);
         }
@@ -240,7 +239,9 @@ impl FabricPeerSpec {
     }
 }
 
-fn is_peer_address(address: IpAddr) -> bool {
+/// Whether a peer can be reached at an address without naming an interface.
+#[must_use]
+pub fn is_peer_address(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => {
             !address.is_unspecified()

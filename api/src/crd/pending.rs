@@ -10,7 +10,7 @@ pub const FABRIC: &[Path] =
 
 /// Pending fields of `FabricPeer`.
 pub const FABRIC_PEER: &[Path] = &[
-    &["addressFrom"],
+    &["addressFrom", "otherEnd"],
     &["interface"],
     &["listen"],
     &["localAS"],

@@ -91,8 +91,14 @@ rules! {
     /// A prefix belongs to one origination.
     ORIGIN_ONCE = "prefix-once", "a prefix is advertised once", "";
     /// What a peer is.
-    ONE_TARGET = "one-target", "exactly one of address and peers is set",
-        "[has(self.address), has(self.peers)].filter(x, x).size() == 1";
+    ONE_TARGET = "one-target", "exactly one of address, addressFrom and peers is set",
+        "[has(self.address), has(self.addressFrom), has(self.peers)].filter(x, x).size() == 1";
+    /// Where a peer is found.
+    ADDRESS_SOURCE = "one-address-source", "exactly one of defaultGateway, nodeLabel, nodeAnnotation and subnetHost is set",
+        "[has(self.defaultGateway), has(self.nodeLabel), has(self.nodeAnnotation), has(self.subnetHost)].filter(x, x).size() == 1";
+    /// Routers of one subnet.
+    SUBNET_HOSTS = "subnet-hosts", "hosts has 1 to 8 numbers, each at least 1",
+        "self.size() >= 1 && self.size() <= 8 && self.all(host, host >= 1)";
     /// A peer that can be reached by a unicast address without a zone.
     PEER_ADDRESS = "peer-address", "the address is a unicast address of one host, neither link-local nor v4-mapped", "";
     /// A TCP port.

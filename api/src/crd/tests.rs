@@ -96,6 +96,30 @@ fn peers() -> Table {
             vec![rule::SECRET_REF],
         ),
         (json!({"asn": "Any"}), vec![rule::ONE_TARGET]),
+        (json!({"addressFrom": {"defaultGateway": "IPv4"}, "asn": "External"}), vec![]),
+        (json!({"addressFrom": {"nodeLabel": "tor"}, "asn": "External"}), vec![]),
+        (json!({"addressFrom": {"nodeAnnotation": "tors"}, "asn": "External"}), vec![]),
+        (
+            json!({"addressFrom": {"subnetHost": {"family": "IPv6", "hosts": [2, 3]}}, "asn": "External"}),
+            vec![],
+        ),
+        (
+            json!({"address": "10.0.0.9", "addressFrom": {"defaultGateway": "IPv4"}, "asn": 1}),
+            vec![rule::ONE_TARGET],
+        ),
+        (json!({"addressFrom": {}, "asn": 1}), vec![rule::ADDRESS_SOURCE]),
+        (
+            json!({"addressFrom": {"defaultGateway": "IPv4", "nodeLabel": "tor"}, "asn": 1}),
+            vec![rule::ADDRESS_SOURCE],
+        ),
+        (
+            json!({"addressFrom": {"subnetHost": {"family": "IPv4", "hosts": []}}, "asn": 1}),
+            vec![rule::SUBNET_HOSTS],
+        ),
+        (
+            json!({"addressFrom": {"subnetHost": {"family": "IPv4", "hosts": [0]}}, "asn": 1}),
+            vec![rule::SUBNET_HOSTS],
+        ),
         (json!({"address": "10.0.1.1", "peers": {"nodeSelector": {}}, "asn": 1}), vec![rule::ONE_TARGET]),
         (json!({"address": "fe80::1", "asn": 1}), vec![rule::PEER_ADDRESS]),
         (json!({"address": "::ffff:10.0.0.1", "asn": 1}), vec![rule::PEER_ADDRESS]),
@@ -228,6 +252,7 @@ fn definitions_are_structural_and_carry_the_rules() {
         assert!(text.contains(rule.text), "{} is not in the definitions", rule.name);
     }
     assert!(!text.contains("\"$ref\""), "a structural schema has no references");
+    assert!(!text.contains("oneOf") && !text.contains("nullable"), "what API servers of long ago cannot use");
     let bare = serde_json::to_string(&definitions_without_cel()).unwrap();
     assert!(!bare.contains("x-kubernetes-validations"), "{bare}");
     assert!(text.contains("x-kubernetes-validations"));

@@ -1,15 +1,18 @@
 //! What the agent knows of its configuration: the newest objects and addresses,
 //! the last good outcome, and what is wrong with the newest.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bgp::config::SpeakerConfig;
 use bgp::time::Instant;
 
 use crate::cluster::{Checkpoint, Objects, Problem, SourceEvent};
-use crate::desired::{self, Desired};
+use crate::desired::{self, Desired, Surroundings};
 use crate::kernel::{KernelConfig, LocalAddress};
 use crate::status::event::EventKind;
+
+use super::gateway::Gateways;
 
 /// Addresses of this node, shared with the kernel driver's events.
 type Addresses = Arc<[LocalAddress]>;
@@ -22,6 +25,7 @@ type Addresses = Arc<[LocalAddress]>;
 pub(super) struct Configuration {
     objects: Option<Arc<Objects>>,
     addresses: Option<Addresses>,
+    gateways: Gateways,
     /// What an earlier run has kept; gone once the source has given something good.
     checkpoint: Option<Checkpoint>,
     /// Why there is no checkpoint, though there is a file.
@@ -79,12 +83,25 @@ impl Configuration {
         self.addresses = Some(addresses);
     }
 
+    /// Takes in the gateways of the node's default routes.
+    pub(super) fn gateways(&mut self, gateways: &[IpAddr], now: Instant) {
+        self.gateways.take(gateways, now);
+    }
+
+    /// When the configuration has to be computed though nothing came in.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.gateways.due()
+    }
+
     /// What the node is to be, if that can be told and differs from before.
     /// Without the node's addresses nothing can.
     pub(super) fn compute(&mut self, node: &str, now: Instant) -> Option<Desired> {
         let addresses = self.addresses.clone()?;
+        self.gateways.expire(now);
+        let gateways = self.gateways.addresses();
+        let around = Surroundings { addresses: &addresses, gateways: &gateways };
         if let Some(objects) = self.objects.clone() {
-            match desired::compute(&objects, node, &addresses) {
+            match desired::compute(&objects, node, around) {
                 Ok(desired) => {
                     self.refused.clear();
                     self.return_to_source(objects);
@@ -96,7 +113,7 @@ impl Configuration {
                 }
             }
         }
-        self.stand_in(node, &addresses, now)
+        self.stand_in(node, around, now)
     }
 
     /// The source's objects are good: they are what is kept from here on.
@@ -112,12 +129,12 @@ impl Configuration {
     }
 
     /// The checkpoint's outcome, where the source has failed and gave nothing good before.
-    fn stand_in(&mut self, node: &str, addresses: &Addresses, now: Instant) -> Option<Desired> {
+    fn stand_in(&mut self, node: &str, around: Surroundings<'_>, now: Instant) -> Option<Desired> {
         if self.unread.is_empty() && self.refused.is_empty() {
             return None;
         }
         let Checkpoint { objects, description } = self.checkpoint.clone()?;
-        match desired::compute(&objects, node, addresses) {
+        match desired::compute(&objects, node, around) {
             Ok(desired) => {
                 if !std::mem::replace(&mut self.stands_in, true) {
                     let text = format!("running from {description}");

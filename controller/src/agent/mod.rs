@@ -5,6 +5,7 @@
 //!  turn:  due timers ─> a fair batch of events ─> a bounded slice of work ─> effects ─> status
 //!
 //!  identity log     who it is, what it logs
+//!  gateway          default gateways that peers are derived from
 //!  configuration    objects and addresses -> the last good outcome
 //!  grievance        malformed attributes, told once for each look at the peers
 //!  impairment       what fails beside routing, told once and shown until it is mended
@@ -19,6 +20,7 @@ pub mod identity;
 pub mod turn;
 
 mod configuration;
+mod gateway;
 mod grievance;
 mod host;
 mod impairment;

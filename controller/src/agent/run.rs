@@ -20,7 +20,7 @@ use super::identity::Identity;
 use super::log;
 use super::marker::Marker;
 use super::turn::Agent;
-use crate::cluster::kubernetes::{Access, Connection};
+use crate::cluster::kubernetes::Connection;
 use crate::cluster::{self, Objects, Problem, SourceEvent};
 use crate::drain::{self, Drain};
 use crate::effect::Drivers;
@@ -28,6 +28,7 @@ use crate::event::Event;
 use crate::kernel::{self, Command, KernelEvent};
 use crate::operator::order::Order;
 use crate::operator::service::{Operator, socket_beside};
+use crate::publish;
 use crate::record::{self, Recorder};
 use crate::status::clock::Clock;
 use crate::status::impairment::Impairment;
@@ -78,7 +79,7 @@ pub enum Source {
     /// A directory of manifests.
     Manifests(PathBuf),
     /// The Kubernetes API.
-    Kubernetes(Access),
+    Kubernetes(Connection),
 }
 
 /// Runs the agent until SIGTERM or SIGINT.
@@ -106,7 +107,7 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
         node,
         source: match &objects_from {
             Source::Manifests(directory) => format!("manifests {}", directory.display()),
-            Source::Kubernetes(access) => access.description(),
+            Source::Kubernetes(connection) => connection.description(),
         },
         clock: Clock::start(),
         restarts,
@@ -121,7 +122,7 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     let (kernel_events, kernel_inbox) = mpsc::channel(KERNEL_EVENTS);
     let kernel = kernel::spawn(kernel_events).context("kernel driver")?;
     let (source_events, source) = mpsc::channel(1);
-    tokio::spawn(objects(objects_from, checkpoint.clone(), identity.node.clone(), source_events));
+    tokio::spawn(objects(objects_from.clone(), checkpoint.clone(), identity.node.clone(), source_events));
     let (good, to_keep) = watch::channel(None);
     let (told, drain_file) =
         (tell_of(Impairment::Checkpoint, &impaired), checkpoint.with_file_name(drain::FILE));
@@ -129,6 +130,9 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
 
     let first = Agent::<Live>::first_snapshot(&identity);
     let (publisher, snapshots) = Publisher::new(first, identity.clock.now());
+    if let Source::Kubernetes(connection) = objects_from {
+        tokio::spawn(publish::run(connection, identity.node.clone(), snapshots.clone(), good.subscribe()));
+    }
     let (questions, queries) = mpsc::channel(QUESTIONS);
     let (stop_serving, stop) = watch::channel(());
     let told = tell_of(Impairment::StatusSocket, &impaired);
@@ -207,9 +211,7 @@ async fn objects(from: Source, checkpoint: PathBuf, node: String, events: mpsc::
     }
     match from {
         Source::Manifests(directory) => cluster::watch::run(directory, events).await,
-        Source::Kubernetes(access) => {
-            cluster::kubernetes::run(Connection::new(access), node, good, events).await;
-        }
+        Source::Kubernetes(connection) => cluster::kubernetes::run(connection, node, good, events).await,
     }
 }
 

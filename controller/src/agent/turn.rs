@@ -107,7 +107,7 @@ impl<D: Drivers> Agent<D> {
             return Some(Instant::default());
         }
         let timers = self.speaker.as_ref().and_then(|speaker| speaker.deadline());
-        let due = [timers, self.drivers.status_due(), self.convergence.look_due()];
+        let due = [timers, self.drivers.status_due(), self.convergence.look_due(), self.configuration.due()];
         due.into_iter().flatten().min()
     }
 
@@ -132,6 +132,9 @@ impl<D: Drivers> Agent<D> {
         };
         self.dispatch();
         self.end_turn(now);
+        if self.configuration.due().is_some_and(|due| due <= now) {
+            self.configure(now);
+        }
         self.settle(now);
         let Self { drivers, speaker, configuration, identity, convergence, grievances, .. } = self;
         let (busy, speaker) = (self.more, speaker.as_deref());
@@ -239,6 +242,10 @@ impl<D: Drivers> Agent<D> {
                 self.configure(now);
             }
             KernelEvent::Adopted(routes) => self.adopted(routes, now),
+            KernelEvent::Gateways(gateways) => {
+                self.configuration.gateways(&gateways, now);
+                self.configure(now);
+            }
             KernelEvent::Trouble(text) => self.trouble(EventKind::KernelTrouble, &text, now),
         }
     }

@@ -7,7 +7,7 @@ use api::netconf;
 use clap::Args;
 
 use crate::agent::{Settings, Source};
-use crate::cluster::kubernetes::Access;
+use crate::cluster::kubernetes::{Access, Connection};
 
 /// Where the last good configuration is kept unless the arguments name another place.
 const CHECKPOINT: &str = "/var/lib/underlay/checkpoint.json";
@@ -58,7 +58,8 @@ impl From<AgentArgs> for Settings {
             record,
         } = args;
         let access = Access { kubeconfig, server: api_server, namespace };
-        let source = manifests.map_or(Source::Kubernetes(access), Source::Manifests);
+        let kubernetes = || Source::Kubernetes(Connection::new(access));
+        let source = manifests.map_or_else(kubernetes, Source::Manifests);
         Self { node, source, checkpoint, cni_state, socket, record }
     }
 }

@@ -187,7 +187,13 @@ impl Reader<'_> {
                 first.place.as_ref().map_or_else(String::new, |place| format!("; it is also in {place}"));
             return Err(vec![Problem { place, text: format!("{kind} \"{name}\" is there twice{first}") }]);
         }
-        into.insert(name.to_owned(), Sourced { value, place });
+        let metadata = self.node.member("metadata").map(|(_, node)| node);
+        let generation = match metadata.and_then(|metadata| metadata.member("generation")) {
+            Some((_, Node { value: Value::Unsigned(number), .. })) => i64::try_from(*number).unwrap_or(0),
+            _ => 0,
+        };
+        let uid = metadata.and_then(|metadata| metadata.text("uid")).unwrap_or_default().to_owned();
+        into.insert(name.to_owned(), Sourced { value, place, generation, uid });
         Ok(())
     }
 

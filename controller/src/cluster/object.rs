@@ -33,12 +33,16 @@ pub struct Sourced<T> {
     pub value: T,
     /// Where; `None` for an object of the Kubernetes API.
     pub place: Option<Place>,
+    /// `metadata.generation`, which counts the versions of its spec; zero where nobody counts.
+    pub generation: i64,
+    /// `metadata.uid`; empty where nobody gave one.
+    pub uid: String,
 }
 
 /// What matters of a core `Node`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NodeFacts {
-    /// `metadata.uid`; empty where nobody gave one.
+    /// `metadata.uid`, the one of all Nodes that ever had the name; empty where nobody gave one.
     pub uid: String,
     /// `metadata.labels`.
     pub labels: BTreeMap<String, String>,

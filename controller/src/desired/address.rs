@@ -23,7 +23,7 @@ fn shares_subnet(own: &LocalAddress, peer: IpAddr) -> bool {
 }
 
 /// The subnet of an address; none for a host address, loopback and link-local.
-fn subnet(own: &LocalAddress) -> Option<Prefix> {
+pub(super) fn subnet(own: &LocalAddress) -> Option<Prefix> {
     let local = match own.address {
         IpAddr::V4(address) => address.is_loopback() || address.is_link_local(),
         IpAddr::V6(address) => address.is_loopback() || address.is_unicast_link_local(),

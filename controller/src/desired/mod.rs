@@ -12,6 +12,7 @@
 //!  rules      import and export rules
 //!  limits     limits of prefixes
 //!  password   the key of a peer, out of its Secret
+//!  target     peers that are found on the node
 //!  peers      FabricPeers and the mesh -> peers
 //! ```
 
@@ -23,6 +24,7 @@ mod peers;
 mod rules;
 mod scalar;
 mod site;
+mod target;
 
 use std::collections::BTreeMap;
 
@@ -31,11 +33,13 @@ use bgp::prefix::{Family, PerFamily, Prefix};
 use bgp::rule::RouteOrigin;
 
 use crate::cluster::object::{Objects, Problem, Sourced};
-use crate::kernel::{KernelConfig, LocalAddress};
+use crate::kernel::KernelConfig;
 use crate::transport::Passwords;
 
 use merge::{Merged, plain};
 use site::Site;
+
+pub use site::Surroundings;
 
 /// What one node is to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,11 +59,12 @@ pub struct Desired {
 /// # Errors
 /// Everything that stands in the way: a Node or a Fabric that is missing,
 /// objects that contradict each other, an AS or a router id that cannot be told.
-pub fn compute(objects: &Objects, name: &str, addresses: &[LocalAddress]) -> Result<Desired, Vec<Problem>> {
+pub fn compute(objects: &Objects, name: &str, around: Surroundings<'_>) -> Result<Desired, Vec<Problem>> {
     let Some(Sourced { value: facts, .. }) = objects.nodes.get(name) else {
         return Err(vec![Problem::anywhere(format!("there is no Node \"{name}\""))]);
     };
-    let site = Site { objects, name, facts, addresses };
+    let Surroundings { addresses, gateways } = around;
+    let site = Site { objects, name, facts, addresses, gateways };
     let merged = merge::merge(&site)?;
     disjoint(&site)?;
     let mut warnings = objects.warnings.clone();

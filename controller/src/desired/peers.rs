@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use api::crd::FabricPeerSpec;
-use api::crd::peer::{Family as PeerFamily, NextHop};
+use api::crd::peer::NextHop;
+use api::crd::target::Family as PeerFamily;
 use api::crd::value::PeerAsn;
 use bgp::config::{AsPathPolicy, NextHopMode, PeerAs, PeerConfig};
 use bgp::id::Asn;
@@ -21,6 +22,7 @@ use super::password::password;
 use super::rules;
 use super::scalar;
 use super::site::Site;
+use super::target;
 use crate::cluster::object::{NodeFacts, Place, Problem};
 use crate::transport::{Password, Passwords};
 
@@ -132,6 +134,15 @@ fn of_object(
             return Vec::new();
         }
         return vec![described(site, merged, name, address, false, spec)];
+    }
+    if let Some(from) = &spec.address_from {
+        let (addresses, wrong) = target::addresses(site, from);
+        for text in wrong {
+            let text = format!("FabricPeer \"{name}\": field `spec.addressFrom`: {text}");
+            warnings.push(Problem { place: None, text });
+        }
+        let others = addresses.into_iter().filter(|address| !address::is_own(site, *address));
+        return others.map(|address| described(site, merged, name, address, false, spec)).collect();
     }
     let Some(target) = &spec.peers else { return Vec::new() };
     let mut peers = Vec::new();

@@ -1,7 +1,18 @@
 //! This node among the objects: all that the computation looks at.
 
+use std::net::IpAddr;
+
 use crate::cluster::object::{NodeFacts, Objects};
 use crate::kernel::LocalAddress;
+
+/// What the kernel says of the node.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Surroundings<'a> {
+    /// The node's addresses.
+    pub addresses: &'a [LocalAddress],
+    /// The gateways of its default routes.
+    pub gateways: &'a [IpAddr],
+}
 
 /// This node among the objects.
 #[derive(Clone, Copy, Debug)]
@@ -10,4 +21,5 @@ pub(super) struct Site<'a> {
     pub(super) name: &'a str,
     pub(super) facts: &'a NodeFacts,
     pub(super) addresses: &'a [LocalAddress],
+    pub(super) gateways: &'a [IpAddr],
 }

@@ -87,6 +87,9 @@ pub enum KernelEvent {
     /// How many routes of an earlier run were found in the kernel: once, after the first
     /// [`Command::Configure`], before anything is written.
     Adopted(PerFamily<usize>),
+    /// The gateways of the default routes of other owners, at first and on each change: of each family those of the
+    /// least metric, over links that are up.
+    Gateways(Arc<[IpAddr]>),
     /// Something that an operator should know of; one a state, not one a route.
     Trouble(String),
 }

@@ -129,6 +129,7 @@ struct Driver {
     /// Addresses whose route matters to a resolution.
     watched: BTreeSet<IpAddr>,
     addresses: Option<Arc<[LocalAddress]>>,
+    gateways: Option<Arc<[IpAddr]>>,
     trouble: Option<String>,
     /// Whether it was told what an earlier run has left.
     adopted: bool,
@@ -155,6 +156,7 @@ impl Driver {
             tracked: BTreeMap::new(),
             watched: BTreeSet::new(),
             addresses: None,
+            gateways: None,
             trouble: None,
             adopted: false,
             ending: false,
@@ -171,6 +173,7 @@ impl Driver {
                 self.glance().await;
             }
             if self.age == Age::Fresh {
+                self.tell_gateways().await;
                 self.tell_next_hops().await;
             }
             if self.ledger.backlog() > 0 {
@@ -365,6 +368,19 @@ impl Driver {
         }
     }
 
+    /// Tells of default gateways. Without a configuration an own default route would pass for another's.
+    async fn tell_gateways(&mut self) {
+        if !self.ledger.is_configured() {
+            return;
+        }
+        let gateways = self.view.gateways();
+        if self.gateways.as_deref() != Some(gateways.as_slice()) {
+            let gateways: Arc<[IpAddr]> = gateways.into();
+            self.gateways = Some(Arc::clone(&gateways));
+            self.tell(KernelEvent::Gateways(gateways)).await;
+        }
+    }
+
     /// Tells what came out otherwise, and what was asked for. Without a configuration nobody knows which routes are
     /// our own, and must not resolve anything.
     async fn tell_next_hops(&mut self) {
@@ -441,6 +457,10 @@ fn weigh(route: &KernelRoute, ledger: &Ledger, watched: &BTreeSet<IpAddr>) -> Ag
         return Age::Fresh;
     }
     if ownership.holds(route) || ledger.concerns(route.prefix) {
+        return Age::Stale;
+    }
+    if main && route.prefix.is_default() {
+        // Peers may be derived from it.
         return Age::Stale;
     }
     if main && watched.iter().any(|address| route.prefix.covers(*address)) {

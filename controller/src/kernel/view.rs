@@ -3,7 +3,7 @@
 //! A view is replaced as a whole, or its interfaces are; it is never patched.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use bgp::prefix::{Family, PerFamily, Prefix};
@@ -147,6 +147,36 @@ impl View {
             let prefix = Prefix::new(address, *len)?;
             Some((prefix, self.others.get(&prefix)?.as_slice()))
         })
+    }
+
+    /// The gateways of others' default routes, of each family those of the least metric that packets can leave by.
+    #[must_use]
+    pub fn gateways(&self) -> Vec<IpAddr> {
+        let mut gateways = Vec::new();
+        let all = [IpAddr::from(Ipv4Addr::UNSPECIFIED), Ipv6Addr::UNSPECIFIED.into()];
+        for prefix in all.into_iter().filter_map(|address| Prefix::new(address, 0)) {
+            let routes = self.others.get(&prefix).into_iter().flatten();
+            let mut routes = routes.filter(|route| route.kind == libc::RTN_UNICAST);
+            let usable = |route: &Other| -> Vec<IpAddr> {
+                route.hops.iter().filter(|hop| self.is_usable(hop)).filter_map(|hop| hop.gateway).collect()
+            };
+            // Several routes of one metric are how IPv6 has several gateways (RFC 4191 §3.2).
+            let mut best = None;
+            for route in routes.by_ref() {
+                let found = usable(route);
+                if found.is_empty() {
+                    continue;
+                }
+                if best.is_some_and(|metric| metric != route.metric) {
+                    break;
+                }
+                best = Some(route.metric);
+                gateways.extend(found);
+            }
+        }
+        gateways.sort();
+        gateways.dedup();
+        gateways
     }
 
     /// Whether packets can leave by this hop: it is alive, its link up and with a carrier.

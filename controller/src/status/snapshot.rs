@@ -76,6 +76,8 @@ pub enum ConditionKind {
     Converged,
     /// The kernel holds exactly the routes that are wanted.
     KernelInSync,
+    /// Pods may be started: their addresses are known, and the way to others is there.
+    PodNetworkReady,
 }
 
 impl ConditionKind {
@@ -86,6 +88,7 @@ impl ConditionKind {
             Self::Ready => "Ready",
             Self::Converged => "Converged",
             Self::KernelInSync => "KernelInSync",
+            Self::PodNetworkReady => "PodNetworkReady",
         }
     }
 }

@@ -22,11 +22,12 @@ use tokio::time::{Instant, sleep, timeout};
 use super::backoff::{Backoff, before_list, spread};
 use super::connection::{Connection, Linked};
 use super::item::{Item, Kind, List};
-use super::store::{Change, Feed, Message, Value};
+use super::store::{Change, Feed, Head, Message, Value};
 use super::trouble::Trouble;
+use super::verdict::ACCEPTED;
 
 /// Objects of one answer: a Node with its images is some 15 KB of text, and the text is held as a whole.
-const PAGE: u32 = 100;
+const PAGE: u32 = 50;
 
 /// How long an answer may take; a page of a list is the most of one.
 const ANSWER: Duration = Duration::from_secs(20);
@@ -179,8 +180,13 @@ impl Task {
     async fn put(&self, item: Item) -> Result<(), End> {
         let name = item.metadata.name.clone();
         let kind = self.feed.kind;
+        let head = Head {
+            uid: item.metadata.uid.clone(),
+            generation: item.metadata.generation,
+            said: item.said(ACCEPTED),
+        };
         let value = item.read(kind).and_then(|mut objects| Value::take(kind, &mut objects));
-        self.tell(Change::Put(name, value)).await
+        self.tell(Change::Put(name, Box::new(head), value)).await
     }
 
     async fn tell(&self, change: Change) -> Result<(), End> {

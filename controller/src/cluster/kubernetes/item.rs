@@ -89,49 +89,80 @@ pub struct Metadata {
     pub annotations: BTreeMap<String, String>,
 }
 
-#[derive(Clone, Deserialize, Serialize)]
+#[derive(Clone, Deserialize)]
 struct Status {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     addresses: Option<Value>,
+    #[serde(default)]
+    conditions: Vec<Said>,
+}
+
+/// A condition that an object carries.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Said {
+    /// Its type.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// True, False or Unknown.
+    pub status: String,
+    /// The version of the object that it is about.
+    pub observed_generation: i64,
+    /// The particulars.
+    pub message: String,
+    /// When the status last changed.
+    pub last_transition_time: String,
+}
+
+impl Said {
+    /// Whether the condition holds.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.status == "True"
+    }
 }
 
 /// The objects of a list and the version that it is of.
 #[derive(Deserialize)]
 pub struct List {
     /// The version, and where the list goes on.
-    #[serde(default)]
     pub metadata: ListMetadata,
-    /// The objects.
-    #[serde(default)]
+    /// The objects. An answer without them is no list: it must not pass for one that is empty.
     pub items: Vec<Item>,
 }
 
 /// A list's own metadata.
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ListMetadata {
     /// The version that a watch goes on from.
     pub resource_version: String,
     /// What to ask for the next part with; empty at the last.
-    #[serde(rename = "continue")]
+    #[serde(rename = "continue", default)]
     pub more: String,
 }
 
 impl Item {
+    /// What the object says of itself, of the condition of that type.
+    #[must_use]
+    pub fn said(&self, kind: &str) -> Option<Said> {
+        self.status.as_ref()?.conditions.iter().find(|said| said.kind == kind).cloned()
+    }
+
     /// Reads the object as if it stood in a manifest, into a set of its own.
     ///
     /// # Errors
     /// What is wrong with it, in the words that a manifest gets.
     pub fn read(self, kind: Kind) -> Result<Objects, Vec<Problem>> {
         let Self { mut metadata, spec, data, status } = self;
-        metadata.annotations.retain(|_, value| value.len() <= ANNOTATION);
+        metadata.annotations.retain(|key, value| value.len() <= ANNOTATION && !is_of_kubernetes(key));
         let mut value = json!({"apiVersion": kind.api_version(), "kind": kind.name(), "metadata": metadata});
         if let Some(spec) = spec {
             value["spec"] = spec;
         }
         match kind {
             Kind::Node => {
-                if let Some(Status { addresses: Some(addresses) }) = status {
+                if let Some(Status { addresses: Some(addresses), .. }) = status {
                     value["status"] = json!({"addresses": addresses});
                 }
             }
@@ -142,6 +173,12 @@ impl Item {
         manifest::object(value, &mut objects)?;
         Ok(objects)
     }
+}
+
+/// Whether an annotation is one of Kubernetes' own, which hold no AS and no address of a router.
+fn is_of_kubernetes(key: &str) -> bool {
+    let domain = key.split_once('/').map(|(domain, _)| domain).unwrap_or_default();
+    ["kubernetes.io", "k8s.io"].iter().any(|own| domain == *own || domain.ends_with(&format!(".{own}")))
 }
 
 impl std::fmt::Debug for Item {

@@ -12,6 +12,7 @@
 //!  trouble      why a request failed, in words that stay the same while it lasts
 //!  feed         lists and watches one kind
 //!  store        the objects as they are, and as they were while they were good
+//!  verdict      whether a Fabric or a FabricPeer is accepted, written into it by one agent
 //!  version      what the API server lacks, told once
 //!  source       the task: feeds and store, and what the agent is told
 //! ```
@@ -24,6 +25,7 @@ pub mod connection;
 pub mod item;
 pub mod store;
 pub mod trouble;
+pub mod verdict;
 
 mod feed;
 mod source;

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
@@ -18,7 +18,7 @@ use super::super::object::{Objects, Problem, SourceEvent};
 use super::connection::Connection;
 use super::feed::{self, KINDS};
 use super::store::{Feed, Message, Store};
-use super::version;
+use super::{verdict, version};
 
 /// Messages of feeds that may wait; each is one object.
 const MESSAGES: usize = 64;
@@ -47,8 +47,9 @@ pub async fn run(
     let (out, mut messages) = mpsc::channel(MESSAGES);
     let mut source = Source {
         store: Store::new(base.clone(), kept),
-        connection,
+        connection: connection.clone(),
         node,
+        verdicts: watch::channel(verdict::Due::default()).0,
         out,
         tasks: BTreeMap::new(),
         began_at: Instant::now(),
@@ -59,6 +60,7 @@ pub async fn run(
         events,
     };
     base.into_iter().for_each(|feed| source.start(feed));
+    tokio::spawn(verdict::run(connection, source.verdicts.subscribe()));
     loop {
         let due = source.due();
         tokio::select! {
@@ -89,6 +91,8 @@ struct Source {
     store: Store,
     connection: Connection,
     node: String,
+    /// What Fabrics and FabricPeers are to be told of themselves.
+    verdicts: watch::Sender<verdict::Due>,
     out: mpsc::Sender<Message>,
     tasks: BTreeMap<Feed, AbortHandle>,
     began_at: Instant,
@@ -135,7 +139,22 @@ impl Source {
         }
         if self.store.take_change() || news || self.objects.is_none() {
             self.dirty_at.get_or_insert(now);
+        } else if self.dirty_at.is_none() {
+            // What an object says of itself is no news to the agent.
+            self.judge();
         }
+    }
+
+    /// Says which objects do not carry their verdict.
+    fn judge(&self) {
+        let due = self.store.verdicts(&self.node);
+        self.verdicts.send_if_modified(|before| {
+            let news = **before != due;
+            if news {
+                *before = Arc::new(due);
+            }
+            news
+        });
     }
 
     /// When something may be due to be told.
@@ -185,6 +204,7 @@ impl Source {
             // A Secret that was named a moment ago: without it a session would go down for want of a key.
             return Ok(());
         }
+        self.judge();
         problems.extend(self.store.wrong());
         let told = Told::Objects(problems.clone());
         if !changed && self.told.as_ref() == Some(&told) {

@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use super::super::object::{NodeFacts, Objects, Problem, Sourced};
 use super::super::secret::SecretData;
-use super::item::Kind;
+use super::item::{Kind, Said};
 use super::trouble::Trouble;
+use super::verdict::{self, Verdict};
 use api::crd::{FabricPeerSpec, FabricSpec};
 
 /// What one task lists and watches: a kind, or one object of it.
@@ -35,7 +36,7 @@ pub enum Change {
     /// A list begins: an object that is not in it is gone.
     Begin,
     /// An object as it is, by its name, or what is wrong with it.
-    Put(String, Result<Value, Vec<Problem>>),
+    Put(String, Box<Head>, Result<Value, Vec<Problem>>),
     /// An object that is no more.
     Gone(String),
     /// The list is whole.
@@ -44,6 +45,17 @@ pub enum Change {
     Live,
     /// It does not, or not with what was asked for.
     Trouble(Trouble),
+}
+
+/// What of an object is known without reading what it says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Head {
+    /// The one of all objects that ever had its name.
+    pub uid: String,
+    /// Counts the versions of its spec.
+    pub generation: i64,
+    /// What it says of itself about being accepted.
+    pub said: Option<Said>,
 }
 
 /// An object of one of the kinds.
@@ -90,6 +102,8 @@ pub struct Store {
     /// What is wrong with objects, whose good state before is in `objects` if there was one.
     wrong: BTreeMap<(Kind, String), Vec<Problem>>,
     feeds: BTreeMap<Feed, FeedState>,
+    /// Of Fabrics and FabricPeers.
+    heads: BTreeMap<(Kind, String), Head>,
     /// What an earlier run has kept, for objects that are wrong from the start.
     kept: Option<Arc<Objects>>,
     changed: bool,
@@ -100,7 +114,14 @@ impl Store {
     #[must_use]
     pub fn new(feeds: impl IntoIterator<Item = Feed>, kept: Option<Arc<Objects>>) -> Self {
         let feeds = feeds.into_iter().map(|feed| (feed, FeedState::default())).collect();
-        Self { objects: Objects::default(), wrong: BTreeMap::new(), feeds, kept, changed: false }
+        Self {
+            objects: Objects::default(),
+            wrong: BTreeMap::new(),
+            feeds,
+            heads: BTreeMap::new(),
+            kept,
+            changed: false,
+        }
     }
 
     /// Takes in what a feed says; one that was dropped says nothing any more.
@@ -109,7 +130,10 @@ impl Store {
         let Some(state) = self.feeds.get_mut(&feed) else { return };
         match change {
             Change::Begin => state.listed = Some(BTreeSet::new()),
-            Change::Put(name, value) => {
+            Change::Put(name, head, value) => {
+                if matches!(feed.kind, Kind::Fabric | Kind::FabricPeer) {
+                    self.heads.insert((feed.kind, name.clone()), *head);
+                }
                 if let Some(listed) = &mut state.listed {
                     listed.insert(name.clone());
                 }
@@ -165,14 +189,12 @@ impl Store {
                 Kind::Secret => {}
             }
         }
-        let consequence = if self.stands(kind, &name) { "it stays as it was" } else { "it is left out" };
-        let told = |problem: Problem| Problem { text: format!("{}; {consequence}", problem.text), ..problem };
-        let problems: Vec<Problem> = problems.into_iter().map(told).collect();
         self.wrong.insert((kind, name), problems.clone()) != Some(problems)
     }
 
     fn remove(&mut self, kind: Kind, name: &str) -> bool {
         let wrong = self.wrong.remove(&(kind, name.to_owned())).is_some();
+        self.heads.remove(&(kind, name.to_owned()));
         let good = match kind {
             Kind::Node => self.objects.nodes.remove(name).is_some(),
             Kind::Fabric => self.objects.fabrics.remove(name).is_some(),
@@ -257,17 +279,42 @@ impl Store {
         self.objects.clone()
     }
 
-    /// What is wrong with objects.
+    /// What is wrong with objects, and what becomes of them.
     #[must_use]
     pub fn wrong(&self) -> Vec<Problem> {
-        self.wrong.values().flatten().cloned().collect()
+        self.wrong.iter().flat_map(|((kind, name), problems)| self.told(*kind, name, problems)).collect()
     }
 
     /// What is wrong with Fabrics of which no good state is known: without them the others say something else.
     #[must_use]
     pub fn unknown(&self) -> Vec<Problem> {
         let unknown = |(kind, name): &(Kind, String)| *kind == Kind::Fabric && !self.stands(*kind, name);
-        self.wrong.iter().filter(|(key, _)| unknown(key)).flat_map(|(_, problems)| problems.clone()).collect()
+        let all = self.wrong.iter().filter(|(key, _)| unknown(key));
+        all.flat_map(|((kind, name), problems)| self.told(*kind, name, problems)).collect()
+    }
+
+    fn told(&self, kind: Kind, name: &str, problems: &[Problem]) -> Vec<Problem> {
+        let consequence = if self.stands(kind, name) { "it stays as it was" } else { "it is left out" };
+        let told = |problem: &Problem| Problem::anywhere(format!("{}; {consequence}", problem.text));
+        problems.iter().map(told).collect()
+    }
+
+    /// The verdicts that objects do not carry yet, with this node's place among those that may write them.
+    #[must_use]
+    pub fn verdicts(&self, node: &str) -> Vec<(Verdict, usize)> {
+        let of = |((kind, name), head): (&(Kind, String), &Head)| {
+            let problems = self.wrong.get(&(*kind, name.clone())).map(Vec::as_slice).unwrap_or_default();
+            let wrong: Vec<&str> = problems.iter().map(|problem| problem.text.as_str()).collect();
+            let Head { uid, generation, said } = head.clone();
+            let verdict =
+                Verdict { kind: *kind, name: name.clone(), uid, generation, wrong: wrong.join("; "), said };
+            if !verdict.is_news() {
+                return None;
+            }
+            let place = verdict::place(&verdict.uid, node, self.objects.nodes.keys());
+            place.map(|place| (verdict, place))
+        };
+        self.heads.iter().filter_map(of).collect()
     }
 
     /// What the feeds suffer from, each once.

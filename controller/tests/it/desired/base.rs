@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use controller::cli::crd::CrdArgs;
 use controller::cluster::directory;
-use controller::desired::compute;
+use controller::desired::{Surroundings, compute};
 use k8s_openapi::api::admissionregistration::v1::{
     ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
 };
@@ -93,7 +93,7 @@ fn the_example_is_one_that_the_agent_takes() {
     let folder = tempfile::tempdir().unwrap();
     fs::copy(self::folder().join("example/one-tor.yaml"), folder.path().join("fabric.yaml")).unwrap();
     let objects = directory::read(folder.path()).unwrap();
-    let desired = compute(&objects, "worker-1", &[]).unwrap();
+    let desired = compute(&objects, "worker-1", Surroundings::default()).unwrap();
     assert_eq!((desired.speaker.peers.len(), desired.speaker.origins.len()), (1, 2));
     assert!(desired.warnings.is_empty(), "{:?}", desired.warnings);
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use controller::cluster::{Objects, checkpoint, directory};
-use controller::desired::compute;
+use controller::desired::{Surroundings, compute};
 use jiff::Timestamp;
 
 const MANIFESTS: &str = r#"
@@ -77,7 +77,7 @@ fn what_is_written_is_read_again() {
         )
     };
     assert_eq!(values(&read.objects), values(&objects));
-    let speaker = |objects: &Objects| compute(objects, "n1", &[]).unwrap().speaker;
+    let speaker = |objects: &Objects| compute(objects, "n1", Surroundings::default()).unwrap().speaker;
     assert_eq!(speaker(&read.objects), speaker(&objects));
 
     // Written again, of what was read: the same text.

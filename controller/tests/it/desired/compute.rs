@@ -6,7 +6,7 @@ use bgp::prefix::{PerFamily, Prefix};
 use bgp::rule::RouteOrigin;
 use bgp::time::Duration;
 use bgp::wire::community::{Community, LargeCommunity};
-use controller::desired::{Desired, compute};
+use controller::desired::{Desired, Surroundings, compute};
 use controller::kernel::LocalAddress;
 use controller::transport::Password;
 
@@ -57,12 +57,15 @@ fn addresses() -> Vec<LocalAddress> {
 
 #[track_caller]
 fn desired(text: &str) -> Desired {
-    compute(&read(text).unwrap(), "n1", &addresses())
+    compute(&read(text).unwrap(), "n1", Surroundings { addresses: &addresses(), gateways: &[] })
         .unwrap_or_else(|problems| panic!("{:?}", lines(&problems)))
 }
 
 fn refused(text: &str) -> Vec<String> {
-    lines(&compute(&read(text).unwrap(), "n1", &addresses()).unwrap_err())
+    lines(
+        &compute(&read(text).unwrap(), "n1", Surroundings { addresses: &addresses(), gateways: &[] })
+            .unwrap_err(),
+    )
 }
 
 fn prefixes(texts: &[&str]) -> Vec<Prefix> {
@@ -421,7 +424,7 @@ spec: {podCIDRs: [10.244.2.0/24]}
 status: {addresses: [{type: InternalIP, address: 10.0.0.3}]}
 "#;
     let objects = read(text).unwrap();
-    let refused = |node| lines(&compute(&objects, node, &[]).unwrap_err());
+    let refused = |node| lines(&compute(&objects, node, Surroundings::default()).unwrap_err());
     assert_eq!(
         refused("n1"),
         [
@@ -434,5 +437,5 @@ status: {addresses: [{type: InternalIP, address: 10.0.0.3}]}
             "a.yaml:6 (document 2): podCIDR 10.244.0.0/23 of Node \"n2\" overlaps podCIDR 10.244.1.0/24 of Node \"n1\""
         ]
     );
-    assert!(compute(&objects, "n3", &[]).is_ok());
+    assert!(compute(&objects, "n3", Surroundings::default()).is_ok());
 }

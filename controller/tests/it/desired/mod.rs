@@ -5,6 +5,7 @@ mod base;
 mod checkpoint;
 mod compute;
 mod manifests;
+mod target;
 mod watch;
 
 use controller::cluster::{Objects, Problem, manifest};

@@ -12,7 +12,7 @@ pub(super) const FAR_V4: &str = "10.244.9.0/24";
 pub(super) const FAR_V6: &str = "fd00:10:244:9::/64";
 
 /// A node and a router on one link, of which the node has the second address.
-pub(super) fn rack(sandbox: &Sandbox) -> (Netns, Netns) {
+pub(crate) fn rack(sandbox: &Sandbox) -> (Netns, Netns) {
     let (node, router) = (sandbox.router("node"), sandbox.router("router"));
     sandbox.link(&node, "eth0", &router, "eth0");
     for (netns, host) in [(&node, 2), (&router, 1)] {
@@ -54,7 +54,7 @@ status:
 
 /// BIRD's configuration: both families over one session with `neighbor`, and
 /// the far prefixes if they are `there`.
-pub(super) fn config(neighbor: &str, there: bool) -> String {
+pub(crate) fn config(neighbor: &str, there: bool) -> String {
     let (v4, v6) = if there {
         (format!("route {FAR_V4} blackhole;"), format!("route {FAR_V6} blackhole;"))
     } else {

@@ -3,7 +3,7 @@
 //! Each test runs in a sandbox of its own: a node with the agent, a router with
 //! the other daemon, one link. All waiting is for a condition.
 
-mod bird;
+pub(crate) mod bird;
 mod disk;
 mod drain;
 mod fault;

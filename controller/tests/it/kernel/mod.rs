@@ -6,6 +6,7 @@ mod adoption;
 mod batch;
 mod bulk;
 mod chaos;
+mod gateway;
 mod ledger;
 mod message;
 mod nexthop;
@@ -14,6 +15,7 @@ mod resolution;
 mod routes;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,6 +62,7 @@ struct Driver {
     addresses: Arc<[LocalAddress]>,
     /// What was found of an earlier run.
     adopted: Option<PerFamily<usize>>,
+    gateways: Vec<IpAddr>,
     trouble: Vec<String>,
 }
 
@@ -77,6 +80,7 @@ impl Driver {
             answers: 0,
             addresses: Arc::new([]),
             adopted: None,
+            gateways: Vec::new(),
             trouble: Vec::new(),
         }
     }
@@ -101,6 +105,7 @@ impl Driver {
                 }
                 KernelEvent::Addresses(addresses) => self.addresses = addresses,
                 KernelEvent::Adopted(routes) => self.adopted = Some(routes),
+                KernelEvent::Gateways(gateways) => self.gateways = gateways.to_vec(),
                 KernelEvent::Trouble(text) => self.trouble.push(text),
             }
         }

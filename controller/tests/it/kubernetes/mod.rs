@@ -2,5 +2,6 @@
 //! that fails on demand, and against a real API server.
 
 mod alike;
+mod clusters;
 mod server;
 mod source;

@@ -21,7 +21,7 @@ const SECRETS: &str = "/api/v1/namespaces/underlay-system/secrets";
 
 fn node(name: &str, cidr: &str) -> Value {
     json!({"metadata": {"name": name, "uid": format!("uid-{name}"), "labels": {"rack": "1"},
-            "annotations": {"long": "x".repeat(1000), "short": "x"}, "managedFields": [{"manager": "kubelet"}]},
+            "annotations": {"long": "x".repeat(1000), "short": "x", "node.alpha.kubernetes.io/ttl": "0"}, "managedFields": [{"manager": "kubelet"}]},
         "spec": {"podCIDR": cidr, "podCIDRs": [cidr]},
         "status": {"addresses": [{"type": "InternalIP", "address": "10.0.0.1"}], "images": [{"names": ["a"]}]}})
 }
@@ -203,12 +203,13 @@ async fn a_version_that_is_gone_is_no_trouble_and_what_was_deleted_meanwhile_goe
     filled(&server);
     server.put(NODES, node("n2", "10.244.2.0/24"));
     let mut source = Followed::start(&server, None);
-    source.good().await;
+    assert_eq!(source.good().await.nodes.keys().collect::<Vec<_>>(), ["n1", "n2"]);
     server.mode(Mode::Down);
     server.delete(NODES, "n2");
     server.compact();
     server.mode(Mode::Well);
-    assert_eq!(source.good().await.nodes.keys().collect::<Vec<_>>(), ["n1"]);
+    let objects = source.good().await;
+    assert_eq!(objects.nodes.keys().collect::<Vec<_>>(), ["n1"], "{:?}", server.requests());
 }
 
 /// Failures while objects are known: told when they last, ended when they end, and without a list again.

@@ -1,0 +1,41 @@
+//! Default gateways, as peers are derived from them.
+
+use std::net::IpAddr;
+
+use controller::kernel::KernelConfig;
+
+use super::{Driver, node};
+
+#[track_caller]
+fn until(driver: &mut Driver, gateways: &[&str]) {
+    let expected: Vec<IpAddr> = gateways.iter().map(|text| text.parse().unwrap()).collect();
+    driver.until(&format!("the gateways {gateways:?}"), |driver| {
+        if driver.gateways == expected { Ok(()) } else { Err(format!("{:?}", driver.gateways)) }
+    });
+}
+
+#[test]
+fn gateways_are_those_of_others_best_default_routes() {
+    labs::require!("root");
+    labs::sandbox!(|sandbox| {
+        let (node, _tor) = node(sandbox);
+        node.ip("-4 route add default via 10.0.1.2 metric 100");
+        let mut driver = Driver::configured(&node, KernelConfig::default());
+        until(&mut driver, &["10.0.1.2"]);
+
+        // Equal-cost gateways in both families, as each of the two has them.
+        node.ip("-4 route replace default metric 100 nexthop via 10.0.1.2 nexthop via 10.0.2.2");
+        node.ip("-6 route add default via fd00:1::2 metric 1024");
+        node.ip("-6 route append default via fd00:2::2 metric 1024");
+        until(&mut driver, &["10.0.1.2", "10.0.2.2", "fd00:1::2", "fd00:2::2"]);
+
+        // What we have learned ourselves, and what is worse, is none.
+        node.ip("-4 route add default via 10.0.2.1 metric 50 proto 171");
+        node.ip("-4 route add default via 10.0.1.9 metric 200");
+        node.ip("-4 route replace default via 10.0.2.2 metric 100");
+        until(&mut driver, &["10.0.2.2", "fd00:1::2", "fd00:2::2"]);
+        node.ip("link set eth2 down");
+        until(&mut driver, &["10.0.1.9", "fd00:1::2"]);
+        driver.stop();
+    });
+}
