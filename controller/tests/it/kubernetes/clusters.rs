@@ -208,7 +208,7 @@ fn the_agent_asks_for_what_its_role_grants_and_for_nothing_else() {
         agent.until("routes --sent tor", "10.244.1.0/24");
         world.until_report("{.status.peers}", "1/1", &agent);
         world.until_report("{.status.conditions[?(@.type==\"Ready\")].status}", "True", &agent);
-        world.until_report("{.status.conditions[?(@.type==\"KernelInSync\")].reason}", "InSync", &agent);
+        world.until_report("{.status.conditions[?(@.type==\"KernelInSync\")].status}", "True", &agent);
         let table = world.api.kubectl(&["get", "fabricnodes,fabrics,fabricpeers"]);
         let head: Vec<&str> = table.lines().next().unwrap().split_whitespace().collect();
         assert_eq!(head, ["NAME", "ASN", "PEERS", "ROUTES", "READY", "REASON", "AGE"], "{table}");
