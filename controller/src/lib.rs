@@ -21,6 +21,7 @@
 //! | [`transport`] | TCP |
 //! | [`kernel`] | routes and next hops by netlink |
 //! | [`install`] | the CNI plugin's binary, put in place |
+//! | [`netconf`] | what the container runtime and the plugin are told |
 //! | [`status`] | the snapshot, queries and the gRPC service |
 //! | [`drain`] | how a node is taken out of service, and the file that remembers it |
 //! | [`operator`] | orders: drain, undrain, reset of a session |
@@ -36,6 +37,7 @@ pub mod effect;
 pub mod event;
 pub mod install;
 pub mod kernel;
+pub mod netconf;
 pub mod operator;
 pub mod publish;
 pub mod record;

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bgp::config::SpeakerConfig;
+use bgp::prefix::Prefix;
 use bgp::time::Instant;
 
 use crate::cluster::{Checkpoint, Objects, Problem, SourceEvent};
@@ -199,6 +200,11 @@ impl Configuration {
     /// The speaker's part of the configuration in use.
     pub(super) fn speaker(&self) -> Option<&SpeakerConfig> {
         self.desired.as_ref().map(|desired| &desired.speaker)
+    }
+
+    /// The prefixes of this node's pods.
+    pub(super) fn pods(&self) -> &[Prefix] {
+        self.desired.as_ref().map_or(&[], |desired| &desired.kernel.unreachable)
     }
 
     /// When the configuration in use was read.

@@ -10,6 +10,7 @@
 //!  grievance        malformed attributes, told once for each look at the peers
 //!  impairment       what fails beside routing, told once and shown until it is mended
 //!  stranger         who was named of those that are no peer
+//!  readiness        whether pods may be started
 //!  report           the snapshot, and whether the node has settled
 //!  turn             the loop's state and its turn, over any drivers
 //!  order            what the loop does at an operator's order
@@ -27,6 +28,7 @@ mod impairment;
 mod log;
 mod marker;
 mod order;
+mod readiness;
 mod report;
 mod run;
 mod stranger;

@@ -14,6 +14,7 @@ use bgp::view::{KernelCounts, PeerView};
 use super::configuration::Configuration;
 use super::identity::Identity;
 use super::impairment::Impairments;
+use super::readiness::{Facts, Readiness};
 use crate::drain::Drain;
 use crate::status::snapshot::{Condition, ConditionKind, Identity as Named, Snapshot, SourceStatus};
 
@@ -44,6 +45,7 @@ pub(super) struct Convergence {
     settled_at: Option<Instant>,
     /// Whether conditions held at the last look, and since when that is so.
     held: BTreeMap<ConditionKind, (Option<bool>, Instant)>,
+    readiness: Readiness,
     /// Next hops that the kernel driver has not spoken about.
     unresolved: BTreeSet<NextHop>,
     /// What was last heard of each peer that is up and has not said that it has sent all.
@@ -65,6 +67,25 @@ impl Convergence {
             self.configured_at = Some(now);
             self.look_at = Some(now + LOOK);
         }
+    }
+
+    /// An earlier run of the agent, in this boot, has found that pods may be started.
+    pub(super) fn resume(&mut self, now: Instant) {
+        self.readiness.resume(now);
+    }
+
+    /// Whether pods may be started.
+    fn pod_network(&mut self, shown: &Shown<'_>, peers: &[PeerView], now: Instant) -> Condition {
+        let pending = shown.speaker.map(Speaker::kernel_counts).unwrap_or_default();
+        let pending = Family::ALL.into_iter().any(|family| pending[family].pending > 0);
+        let heard = |peer: &PeerView| peer.state == State::Established && self.has_sent_all(peer, now);
+        let facts = Facts {
+            configured_at: self.configured_at,
+            has_pods: !shown.configuration.pods().is_empty(),
+            heard: peers.iter().all(is_disabled) || peers.iter().any(heard),
+            synced: !shown.busy && !pending && self.unresolved.is_empty(),
+        };
+        self.readiness.condition(facts, now)
     }
 
     /// The kernel driver is told what to track.
@@ -229,6 +250,11 @@ pub(super) fn snapshot(shown: &Shown<'_>, convergence: &mut Convergence, now: In
     let Shown { identity, speaker, configuration, impairments, drain, busy } = *shown;
     let peers = speaker.map(Speaker::peers).unwrap_or_default();
     let kernel = speaker.map(Speaker::kernel_counts).unwrap_or_default();
+    let mut conditions = convergence.conditions(&peers, &kernel, busy, now);
+    // A router has no pods to wait for.
+    if !configuration.pods().is_empty() || !configuration.speaker().is_some_and(|speaker| speaker.transit) {
+        conditions.push(convergence.pod_network(shown, &peers, now));
+    }
     Snapshot {
         revision: 0,
         node: identity.node.clone(),
@@ -237,9 +263,10 @@ pub(super) fn snapshot(shown: &Shown<'_>, convergence: &mut Convergence, now: In
         identity: configuration
             .speaker()
             .map(|speaker| Named { asn: speaker.asn, router_id: speaker.router_id }),
-        conditions: convergence.conditions(&peers, &kernel, busy, now),
+        conditions,
         peers,
         kernel,
+        pods: configuration.pods().to_vec(),
         source: SourceStatus {
             description: identity.source.clone(),
             loaded_at: configuration.loaded_at(),

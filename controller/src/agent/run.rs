@@ -26,6 +26,7 @@ use crate::drain::{self, Drain};
 use crate::effect::Drivers;
 use crate::event::Event;
 use crate::kernel::{self, Command, KernelEvent};
+use crate::netconf::{self, Places};
 use crate::operator::order::Order;
 use crate::operator::service::{Operator, socket_beside};
 use crate::publish;
@@ -69,6 +70,8 @@ pub struct Settings {
     pub cni_state: PathBuf,
     /// Where to serve StatusService.
     pub socket: PathBuf,
+    /// The container runtime's folder of network configurations, if pods are connected here.
+    pub networks: Option<PathBuf>,
     /// Where to record what the speaker is told.
     pub record: Option<PathBuf>,
 }
@@ -97,7 +100,8 @@ pub fn run(settings: impl Into<Settings>) -> anyhow::Result<()> {
 }
 
 async fn serve(settings: Settings) -> anyhow::Result<()> {
-    let Settings { node, source: objects_from, checkpoint, cni_state, socket, record: recording } = settings;
+    let Settings { node, source: objects_from, checkpoint, cni_state, socket, networks, record: recording } =
+        settings;
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let marker = Marker::here(&node).context("boot id and network namespace")?;
     // Beside the socket, which lies below /run: gone with the boot.
@@ -133,6 +137,12 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     if let Source::Kubernetes(connection) = objects_from {
         tokio::spawn(publish::run(connection, identity.node.clone(), snapshots.clone(), good.subscribe()));
     }
+    let places = networks.map(Places::new);
+    let same_boot = places.as_ref().is_some_and(Places::is_ready);
+    if let Some(places) = places {
+        let told = tell_of(Impairment::PodNetwork, &impaired);
+        tokio::spawn(netconf::run(places, snapshots.clone(), told));
+    }
     let (questions, queries) = mpsc::channel(QUESTIONS);
     let (stop_serving, stop) = watch::channel(());
     let told = tell_of(Impairment::StatusSocket, &impaired);
@@ -152,6 +162,9 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     }
     let mut agent = Agent::new(identity, live);
     agent.begin_drained(drain);
+    if same_boot {
+        agent.resume_pods();
+    }
     if let Some(path) = recording {
         match Recorder::create(&path, record::LIMIT) {
             Ok(recorder) => agent.record(recorder),

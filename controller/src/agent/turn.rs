@@ -90,6 +90,11 @@ impl<D: Drivers> Agent<D> {
         self.recorder = Some(recorder);
     }
 
+    /// An earlier run of the agent, in this boot, has found that pods may be started.
+    pub fn resume_pods(&mut self) {
+        self.convergence.resume(self.drivers.now());
+    }
+
     /// What the loop drives.
     pub fn drivers(&mut self) -> &mut D {
         &mut self.drivers
@@ -398,6 +403,8 @@ impl<D: Drivers> Agent<D> {
     fn settle(&mut self, now: Instant) {
         let due = self.convergence.look_due().is_some_and(|due| due <= now);
         let Some(speaker) = self.speaker.as_ref().filter(|_| due && !self.stopping) else { return };
+        // What holds after some time is told though nothing else happens.
+        self.drivers.status_changed();
         let busy = self.more || speaker.is_recovering();
         if let Some(reason) = self.convergence.settles(&speaker.peers(), busy, now) {
             self.drivers.kernel(Command::Sweep);

@@ -39,6 +39,9 @@ pub struct AgentArgs {
     /// Where to serve StatusService
     #[arg(long, env = "UNDERLAY_SOCKET", value_name = "PATH", default_value = super::options::SOCKET)]
     pub socket: PathBuf,
+    /// The container runtime's directory of network configurations, to be told how pods are connected
+    #[arg(long, env = "UNDERLAY_CNI_CONF_DIR", value_name = "DIR")]
+    pub cni_conf_dir: Option<PathBuf>,
     /// Write what the speaker is told to a new file, for `underlay replay`; it stops at 1 GiB
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
@@ -55,11 +58,12 @@ impl From<AgentArgs> for Settings {
             checkpoint,
             cni_state,
             socket,
+            cni_conf_dir,
             record,
         } = args;
         let access = Access { kubeconfig, server: api_server, namespace };
         let kubernetes = || Source::Kubernetes(Connection::new(access));
         let source = manifests.map_or_else(kubernetes, Source::Manifests);
-        Self { node, source, checkpoint, cni_state, socket, record }
+        Self { node, source, checkpoint, cni_state, socket, networks: cni_conf_dir, record }
     }
 }

@@ -5,6 +5,8 @@
 pub enum Impairment {
     /// The last good configuration is not kept on disk.
     Checkpoint,
+    /// The container runtime and the plugin are not told of the network.
+    PodNetwork,
     /// What the agent is told is recorded no longer.
     Recording,
     /// The status is not served.
@@ -21,6 +23,7 @@ impl Impairment {
     pub const fn word(self) -> &'static str {
         match self {
             Self::Checkpoint => "checkpoint",
+            Self::PodNetwork => "pod-network",
             Self::Recording => "recording",
             Self::StatusSocket => "status-socket",
             Self::OperatorSocket => "operator-socket",

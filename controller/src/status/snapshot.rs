@@ -35,6 +35,8 @@ pub struct Snapshot {
     pub peers: Vec<PeerView>,
     /// What the kernel holds of our routes.
     pub kernel: PerFamily<KernelCounts>,
+    /// The prefixes of this node's pods.
+    pub pods: Vec<Prefix>,
     /// Where the configuration comes from.
     pub source: SourceStatus,
     /// How the node is taken out of service; `None` while it is in service.

@@ -10,5 +10,6 @@ mod desired;
 mod interop;
 mod kernel;
 mod kubernetes;
+mod netconf;
 mod readme;
 mod status;

@@ -49,7 +49,7 @@ const LAYERS: [(&str, &[&[&str]]); 5] = [
             &["desired"],
             &["status"],
             &["operator"],
-            &["event", "effect", "publish"],
+            &["event", "effect", "netconf", "publish"],
             &["agent"],
             &["cli"],
         ],

@@ -12,7 +12,7 @@ use k8s_openapi::api::admissionregistration::v1::{
     ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
 };
 use k8s_openapi::api::apps::v1::DaemonSet;
-use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
+use k8s_openapi::api::core::v1::{Namespace, Pod, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -67,6 +67,38 @@ fn the_daemon_set_starts_the_program_as_it_is() {
         agent.volume_mounts.iter().flatten().map(|mount| mount.mount_path.as_str()).collect();
     assert_eq!(args.manifests, None, "the base reads the Kubernetes API");
     assert!(mounts.contains(&args.socket.parent().unwrap().to_str().unwrap()));
+    assert!(mounts.contains(&args.cni_conf_dir.unwrap().to_str().unwrap()));
+}
+
+#[test]
+fn the_overlays_start_the_program_as_it_is() {
+    let parse = |words: &[&str]| {
+        let words = ["underlay"].iter().chain(words).chain(&["--node", "n1"]).map(OsString::from);
+        controller::cli::parse_agent(words).unwrap()
+    };
+    let pod: Pod = object("overlays/static-pod/underlay-agent.yaml");
+    let spec = pod.spec.unwrap();
+    assert_eq!(spec.service_account_name, None, "the kubelet refuses a static pod with one");
+    let arguments: Vec<&str> = spec.containers[0].args.iter().flatten().map(String::as_str).collect();
+    let of_pod = parse(&arguments);
+    let mounts = spec.containers[0].volume_mounts.as_ref().unwrap();
+    for path in [&of_pod.kubeconfig, &of_pod.cni_conf_dir, &Some(of_pod.checkpoint.clone())] {
+        let path = path.as_ref().unwrap().to_str().unwrap();
+        assert!(mounts.iter().any(|mount| path.starts_with(&mount.mount_path)), "{path} is the node's");
+    }
+
+    let unit = fs::read_to_string(folder().join("overlays/systemd/underlay-agent.service")).unwrap();
+    let start =
+        unit.lines().find_map(|line| line.strip_prefix("ExecStart=/usr/local/bin/underlay ")).unwrap();
+    let of_unit = parse(&start.split_whitespace().collect::<Vec<_>>());
+    assert_eq!(of_unit.kubeconfig, of_pod.kubeconfig);
+    assert_eq!(of_unit.cni_conf_dir, of_pod.cni_conf_dir);
+    assert_eq!(of_unit.namespace, of_pod.namespace);
+    // The folders that systemd makes are those that the program uses.
+    assert!(
+        of_unit.checkpoint.starts_with("/var/lib/underlay") && unit.contains("StateDirectory=underlay\n")
+    );
+    assert!(of_unit.socket.starts_with("/run/underlay") && unit.contains("RuntimeDirectory=underlay\n"));
 }
 
 #[test]

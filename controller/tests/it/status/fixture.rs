@@ -159,6 +159,7 @@ pub(crate) fn snapshot(node: &str, peers: Vec<PeerView>) -> Snapshot {
             ipv4: KernelCounts { installed: 12, pending: 0, failed: 0 },
             ipv6: KernelCounts { installed: 5, pending: 1, failed: 2 },
         },
+        pods: Vec::new(),
         source: SourceStatus {
             description: "manifests /etc/underlay".to_owned(),
             loaded_at: Some(at(1)),
