@@ -27,7 +27,14 @@ serve() { # NAME PROGRAM ARG...
     sleep 0.2
   done &
 }
-await() { until "$@" > /dev/null 2>&1; do sleep 0.1; done; }
+await() { # PROGRAM ARG... to succeed; says now and then why it does not
+  local said tries=0
+  until said=$("$@" 2>&1); do
+    tries=$((tries + 1))
+    [ $((tries % 50)) -ne 0 ] || echo "still waiting for $*: $said"
+    sleep 0.1
+  done
+}
 hierarchies() { # CONTROLLERS PATH of each cgroup v1 hierarchy, and where this process is in it
   awk -F: '$2 != "" {print $2, $3}' /proc/self/cgroup
 }
@@ -148,8 +155,15 @@ case $machine in
     await "$BIN/kubectl" get --raw=/readyz
     serve kube-controller-manager "$here/control-plane.sh" kube-controller-manager
     serve kube-scheduler "$here/control-plane.sh" kube-scheduler
-    # A node that is known before its kubelet comes keeps its labels and the numbers of its pods.
-    await "$BIN/kubectl" apply -f /etc/kubernetes/manifests/nodes.yaml
+    # What an administrator does: definitions, the agents' rights, the configuration. A node that is known before its
+    # kubelet comes keeps its labels and the prefixes of its pods.
+    manifests=$here/../../manifests
+    underlay crd --without-cel > /run/crd.yaml
+    await "$BIN/kubectl" apply -f /run/crd.yaml -f "$manifests/base/namespace.yaml"
+    await "$BIN/kubectl" apply -k "$manifests/rbac"
+    await "$BIN/kubectl" apply -f /etc/kubernetes/manifests
+    "$here/control-plane.sh" token-config "$("$BIN/kubectl" -n underlay-system create token underlay-agent --duration=24h)" \
+      > "$FOLDER/agent.kubeconfig"
     touch "$FOLDER/ready"
     ;;
   node)
@@ -163,19 +177,13 @@ case $machine in
     serve containerd containerd --config /run/containerd.toml
     await ctr version
     [ -n "$(ctr -n k8s.io images list -q)" ] || await ctr -n k8s.io images import "$BIN/image.tar"
-    if [ $# -gt 0 ]; then serve agent env "UNDERLAY_NODE=$HOSTNAME" "$@"; fi
-    if [ ! -e "/var/lib/kubelet.kubeconfig" ]; then
+    if [ ! -e /var/lib/kubelet.kubeconfig ]; then
       await test -e "$FOLDER/ready"
       "$here/control-plane.sh" node-keys "$HOSTNAME"
-      cp "$FOLDER/$HOSTNAME.kubeconfig" /var/lib/kubelet.kubeconfig
+      cp "$FOLDER/agent.kubeconfig" /var/lib/
+      mv "$FOLDER/$HOSTNAME.kubeconfig" /var/lib/kubelet.kubeconfig
     fi
-    if [ ! -e /etc/cni/net.d/10-underlay.conflist ]; then
-      subnets=$(KUBECACHEDIR=/run/kubectl "$BIN/kubectl" --kubeconfig=/var/lib/kubelet.kubeconfig get node "$HOSTNAME" -o 'jsonpath={.spec.podCIDRs}')
-      echo '{"cniVersion": "1.0.0", "cniVersions": ["0.3.1", "0.4.0", "1.0.0", "1.1.0"], "name": "underlay", "plugins": [
-        {"type": "underlay-cni", "subnets": '"$subnets"', "mtu": 1500, "stateDir": "/var/lib/underlay/cni", "capabilities": {"portMappings": true}}]}' \
-        > /run/conflist
-      mv /run/conflist /etc/cni/net.d/10-underlay.conflist
-    fi
+    if [ $# -gt 0 ]; then serve agent env "UNDERLAY_NODE=$HOSTNAME" "$@"; fi
     addresses=$(ip -o address show dev eth1 scope global | awk '{sub("/.*", "", $4); print $4}' | paste -sd,)
     serve kubelet "$BIN/kubelet" --config=/run/kubelet.yaml --kubeconfig=/var/lib/kubelet.kubeconfig --hostname-override="$HOSTNAME" \
       --node-ip="$addresses" --container-runtime=remote --container-runtime-endpoint=unix:///run/containerd/containerd.sock \

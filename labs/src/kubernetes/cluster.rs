@@ -163,7 +163,7 @@ impl Cluster {
             addresses.iter().filter_map(|one| one["ip"].as_str()).map(str::to_owned).collect();
         ensure!(addresses.len() == 2, "{name} on {node} has {addresses:?}");
         let script = format!(
-            "for one in /run/netns/*; do nsenter --net=$one ip -o -4 address | grep -qwF {} && echo $one; done",
+            "for one in /run/netns/*; do nsenter --net=$one ip -o -4 address | grep -qwF {} && echo $one; done; true",
             addresses[0]
         );
         let namespace = self.lab.run(node, &["sh", "-c", &script])?;
@@ -214,16 +214,24 @@ impl Cluster {
     /// Keeps the logs of every machine in [`program::failure_folder`].
     pub fn keep_logs(&self, test: &str) {
         let folder = program::failure_folder(test);
-        let disks = state::folder(&self.lab.state().name).join("disks");
+        let lab = state::folder(&self.lab.state().name);
+        let keep = |log: &Path, kept: &Path| {
+            let name = log.file_name().unwrap_or_default();
+            let copied = fs::create_dir_all(kept).and_then(|()| fs::copy(log, kept.join(name)));
+            if let Err(error) = copied {
+                eprintln!("{}: {error}", log.display());
+            }
+        };
+        for machine in
+            self.lab.state().nodes.iter().filter(|(_, node)| node.daemon.is_some()).map(|(name, _)| name)
+        {
+            keep(&lab.join(format!("{machine}.log")), &folder);
+        }
+        let disks = lab.join("disks");
         for machine in fs::read_dir(disks).into_iter().flatten().flatten() {
             let logs = fs::read_dir(machine.path().join("log")).into_iter().flatten().flatten();
             for log in logs.filter(|log| log.path().is_file()) {
-                let kept = folder.join(machine.file_name());
-                let copied =
-                    fs::create_dir_all(&kept).and_then(|()| fs::copy(log.path(), kept.join(log.file_name())));
-                if let Err(error) = copied {
-                    eprintln!("{}: {error}", log.path().display());
-                }
+                keep(&log.path(), &folder.join(machine.file_name()));
             }
         }
         eprintln!("logs of the machines are in {}", folder.display());

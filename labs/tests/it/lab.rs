@@ -55,7 +55,7 @@ fn refused(args: &[&str]) -> String {
 }
 
 /// Neither names nor processes nor files: the sandbox is as it was. Returns what is there.
-fn left() -> Result<(), String> {
+pub(crate) fn left() -> Result<(), String> {
     let names = |folder: &str| {
         let entries = fs::read_dir(folder).into_iter().flatten();
         entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect::<Vec<_>>()

@@ -12,7 +12,7 @@ use labs::kubernetes::{Cluster, Pod};
 use labs::wait;
 use labs::{Netns, Sandbox};
 
-use crate::lab::shows_what_is_printed;
+use crate::lab::{left, shows_what_is_printed};
 
 use super::streams::{End, Fate, Streams};
 
@@ -62,6 +62,7 @@ fn pods_keep_their_packets() {
                 cluster.restart(node, "containerd", signal).unwrap();
             }
         });
+        let lists = run.lists();
         run.strict("no API server", &ends, |cluster| {
             cluster.stop(cluster.control(), "kube-apiserver", "KILL").unwrap();
         });
@@ -71,27 +72,55 @@ fn pods_keep_their_packets() {
             }
         });
         run.until_all_pass(&ends);
-        run.strict("the API server back", &ends, |cluster| {
+        run.strict("a static pod meanwhile", &ends, |cluster| static_pod(cluster, &folder));
+        // What is in a node without power is lost; the others do not notice.
+        let others: Vec<End> = ends.iter().filter(|end| end.name != "n12").cloned().collect();
+        run.strict("n12 without power", &others, |cluster| cluster.lab().power_off("n12").unwrap());
+        run.strict("n12 back meanwhile", &others, |cluster| {
+            cluster.lab().power_on("n12").unwrap();
+            // From its checkpoint: it knows its peers and they know it.
+            until_route(cluster, "n12", "10.244.3.0/24");
+            until_route(cluster, "n21", "10.244.2.0/24");
+        });
+        run.strict("the API server back", &others, |cluster| {
             cluster.start(cluster.control(), "kube-apiserver").unwrap();
             cluster.until_ready().unwrap();
         });
+        run.cluster.until_pods("static", &nodes[..1]).unwrap();
+        let ends = run.ends(&nodes);
+        run.until_all_pass(&ends);
         for node in &nodes {
             run.measure(&format!("agent of {node} killed"), &ends, |cluster| {
                 cluster.restart(node, "agent", "KILL").unwrap();
             });
             run.until_all_pass(&ends);
         }
-
-        // What is in a node without power is lost; the others do not notice.
-        let others: Vec<End> = ends.iter().filter(|end| end.name != "n12").cloned().collect();
-        run.strict("n12 without power", &others, |cluster| cluster.lab().power_off("n12").unwrap());
-        run.strict("n12 back", &others, |cluster| cluster.lab().power_on("n12").unwrap());
-        let ends = run.ends(&nodes);
-        run.until_all_pass(&ends);
+        // Neither a restart nor a reboot writes the runtime's configuration anew.
+        assert_eq!(run.lists(), lists);
+        run.ready_in_this_boot();
 
         run.measure("tor1 without power", &ends, |cluster| cluster.lab().power_off("tor1").unwrap());
         run.measure("tor1 back", &ends, |cluster| cluster.lab().power_on("tor1").unwrap());
         run.until_all_pass(&ends);
+        drop(run);
+        left().unwrap();
+    });
+}
+
+/// Gives the kubelet of n11 a pod of its own, and waits until the client reaches it.
+fn static_pod(cluster: &mut Cluster, folder: &Path) {
+    let pod = folder.join("static-pod.yaml");
+    let words = ["cp", pod.to_str().unwrap(), "/etc/kubernetes/manifests/"];
+    cluster.lab().run("n11", &words).unwrap();
+    wait::until("the client to reach a static pod of n11", LIMIT, || {
+        cluster.lab().run("client", &["ping", "-n", "-c", "1", "-W", "1", "10.244.1.3"])
+    });
+}
+
+fn until_route(cluster: &mut Cluster, node: &str, prefix: &str) {
+    wait::until(&format!("{node} to have a route to {prefix}"), LIMIT, || {
+        let routes = cluster.lab().run(node, &["ip", "route", "show", prefix, "proto", "171"]).unwrap();
+        !routes.is_empty()
     });
 }
 
@@ -115,6 +144,21 @@ impl Run<'_> {
         let client = ["10.0.9.20", "fd00:0:0:9::20"].map(str::to_owned);
         ends.push(end("client", "/run/netns/kubernetes-client".into(), &client));
         ends
+    }
+
+    /// Each node's network configuration list, by the number of its file.
+    fn lists(&mut self) -> Vec<String> {
+        let nodes = self.cluster.nodes().to_vec();
+        let list = ["stat", "--format=%i", "/etc/cni/net.d/10-underlay.conflist"];
+        nodes.iter().map(|node| self.cluster.lab().run(node, &list).unwrap()).collect()
+    }
+
+    /// The plugin's STATUS goes by a file that names this boot.
+    fn ready_in_this_boot(&mut self) {
+        for node in self.cluster.nodes().to_vec() {
+            let words = ["cmp", "/run/underlay/ready", "/proc/sys/kernel/random/boot_id"];
+            self.cluster.lab().run(&node, &words).unwrap();
+        }
     }
 
     /// Waits until nothing is lost between any two ends.
