@@ -182,7 +182,7 @@ fn lossless(scene: &Scene, during: impl FnOnce()) {
             let numbers = receiver.join().unwrap();
             let sent = sent.load(Ordering::Relaxed);
             let lost: Vec<u64> = (0..sent).filter(|number| !numbers.contains(number)).collect();
-            println!("{own} to {target}: sent {sent}, lost {}", lost.len());
+            eprintln!("{own} to {target}: sent {sent}, lost {}", lost.len());
             assert!(lost.is_empty(), "{own} to {target}: lost {lost:?} of {sent}");
         }
     });
