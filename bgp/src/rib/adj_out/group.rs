@@ -265,7 +265,13 @@ impl Group {
     }
 }
 
-/// Whether what may be advertised of the entry is about to be known.
+/// Whether what may be advertised of the entry is about to be known. A route that
+/// the kernel is asked to drop leaves nothing to know, and its end is not told of.
 fn awaits_kernel(entry: &EntryView<'_>) -> bool {
-    entry.advertise == Advertise::Hold || entry.kernel == KernelView::Pending
+    let is_selected = entry.paths.first().is_some_and(|path| path.is_best());
+    match entry.advertise {
+        Advertise::Hold => true,
+        Advertise::Nothing => is_selected && entry.kernel == KernelView::Pending,
+        Advertise::Path { .. } => false,
+    }
 }
