@@ -125,8 +125,9 @@ impl Session {
         let Some(heard) = connection.settling.take() else { return };
         connection.timers.clear(Timer::Settle);
         self.beat(side, out, now);
+        // The hold time runs since the peer's KEEPALIVE came.
         if heard {
-            self.establish(side, out, now);
+            self.enter_established(side, out, now);
         }
     }
 
@@ -155,6 +156,11 @@ impl Session {
             *heard = true;
             return;
         }
+        self.enter_established(side, out, now);
+    }
+
+    fn enter_established(&mut self, side: Side, out: &mut Vec<Action>, now: Instant) {
+        let Some(connection) = self.slot_mut(side) else { return };
         let Some(negotiated) = connection.negotiated.clone() else { return };
         connection.state = State::Established;
         // RFC 4271 §6.8: one that has come less far is not kept beside it.
