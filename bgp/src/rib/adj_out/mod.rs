@@ -131,7 +131,8 @@ impl AdjOut {
         let mut more = false;
         let mut wanted = Vec::new();
         for group in &mut self.groups {
-            if !group.members.iter().all(|member| ready(member.peer)) {
+            // Nothing is asked of peers for which there is nothing.
+            if group.is_settled() || !group.members.iter().all(|member| ready(member.peer)) {
                 continue;
             }
             let family = group.key.family;
