@@ -35,6 +35,26 @@ pub struct SpeakerConfig {
     pub peers: Vec<PeerConfig>,
 }
 
+impl SpeakerConfig {
+    /// A speaker without peers and prefixes of its own that sends nothing on and
+    /// installs what it selects, 16 next hops a route at most.
+    #[must_use]
+    pub fn new(asn: Asn, router_id: RouterId) -> Self {
+        Self {
+            asn,
+            router_id,
+            transit: false,
+            drain: Drain::No,
+            install: true,
+            max_paths: 16,
+            relax_as_path: true,
+            origins: Vec::new(),
+            protected: Protected::default(),
+            peers: Vec::new(),
+        }
+    }
+}
+
 /// How far a speaker is taken out of service. Sessions stay, and what was learned stays in use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -65,6 +85,21 @@ pub struct Origination {
     pub local_preference: Option<u32>,
     /// MULTI_EXIT_DISC; not sent if unset.
     pub med: Option<u32>,
+}
+
+impl Origination {
+    /// A prefix that the configuration names, without attributes of its own.
+    #[must_use]
+    pub const fn new(prefix: Prefix) -> Self {
+        Self {
+            prefix,
+            origin: RouteOrigin::Static,
+            communities: Vec::new(),
+            large_communities: Vec::new(),
+            local_preference: None,
+            med: None,
+        }
+    }
 }
 
 /// Prefixes and addresses that stay as they are whatever a peer says.
@@ -213,6 +248,44 @@ pub struct PeerConfig {
     pub authenticated: bool,
     /// What is missing of the peer's key, in words: the session is kept down meanwhile.
     pub missing_secret: Option<String>,
+}
+
+impl PeerConfig {
+    /// A peer of any AS at the address, with both families, a hold time of 90 s, and
+    /// up to 1 000 000 prefixes of each family. Nothing is sent that needs an own
+    /// next hop until [`PeerConfig::own_next_hop`] names one.
+    #[must_use]
+    pub fn new(address: IpAddr) -> Self {
+        Self {
+            name: address.to_string(),
+            description: String::new(),
+            address,
+            port: 179,
+            source: None,
+            passive: false,
+            disabled: false,
+            asn: PeerAs::Any,
+            families: PerFamily { ipv4: true, ipv6: true },
+            timers: Timers {
+                hold: Duration::from_secs(90),
+                keepalive: Duration::from_secs(30),
+                connect_retry: Duration::from_secs(120),
+            },
+            restart: Restart::default(),
+            via_default: false,
+            own_next_hop: OwnNextHop::default(),
+            next_hop: NextHopMode::Auto,
+            as_path: AsPathPolicy::default(),
+            accept: None,
+            accept_default: false,
+            import: Rules::default(),
+            export: Rules::default(),
+            receive: ReceiveLimit { most: 1_000_000, warn_at: None, action: LimitAction::Reject },
+            send_limit: None,
+            authenticated: false,
+            missing_secret: None,
+        }
+    }
 }
 
 /// What is asked of the AS_PATHs of a peer, and done to those that it is sent.

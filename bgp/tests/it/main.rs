@@ -1,6 +1,8 @@
 //! The speaker as its users meet it: octets, sessions, tables, and whole networks.
 
 mod errors;
+mod example;
+mod explain;
 mod fuzz;
 mod policy;
 mod rib;

@@ -1,71 +1,77 @@
-//! The network: speakers, pipes between them, one clock.
+//! The network: routers, connections between them, one clock.
+//!
+//! Everything that is going to happen lies in one queue, ordered by time and,
+//! at one time, by chance: the same seed gives the same life, and each event
+//! and effect goes into a digest of it, its trace. Without latency and delays,
+//! as scenarios have it, whatever follows from an event happens at its time.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::{IpAddr, SocketAddr};
+use core::cmp::Reverse;
+use std::collections::{BTreeSet, BinaryHeap};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::IpAddr;
 
 use bgp::config::{
     Drain, LimitAction, OwnNextHop, PeerAs, PeerConfig, Protected, ReceiveLimit, SpeakerConfig, Timers,
 };
-use bgp::id::{Asn, ConnId, PeerId, RouterId};
-use bgp::io::{Effects, Event, NextHop, Note, Notice, RouteAck, SetId, State, Tracking, Transport};
-use bgp::prefix::{Family, PerFamily, Prefix};
+use bgp::id::{Asn, PeerId, RouterId};
+use bgp::io::{Effects, Event, NextHop, RouteAck, State, Tracking};
+use bgp::prefix::{PerFamily, Prefix};
 use bgp::rule::Rules;
 use bgp::speaker::Speaker;
 use bgp::time::{Duration, Instant};
 use bgp::view::{Explanation, PeerView, RouteFilter, RouteView};
+use bytes::Bytes;
 
-/// One router: its speaker, its kernel, its configuration.
-pub(super) struct Router {
-    pub(super) speaker: Speaker,
-    pub(super) config: SpeakerConfig,
-    pub(super) notes: Vec<Note>,
-    pub(super) notices: Vec<Notice>,
-    /// Messages of UPDATE type sent, by their number of bytes.
-    pub(super) written: u64,
-    /// The subtypes of ROUTE-REFRESH messages sent.
-    pub(super) refreshes: Vec<u8>,
-    pub(super) fib: BTreeMap<Prefix, SetId>,
-    pub(super) sets: BTreeMap<SetId, Vec<NextHop>>,
-    /// What was written to the kernel since the speaker was made.
-    pub(super) writes: Vec<(Prefix, Option<Vec<IpAddr>>)>,
-    /// Routes of an earlier run, by next hop.
-    pub(super) adopted: BTreeMap<Prefix, Vec<IpAddr>>,
-    tracked: BTreeSet<NextHop>,
-    /// Next hops that the kernel cannot resolve.
-    unresolved: BTreeSet<IpAddr>,
-    /// Whether the kernel answers; its answers wait meanwhile.
-    pub(super) kernel_answers: bool,
-    acks: Vec<RouteAck>,
-    accepted: u64,
-}
+use super::broken::{self, Breakage, Broken};
+use super::chance::Chance;
+use super::host::Router;
+use super::pipe::{Ends, PENDING, Segment};
+use super::queue::{Due, What};
+use super::watch::{Checked, Violation};
 
-/// Bytes under way to one end of a connection, and whether it was closed behind them.
-struct End {
-    router: usize,
-    conn: ConnId,
-    inbox: VecDeque<u8>,
-    closed: bool,
-}
+/// After how long an attempt to connect that nobody answers is given up.
+pub(super) const UNANSWERED: Duration = Duration::from_secs(2);
+
+/// After how long routes of the process before are swept that no new one replaced.
+const SWEEP: Duration = Duration::from_secs(15);
+
+/// Steps at one time after which the network counts as one that never rests.
+const RESTLESS: u64 = 2_000_000;
 
 /// All routers and connections.
-pub(super) struct Network {
-    pub(super) routers: Vec<Router>,
-    pub(super) now: Instant,
-    /// Ends by index; the peer of an end is `index ^ 1`.
-    ends: Vec<End>,
-    cut: BTreeSet<(usize, usize)>,
-    /// Routers that do not read, and what was written to them meanwhile.
-    asleep: BTreeSet<usize>,
-    unread: Vec<(usize, ConnId, usize)>,
-    random: u64,
+pub(crate) struct Network {
+    pub(crate) routers: Vec<Router>,
+    pub(crate) now: Instant,
+    pub(super) ends: Ends,
+    queue: BinaryHeap<Reverse<Due>>,
+    entered: u64,
+    /// From whom nothing gets to whom.
+    pub(super) cut: BTreeSet<(usize, usize)>,
+    /// The most that a link takes, each way; and how much that varies.
+    pub(super) latency: Duration,
+    pub(super) jitter: Duration,
+    /// The most by which a turn is put off, so that events share one.
+    pub(super) pace: Duration,
+    pub(super) chance: Chance,
+    seed: u64,
+    /// Events that were handed to speakers, and turns.
+    pub(super) steps: u64,
+    /// The last time at which a route was told of, taken back, or changed in a kernel.
+    pub(super) active_at: Instant,
+    /// The digest of all events and effects.
+    trace: DefaultHasher,
+    pub(super) checked: Checked,
+    pub(super) violation: Option<Violation>,
+    /// Whether a violation ends the test at once.
+    pub(super) strict: bool,
 }
 
 /// The address of a router, by which its peers know it.
-pub(super) fn address(router: usize) -> IpAddr {
-    IpAddr::from([10, 0, 0, router as u8 + 1])
+pub(crate) fn address(router: usize) -> IpAddr {
+    std::net::Ipv4Addr::from_bits(0x0a00_0001 + router as u32).into()
 }
 
-pub(super) fn prefix(text: &str) -> Prefix {
+pub(crate) fn prefix(text: &str) -> Prefix {
     text.parse().expect("a prefix")
 }
 
@@ -122,36 +128,9 @@ pub(crate) fn peer(own: usize, peer: usize) -> PeerConfig {
 
 impl Network {
     /// Starts a router for each configuration.
-    pub(super) fn new(seed: u64, configs: Vec<SpeakerConfig>) -> Self {
-        let routers = configs.into_iter().enumerate().map(|(index, config)| Router {
-            speaker: Speaker::new(&config, seed ^ index as u64),
-            config,
-            notes: Vec::new(),
-            notices: Vec::new(),
-            written: 0,
-            refreshes: Vec::new(),
-            fib: BTreeMap::new(),
-            sets: BTreeMap::new(),
-            writes: Vec::new(),
-            adopted: BTreeMap::new(),
-            tracked: BTreeSet::new(),
-            unresolved: BTreeSet::new(),
-            kernel_answers: true,
-            acks: Vec::new(),
-            accepted: 0,
-        });
-        let mut network = Self {
-            routers: routers.collect(),
-            now: Instant(0),
-            ends: Vec::new(),
-            cut: BTreeSet::new(),
-            asleep: BTreeSet::new(),
-            unread: Vec::new(),
-            random: seed | 1,
-        };
-        for router in 0..network.routers.len() {
-            network.reconcile(router, |_| {});
-        }
+    pub(crate) fn new(seed: u64, configs: Vec<SpeakerConfig>) -> Self {
+        let mut network = Self::stopped(seed, configs);
+        (0..network.routers.len()).for_each(|router| network.reconcile(router, |_| {}));
         network
     }
 
@@ -167,46 +146,90 @@ impl Network {
         self.routers[router].written
     }
 
+    /// A router for each configuration, none of which is started: [`Network::reconcile`] does that.
+    pub(super) fn stopped(seed: u64, configs: Vec<SpeakerConfig>) -> Self {
+        let routers = configs.into_iter().enumerate();
+        let routers = routers.map(|(index, config)| Router::new(config, seed ^ index as u64));
+        Self {
+            routers: routers.collect(),
+            now: Instant(0),
+            ends: Ends::default(),
+            queue: BinaryHeap::new(),
+            entered: 0,
+            cut: BTreeSet::new(),
+            latency: Duration::ZERO,
+            jitter: Duration::ZERO,
+            pace: Duration::ZERO,
+            chance: Chance::new(seed),
+            seed,
+            steps: 0,
+            active_at: Instant(0),
+            trace: DefaultHasher::new(),
+            checked: Checked::default(),
+            violation: None,
+            strict: true,
+        }
+    }
+
     /// Changes a router's configuration.
-    pub(super) fn reconcile(&mut self, router: usize, change: impl FnOnce(&mut SpeakerConfig)) {
+    pub(crate) fn reconcile(&mut self, router: usize, change: impl FnOnce(&mut SpeakerConfig)) {
         let mut effects = Effects::default();
         let target = &mut self.routers[router];
         change(&mut target.config);
         target.config.peers.sort_by_key(|peer| peer.address);
-        target.speaker.reconcile(target.config.clone(), &mut effects, self.now);
+        if !target.up {
+            return;
+        }
+        let mut config = target.config.clone();
+        if let Some(broken) = &target.broken {
+            config = broken.configured(config);
+        }
+        let now = target.clock(self.now);
+        target.speaker.reconcile(config, &mut effects, now);
+        self.active_at = self.active_at.max(self.now);
         self.carry_out(router, effects);
+        self.turn_soon(router);
+        let Router { watch, config, .. } = &mut self.routers[router];
+        watch.expect(config.peers.iter().map(|peer| (peer.address, peer.timers.hold)));
+    }
+
+    /// Makes a router a wrong one.
+    pub(super) fn break_router(&mut self, router: usize, breakage: Breakage) {
+        let own = self.routers[router].config.asn;
+        self.routers[router].broken = Some(Broken::new(breakage, own));
     }
 
     /// Lets nothing pass between two routers, or everything again.
-    pub(super) fn cut(&mut self, a: usize, b: usize, cut: bool) {
-        for pair in [(a, b), (b, a)] {
-            if cut {
-                self.cut.insert(pair)
-            } else {
-                self.cut.remove(&pair)
-            };
+    pub(crate) fn cut(&mut self, a: usize, b: usize, cut: bool) {
+        self.cut_one_way(a, b, cut);
+        self.cut_one_way(b, a, cut);
+    }
+
+    /// Lets nothing pass from one router to another, or everything again.
+    pub(super) fn cut_one_way(&mut self, from: usize, to: usize, cut: bool) {
+        if cut {
+            self.cut.insert((from, to));
+        } else if self.cut.remove(&(from, to)) {
+            self.arrive_again(|end, other| (end, other) == (to, from));
         }
     }
 
     /// Has a router read nothing, or everything again.
-    pub(super) fn sleep(&mut self, router: usize, asleep: bool) {
-        if asleep {
-            self.asleep.insert(router);
-            return;
-        }
-        self.asleep.remove(&router);
-        for (writer, conn, bytes) in core::mem::take(&mut self.unread) {
-            self.feed(writer, Event::Written { conn, bytes });
+    pub(crate) fn sleep(&mut self, router: usize, asleep: bool) {
+        self.routers[router].asleep = asleep;
+        if !asleep {
+            self.arrive_again(|end, _| end == router);
         }
     }
 
-    /// How many bytes wait for routers that do not read.
-    pub(super) fn unread(&self) -> usize {
-        self.unread.iter().map(|(_, _, bytes)| bytes).sum()
+    /// How many octets wait for routers that do not read.
+    pub(crate) fn unread(&self) -> usize {
+        let asleep = self.ends.iter().filter(|(_, end)| self.routers[end.router].asleep);
+        asleep.map(|(_, end)| end.unread).sum()
     }
 
     /// Makes a next hop resolve or not.
-    pub(super) fn resolve(&mut self, router: usize, address: IpAddr, resolves: bool) {
+    pub(crate) fn resolve(&mut self, router: usize, address: IpAddr, resolves: bool) {
         let target = &mut self.routers[router];
         if resolves {
             target.unresolved.remove(&address)
@@ -216,44 +239,44 @@ impl Network {
         let affected: Vec<NextHop> =
             target.tracked.iter().copied().filter(|hop| hop.address == address).collect();
         for next_hop in affected {
-            let metric = resolves.then_some(0);
-            self.feed(router, Event::NextHop { next_hop, metric });
+            self.report(router, next_hop);
+        }
+    }
+
+    /// The metric of a next hop at a router; `None` where it does not resolve.
+    pub(super) fn metric(&self, router: usize, address: IpAddr) -> Option<u32> {
+        (!self.routers[router].unresolved.contains(&address)).then_some(0)
+    }
+
+    fn report(&mut self, router: usize, next_hop: NextHop) {
+        let metric = self.metric(router, next_hop.address);
+        self.feed(router, Event::NextHop { next_hop, metric });
+    }
+
+    /// Ends a router's process and starts another one after a while. With
+    /// `memory` its connections are closed and its kernel keeps the routes;
+    /// without, the machine starts anew, and nobody is told.
+    pub(super) fn restart(&mut self, router: usize, memory: bool, after: Duration) {
+        if self.routers[router].up {
+            self.end_process(router, memory);
+            let number = self.routers[router].restarts;
+            self.enter(self.now + after, What::Start(router, number, memory));
         }
     }
 
     /// Kills a router's speaker: its connections end, its kernel keeps the routes.
     pub(super) fn kill(&mut self, router: usize) {
-        for index in 0..self.ends.len() {
-            if self.ends[index].router == router {
-                self.ends[index].closed = true;
-                self.ends[index].inbox.clear();
-            }
+        if self.routers[router].up {
+            self.end_process(router, true);
         }
-        let target = &self.routers[router];
-        let config = SpeakerConfig { peers: Vec::new(), origins: Vec::new(), ..target.config.clone() };
-        let held: Vec<Prefix> = target.fib.keys().copied().collect();
-        let adopted = held.into_iter().filter_map(|prefix| Some((prefix, self.fib(router, prefix)?)));
-        let adopted: BTreeMap<_, _> = adopted.collect();
-        let target = &mut self.routers[router];
-        target.adopted.extend(adopted);
-        target.fib.clear();
-        target.sets.clear();
-        target.tracked.clear();
-        target.acks.clear();
-        target.writes.clear();
-        target.speaker = Speaker::new(&config, self.random);
     }
 
     /// Starts the speaker of a router that was killed. Without memory the kernel's
     /// routes are gone too.
     pub(super) fn revive(&mut self, router: usize, memory: bool) {
-        let target = &mut self.routers[router];
-        if memory {
-            let of = |family| target.adopted.keys().any(|prefix| prefix.family() == family);
-            target.speaker.resume(PerFamily { ipv4: of(Family::Ipv4), ipv6: of(Family::Ipv6) });
-        } else {
-            target.adopted.clear();
-        }
+        let number = self.routers[router].restarts;
+        let seed = self.seed ^ number << 32 ^ router as u64;
+        self.routers[router].start(seed, memory, self.now);
         self.reconcile(router, |_| {});
     }
 
@@ -264,54 +287,91 @@ impl Network {
         adopted.into_keys().filter(|prefix| !target.fib.contains_key(prefix)).collect()
     }
 
+    fn end_process(&mut self, router: usize, told: bool) {
+        let target = &mut self.routers[router];
+        target.stop();
+        target.restarts += 1;
+        let conns = core::mem::take(&mut target.conns);
+        for end in conns.into_values().filter(|end| *end != PENDING) {
+            if told {
+                self.push(end ^ 1, Segment::End(None));
+            }
+            self.ends.close(end);
+        }
+    }
+
+    /// Has a router's process not run for a while; its clock goes on.
+    pub(super) fn stall(&mut self, router: usize, span: Duration) {
+        self.routers[router].stalled_until = self.now + span;
+        self.active_at = self.active_at.max(self.now + span);
+    }
+
+    /// Has a router's clock leap ahead.
+    pub(super) fn leap(&mut self, router: usize, span: Duration) {
+        self.routers[router].leapt += span;
+        self.arm(router);
+    }
+
     /// Calls a router's speaker.
-    pub(super) fn call<T>(&mut self, router: usize, call: impl FnOnce(&mut Speaker, &mut Effects) -> T) -> T {
+    pub(crate) fn call<T>(&mut self, router: usize, call: impl FnOnce(&mut Speaker, &mut Effects) -> T) -> T {
         let mut effects = Effects::default();
         let result = call(&mut self.routers[router].speaker, &mut effects);
         self.carry_out(router, effects);
+        self.turn_soon(router);
         result
     }
 
     /// Has a router say what its speaker never would, to another one.
-    pub(super) fn inject(&mut self, from: usize, to: usize, bytes: &[u8]) {
-        let open = |end: &End| end.router == to && !end.closed;
-        let end = (0..self.ends.len()).rfind(|&at| open(&self.ends[at]) && self.ends[at ^ 1].router == from);
-        self.ends[end.expect("a connection")].inbox.extend(bytes);
+    pub(crate) fn inject(&mut self, from: usize, to: usize, bytes: &[u8]) {
+        let of = self.ends.iter().filter(|(at, end)| end.router == to && self.ends[at ^ 1].router == from);
+        let (end, _) = of.last().expect("a connection");
+        self.ends[end].unread += bytes.len();
+        self.push(end, Segment::Bytes(Bytes::copy_from_slice(bytes)));
         self.settle();
     }
 
     /// Runs until nothing happens without time passing.
-    pub(super) fn settle(&mut self) {
-        loop {
-            let mut busy = false;
-            for router in 0..self.routers.len() {
-                let mut effects = Effects::default();
-                busy |= self.routers[router].speaker.work(&mut effects, self.now);
-                busy |= !effects.is_empty();
-                self.carry_out(router, effects);
-                busy |= self.answer(router);
-            }
-            busy |= self.deliver();
-            if !busy {
-                return;
-            }
-        }
+    pub(crate) fn settle(&mut self) {
+        self.advance(Duration::ZERO);
     }
 
-    /// Lets time pass, timer by timer.
-    pub(super) fn run(&mut self, span: Duration) {
+    /// Lets time pass.
+    pub(crate) fn run(&mut self, span: Duration) {
+        self.advance(span);
+    }
+
+    /// Lets time pass, event by event; ends early at a violation.
+    pub(super) fn advance(&mut self, span: Duration) {
         let end = self.now + span;
-        self.settle();
-        while let Some((at, router)) = self.next_timer().filter(|(at, _)| *at <= end) {
-            self.now = at.max(self.now);
-            self.feed(router, Event::Timer);
-            self.settle();
+        for router in 0..self.routers.len() {
+            if self.routers[router].kernel_has_work() {
+                self.kernel_soon(router);
+            }
         }
-        self.now = end;
+        let mut at_once = 0;
+        while let Some(Reverse(due)) = self.queue.peek()
+            && due.at <= end
+            && self.violation.is_none()
+        {
+            let Some(Reverse(due)) = self.queue.pop() else { break };
+            at_once = if due.at > self.now { 0 } else { at_once + 1 };
+            self.now = self.now.max(due.at);
+            self.happen(&due.what);
+            if at_once > RESTLESS {
+                let text = format!("{RESTLESS} steps at {}", self.now);
+                self.violation = Some(Violation { invariant: "comes-to-rest", text });
+            }
+        }
+        if self.violation.is_none() {
+            self.now = end;
+        }
+        if let Some(Violation { invariant, text }) = self.violation.as_ref().filter(|_| self.strict) {
+            panic!("{invariant}: {text}");
+        }
     }
 
     /// Runs until the condition holds; panics after a virtual minute.
-    pub(super) fn until(&mut self, what: &str, mut condition: impl FnMut(&Self) -> bool) {
+    pub(crate) fn until(&mut self, what: &str, mut condition: impl FnMut(&Self) -> bool) {
         for _ in 0..600 {
             self.settle();
             if condition(self) {
@@ -323,7 +383,7 @@ impl Network {
     }
 
     /// Runs until all sessions are Established.
-    pub(super) fn until_up(&mut self) {
+    pub(crate) fn until_up(&mut self) {
         self.until("all sessions are Established", |network| {
             let all = network.routers.iter().flat_map(|router| router.speaker.peers());
             all.into_iter().all(|peer| peer.state == State::Established)
@@ -331,38 +391,35 @@ impl Network {
     }
 
     /// How router `own` sees router `other`.
-    pub(super) fn peer(&self, own: usize, other: usize) -> PeerView {
+    pub(crate) fn peer(&self, own: usize, other: usize) -> PeerView {
         let peers = self.routers[own].speaker.peers();
         peers.into_iter().find(|peer| peer.address == address(other)).expect("a configured peer")
     }
 
-    pub(super) fn route(&self, router: usize, prefix: Prefix) -> Option<RouteView> {
+    pub(crate) fn route(&self, router: usize, prefix: Prefix) -> Option<RouteView> {
         self.routers[router].speaker.route(prefix)
     }
 
-    pub(super) fn explain(&self, router: usize, prefix: Prefix) -> Explanation {
+    pub(crate) fn explain(&self, router: usize, prefix: Prefix) -> Explanation {
         self.routers[router].speaker.explain(prefix)
     }
 
     /// The next hops of a route in the router's kernel; `None` if there is no route.
-    pub(super) fn fib(&self, router: usize, prefix: Prefix) -> Option<Vec<IpAddr>> {
-        let router = &self.routers[router];
-        let Some(set) = router.fib.get(&prefix) else { return router.adopted.get(&prefix).cloned() };
-        let members = &router.sets[set];
-        Some(members.iter().map(|member| member.address).collect())
+    pub(crate) fn fib(&self, router: usize, prefix: Prefix) -> Option<Vec<IpAddr>> {
+        self.routers[router].forwarded(prefix)
     }
 
     /// All that `own` says it sends to `other`, as prefixes.
-    pub(super) fn sent(&self, own: usize, other: PeerId) -> BTreeSet<Prefix> {
+    pub(crate) fn sent(&self, own: usize, other: PeerId) -> BTreeSet<Prefix> {
         self.prefixes(own, RouteFilter::Sent(other))
     }
 
     /// All that `own` says it has from `other`, as prefixes.
-    pub(super) fn received(&self, own: usize, other: PeerId) -> BTreeSet<Prefix> {
+    pub(crate) fn received(&self, own: usize, other: PeerId) -> BTreeSet<Prefix> {
         self.prefixes(own, RouteFilter::Received(other))
     }
 
-    fn prefixes(&self, router: usize, filter: RouteFilter) -> BTreeSet<Prefix> {
+    pub(super) fn prefixes(&self, router: usize, filter: RouteFilter) -> BTreeSet<Prefix> {
         let mut all = BTreeSet::new();
         let mut cursor = None;
         loop {
@@ -375,157 +432,242 @@ impl Network {
         }
     }
 
-    fn next_timer(&self) -> Option<(Instant, usize)> {
-        let deadlines = self.routers.iter().enumerate();
-        deadlines.filter_map(|(router, r)| Some((r.speaker.deadline()?, router))).min()
+    /// The digest of all events and effects so far.
+    pub(super) fn trace(&self) -> u64 {
+        self.trace.finish()
     }
 
-    fn feed(&mut self, router: usize, event: Event<'_>) {
-        let mut effects = Effects::default();
-        self.routers[router].speaker.handle(event, &mut effects, self.now);
-        self.carry_out(router, effects);
+    /// The router of an address of either family.
+    pub(super) fn router_of(&self, address: IpAddr) -> Option<usize> {
+        let host = match address {
+            IpAddr::V4(address) => address.to_bits().wrapping_sub(0x0a00_0001) as usize,
+            IpAddr::V6(address) => (address.to_bits() & 0xffff) as usize - 1,
+        };
+        (host < self.routers.len()).then_some(host)
     }
 
-    /// The kernel's answers that are due.
-    fn answer(&mut self, router: usize) -> bool {
-        let target = &mut self.routers[router];
-        if !target.kernel_answers || target.acks.is_empty() {
-            return false;
+    pub(super) fn enter(&mut self, at: Instant, what: What) {
+        self.entered += 1;
+        let order = (self.chance.any() >> 32, self.entered);
+        self.queue.push(Reverse(Due { at, order, what }));
+    }
+
+    fn happen(&mut self, what: &What) {
+        match *what {
+            What::Turn(router) => self.turn(router),
+            What::Timer(router) => self.timer(router),
+            What::Arrival(end, round) => self.arrival(end, round),
+            What::Dial(router, conn, remote) => self.dial(router, conn, remote),
+            What::Unanswered(router, conn, error) => {
+                if self.routers[router].conns.remove(&conn).is_some() {
+                    self.feed(router, Event::ConnectFailed { conn, error });
+                }
+            }
+            What::Kernel(router) => self.kernel(router),
+            What::Resolve(router, next_hop) => {
+                if self.routers[router].tracked.contains(&next_hop) {
+                    self.report(router, next_hop);
+                }
+            }
+            What::Start(router, number, memory) => {
+                if self.routers[router].restarts == number {
+                    self.routers[router].asleep = false;
+                    self.revive(router, memory);
+                    self.enter(self.now + SWEEP, What::Sweep(router, number));
+                }
+            }
+            What::Sweep(router, number) => {
+                let target = &self.routers[router];
+                if target.restarts == number && target.speaker.is_recovering() {
+                    self.enter(self.now + Duration::from_secs(1), What::Sweep(router, number));
+                } else if target.restarts == number {
+                    self.sweep(router);
+                }
+            }
         }
-        let acks = core::mem::take(&mut target.acks);
-        self.feed(router, Event::Acks(&acks));
-        true
+    }
+
+    /// Until when the router's process is not scheduled, if it is not.
+    pub(super) fn stalled(&self, router: usize) -> Option<Instant> {
+        Some(self.routers[router].stalled_until).filter(|until| *until > self.now)
+    }
+
+    /// Tells a speaker.
+    pub(super) fn feed(&mut self, router: usize, event: Event<'_>) {
+        let target = &mut self.routers[router];
+        if !target.up || target.broken.as_mut().is_some_and(|broken| !broken.hears(&event)) {
+            return;
+        }
+        self.steps += 1;
+        let now = target.clock(self.now);
+        let mut effects = Effects::default();
+        target.speaker.handle(event, &mut effects, now);
+        self.carry_out(router, effects);
+        self.turn_soon(router);
+    }
+
+    fn turn(&mut self, router: usize) {
+        if let Some(until) = self.stalled(router) {
+            self.enter(until, What::Turn(router));
+            return;
+        }
+        let target = &mut self.routers[router];
+        if !core::mem::replace(&mut target.turn_due, false) || !target.up {
+            return;
+        }
+        self.steps += 1;
+        let now = target.clock(self.now);
+        let mut effects = Effects::default();
+        // Due timers run first in each turn.
+        if target.speaker.deadline().is_some_and(|deadline| deadline <= now) {
+            self.expire(router);
+        }
+        let more = self.routers[router].speaker.work(&mut effects, now);
+        let busy = more || !effects.is_empty();
+        self.carry_out(router, effects);
+        if busy {
+            self.turn_soon(router);
+            return;
+        }
+        // A turn that leaves nothing to do has done what was due.
+        self.checked.count("deadlines-are-met");
+        let next = self.routers[router].speaker.deadline();
+        if next.is_some_and(|deadline| deadline <= now) {
+            let text = format!("the next deadline is {next:?} after a turn at {now}");
+            self.judge(router, Err(Violation { invariant: "deadlines-are-met", text }));
+        }
+    }
+
+    fn timer(&mut self, router: usize) {
+        if let Some(until) = self.stalled(router) {
+            self.enter(until, What::Timer(router));
+            return;
+        }
+        let target = &mut self.routers[router];
+        if !target.up || target.timer_at.is_none_or(|at| at > self.now) {
+            return;
+        }
+        target.timer_at = None;
+        self.expire(router);
+    }
+
+    /// Tells a speaker of its deadline; none is left that has passed.
+    fn expire(&mut self, router: usize) {
+        let pretended = self.routers[router].broken.as_ref().map(Broken::pretended).unwrap_or_default();
+        for conn in pretended {
+            self.feed(router, Event::Bytes { conn, bytes: &broken::keepalive() });
+        }
+        let now = self.routers[router].clock(self.now);
+        if self.routers[router].speaker.deadline().is_some_and(|deadline| deadline <= now) {
+            self.feed(router, Event::Timer);
+        }
+        let verdict = self.routers[router].watch.hold(now, &mut self.checked);
+        self.judge(router, verdict);
+        self.arm(router);
+    }
+
+    /// Sees to it that the router is woken at its deadline.
+    fn arm(&mut self, router: usize) {
+        let target = &mut self.routers[router];
+        let Some(deadline) = target.speaker.deadline() else { return };
+        // The turn that is about to come looks at it.
+        if target.turn_due && deadline <= target.clock(self.now) {
+            return;
+        }
+        let at = target.network_time(deadline).max(self.now);
+        if target.timer_at.is_none_or(|armed| at < armed) {
+            target.timer_at = Some(at);
+            self.enter(at, What::Timer(router));
+        }
+    }
+
+    pub(super) fn turn_soon(&mut self, router: usize) {
+        if core::mem::replace(&mut self.routers[router].turn_due, true) {
+            return;
+        }
+        let after = Duration::from_nanos(self.chance.below(self.pace.as_nanos() as u64));
+        self.enter(self.now + after, What::Turn(router));
+    }
+
+    fn kernel_soon(&mut self, router: usize) {
+        if core::mem::replace(&mut self.routers[router].kernel_due, true) {
+            return;
+        }
+        let most = self.routers[router].kernel_delay.as_nanos() as u64;
+        let after = Duration::from_nanos(self.chance.below(most));
+        self.enter(self.now + after, What::Kernel(router));
+    }
+
+    fn kernel(&mut self, router: usize) {
+        let target = &mut self.routers[router];
+        target.kernel_due = false;
+        if !target.up {
+            return;
+        }
+        let acks = target.run_kernel();
+        self.active_at = self.active_at.max(self.now);
+        if !acks.is_empty() {
+            self.feed(router, Event::Acks(&acks));
+        }
     }
 
     fn carry_out(&mut self, router: usize, effects: Effects) {
-        let target = &mut self.routers[router];
-        target.notes.extend(effects.notes);
-        target.notices.extend(effects.notices);
-        for change in effects.sets {
-            if change.members.is_empty() {
-                target.sets.remove(&change.id);
-            } else {
-                target.sets.insert(change.id, change.members);
-            }
+        if !effects.is_empty() {
+            self.now.0.hash(&mut self.trace);
+            router.hash(&mut self.trace);
         }
-        for route in effects.routes {
-            let members = route.set.map(|set| &target.sets[&set]);
-            let addresses = members.map(|members| members.iter().map(|member| member.address).collect());
-            target.writes.push((route.prefix, addresses));
-            match route.set {
-                Some(set) => target.fib.insert(route.prefix, set),
-                None => target.fib.remove(&route.prefix),
-            };
-            target.acks.push(RouteAck { prefix: route.prefix, set: route.set, errno: 0 });
+        for note in &effects.notes {
+            (note.from, note.to).hash(&mut self.trace);
+            let verdict = self.routers[router].watch.moved(note, &mut self.checked);
+            self.judge(router, verdict);
+            self.active_at = self.active_at.max(self.now);
+        }
+        self.routers[router].notes.extend(effects.notes);
+        self.routers[router].notices.extend(effects.notices);
+        for effect in effects.transport {
+            self.transport(router, effect);
         }
         for tracking in effects.tracking {
             match tracking {
                 Tracking::Start(next_hop) => {
-                    let target = &mut self.routers[router];
-                    target.tracked.insert(next_hop);
-                    let metric = (!target.unresolved.contains(&next_hop.address)).then_some(0);
-                    self.feed(router, Event::NextHop { next_hop, metric });
+                    self.routers[router].tracked.insert(next_hop);
+                    self.enter(self.now, What::Resolve(router, next_hop));
                 }
                 Tracking::Stop(next_hop) => {
                     self.routers[router].tracked.remove(&next_hop);
                 }
             }
         }
-        for effect in effects.transport {
-            self.transport(router, effect);
+        for route in &effects.routes {
+            (route.prefix, route.set).hash(&mut self.trace);
         }
-    }
-
-    fn transport(&mut self, router: usize, effect: Transport) {
-        match effect {
-            Transport::Connect { conn, remote, .. } => self.connect(router, conn, remote.ip()),
-            Transport::Write { conn, bytes } => {
-                self.routers[router].written += bytes.len() as u64;
-                self.routers[router].refreshes.extend(subtypes(&bytes));
-                let end = self.end(router, conn);
-                if let Some(end) = end {
-                    self.ends[end ^ 1].inbox.extend(&bytes[..]);
-                }
-                if end.is_some_and(|end| self.asleep.contains(&self.ends[end ^ 1].router)) {
-                    self.unread.push((router, conn, bytes.len()));
-                } else {
-                    self.feed(router, Event::Written { conn, bytes: bytes.len() });
-                }
-            }
-            Transport::Close { conn } => {
-                if let Some(end) = self.end(router, conn) {
-                    self.ends[end].closed = true;
-                    self.ends[end].inbox.clear();
-                }
-            }
-        }
-    }
-
-    fn connect(&mut self, router: usize, conn: ConnId, remote: IpAddr) {
-        let found = (0..self.routers.len()).find(|&other| address(other) == remote);
-        let Some(other) = found.filter(|&other| !self.cut.contains(&(router, other))) else {
-            self.feed(router, Event::ConnectFailed { conn, error: "connection refused" });
-            return;
+        let early: Vec<RouteAck> = match &self.routers[router].broken {
+            Some(broken) if !broken.awaits_ack() => effects
+                .routes
+                .iter()
+                .map(|route| RouteAck { prefix: route.prefix, set: route.set, errno: 0 })
+                .collect(),
+            _ => Vec::new(),
         };
-        let accepted = ConnId::Inbound(self.routers[other].accepted);
-        self.routers[other].accepted += 1;
-        let end = |router, conn| End { router, conn, inbox: VecDeque::new(), closed: false };
-        self.ends.extend([end(router, conn), end(other, accepted)]);
-        let local = SocketAddr::new(address(router), 40_000);
-        let remote = SocketAddr::new(remote, 179);
-        self.feed(router, Event::Connected { conn, local });
-        self.feed(other, Event::Accepted { conn: accepted, local: remote, remote: local });
-    }
-
-    fn end(&self, router: usize, conn: ConnId) -> Option<usize> {
-        let open = |end: &End| end.router == router && end.conn == conn && !end.closed;
-        self.ends.iter().rposition(open)
-    }
-
-    /// Hands out what lies in the pipes, in pieces of random sizes.
-    fn deliver(&mut self) -> bool {
-        let mut delivered = false;
-        for index in 0..self.ends.len() {
-            let (router, other) = (self.ends[index].router, self.ends[index ^ 1].router);
-            let deaf = self.cut.contains(&(other, router)) || self.asleep.contains(&router);
-            if self.ends[index].closed || deaf {
-                continue;
-            }
-            let conn = self.ends[index].conn;
-            if self.ends[index].inbox.is_empty() {
-                if self.ends[index ^ 1].closed {
-                    self.ends[index].closed = true;
-                    self.feed(router, Event::Closed { conn, error: None });
-                    delivered = true;
-                }
-                continue;
-            }
-            let most = self.ends[index].inbox.len().min(1 + self.draw() % 5_000);
-            let bytes: Vec<u8> = self.ends[index].inbox.drain(..most).collect();
-            self.feed(router, Event::Bytes { conn, bytes: &bytes });
-            delivered = true;
+        if self.routers[router].tell_kernel(effects.sets, effects.routes) {
+            self.kernel_soon(router);
         }
-        delivered
-    }
-
-    /// xorshift64: enough to vary sizes.
-    fn draw(&mut self) -> usize {
-        self.random ^= self.random << 13;
-        self.random ^= self.random >> 7;
-        self.random ^= self.random << 17;
-        (self.random >> 32) as usize
-    }
-}
-
-/// The subtypes of the ROUTE-REFRESH messages among whole messages.
-fn subtypes(mut bytes: &[u8]) -> Vec<u8> {
-    let mut found = Vec::new();
-    while let [_, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, high, low, kind, body @ ..] = bytes {
-        let length = usize::from(u16::from_be_bytes([*high, *low]));
-        if *kind == 5 {
-            found.push(body[2]);
+        if !early.is_empty() {
+            self.feed(router, Event::Acks(&early));
         }
-        bytes = &bytes[length..];
+        self.arm(router);
     }
-    found
+
+    pub(super) fn hash(&mut self, what: impl Hash) {
+        what.hash(&mut self.trace);
+    }
+
+    pub(super) fn judge(&mut self, router: usize, verdict: Result<(), Violation>) {
+        if let Err(Violation { invariant, text }) = verdict
+            && self.violation.is_none()
+        {
+            let text = format!("router {router} at {}: {text}", self.now);
+            self.violation = Some(Violation { invariant, text });
+        }
+    }
 }

@@ -7,6 +7,7 @@ use bgp::reason::Reason;
 use bgp::time::Duration;
 
 use super::network::{Network, config, peer};
+use super::routes::{originate, wired};
 
 /// Two routers of two ASes that name each other.
 pub(super) fn pair(seed: u64) -> Network {
@@ -105,4 +106,23 @@ fn end_of_rib_is_known_a_family_and_a_session() {
     network.cut(0, 1, false);
     network.until("again", |network| network.peer(0, 1).end_of_rib.ipv4);
     assert_eq!(network.peer(0, 1).established_count, 2);
+}
+
+#[test]
+fn a_withdrawal_that_awaits_the_kernel_holds_no_end_of_rib_back() {
+    let mut network = wired(7, &[65001, 65002, 65003], &[(0, 1), (1, 2)], &[1]);
+    originate(&mut network, 0, &["10.244.1.0/24"]);
+    network.until_up();
+    network.settle();
+    // Router 2 comes anew while the kernel of 1 has yet to drop a route.
+    network.routers[1].kernel_answers = false;
+    originate(&mut network, 0, &[]);
+    network.settle();
+    for disabled in [true, false] {
+        network.reconcile(2, |config| config.peers[0].disabled = disabled);
+        network.settle();
+    }
+    network.until_up();
+    network.routers[1].kernel_answers = true;
+    network.until("all is told", |network| network.peer(2, 1).end_of_rib.ipv4);
 }
