@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
@@ -122,16 +122,25 @@ async fn serve(stream: TcpStream, state: Arc<Mutex<State>>, mut mode: watch::Rec
         if mode.borrow_and_update().0 == Mode::Down {
             return;
         }
-        // A request is its first line here; heads end with an empty one, and no request has a body.
+        // A request is its first line here; what it carries is read and left aside.
         let line = tokio::select! {
             line = lines.next_line() => line,
             changed = mode.changed() => { if changed.is_err() { return } continue }
         };
         let Ok(Some(line)) = line else { return };
+        let mut length = 0;
         while let Ok(Some(head)) = lines.next_line().await {
             if head.is_empty() {
                 break;
             }
+            if let Some((_, value)) =
+                head.split_once(':').filter(|(name, _)| name.eq_ignore_ascii_case("content-length"))
+            {
+                length = value.trim().parse().unwrap();
+            }
+        }
+        if lines.get_mut().read_exact(&mut vec![0; length]).await.is_err() {
+            return;
         }
         let target = line.split(' ').nth(1).unwrap_or_default().to_owned();
         state.lock().unwrap().requests.push(target.clone());
@@ -189,6 +198,9 @@ async fn answer(
             "gitTreeState": "", "buildDate": "", "goVersion": "", "compiler": "", "platform": ""}),
         )
         .await;
+    }
+    if path.ends_with("/status") {
+        return whole(writer, 200, &json!({})).await;
     }
     let wanted = parameter("fieldSelector")
         .and_then(|fields| fields.strip_prefix("metadata.name=").map(str::to_owned));
