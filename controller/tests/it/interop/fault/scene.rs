@@ -40,6 +40,7 @@ spec:
   mesh: None
   podPrefixes: [10.244.0.0/16]
   timers: {{hold: 3s, keepalive: 1s, connectRetry: 1s}}
+  gracefulRestart: {{restartTime: 10s}}
   {more}
 ---
 apiVersion: underlay.dev/v1alpha1
