@@ -427,6 +427,11 @@ impl Session {
         }
     }
 
+    /// Has a session that was stopped start at that time, unless the configuration keeps it down.
+    pub fn rest(&mut self, until: Instant) {
+        self.rest_until = self.config.held().is_none().then_some(until);
+    }
+
     /// Ends the rest that follows a Cease for too many prefixes: another limit is in force.
     pub fn resume(&mut self, out: &mut Vec<Action>, now: Instant) {
         self.rests = 0;

@@ -6,19 +6,23 @@ use crate::io::{Downfall, Effects};
 use crate::reason::Reason;
 use crate::speaker::Speaker;
 use crate::speaker::again::{SoftReset, SoftResetError};
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 use crate::wire::notification::Notification;
+
+/// How long a session rests that was reset: a peer that sees a new connection before it has read
+/// the NOTIFICATION on the old one takes that for a restart (RFC 4724 §4.2), and keeps the routes.
+const REST: Duration = Duration::from_millis(500);
 
 impl Speaker {
     /// Ends the session by Cease/Administrative Reset (RFC 4486 §4), and starts it
-    /// at once, also where it rested. One that the configuration keeps down stays so.
+    /// after a moment, also where it rested. One that the configuration keeps down stays so.
     pub(super) fn reset(&mut self, peer: PeerId, effects: &mut Effects, now: Instant) {
         let reason = Reason::OperatorReset;
         let farewell = Notification::administrative_reset(reason.says());
         let cause = Downfall { reason, text: reason.says().to_owned() };
         self.on_peer(peer, effects, now, |session, out| {
             session.stop(&farewell, &cause, out, now);
-            session.start(out, now);
+            session.rest(now + REST);
         });
     }
 

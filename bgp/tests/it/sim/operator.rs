@@ -57,7 +57,7 @@ fn a_drain_shuns_and_withholds_while_sessions_stay() {
 }
 
 #[test]
-fn a_reset_ends_the_session_with_its_word_and_starts_it_at_once() {
+fn a_reset_ends_the_session_with_its_word_and_starts_it_after_a_moment() {
     let mut network = started(42);
     network.cut(0, 1, true);
     network.order(0, 1, |peer| Event::Reset { peer });
