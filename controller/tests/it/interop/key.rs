@@ -22,6 +22,8 @@ spec:
   asn: {{value: {asn}}}
   routerID: {{value: 192.0.2.{id}}}
   podPrefixes: [10.244.0.0/16]
+  # A session that does not come back takes its routes along at once.
+  gracefulRestart: {{restartTime: 0s}}
   timers: {{hold: 9s, keepalive: 1s, connectRetry: 1s}}
 ---
 apiVersion: underlay.dev/v1alpha1

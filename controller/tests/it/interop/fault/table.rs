@@ -46,10 +46,15 @@ impl Eyes<'_> {
         answers.pop().unwrap_or_else(|| panic!("{failures:?}"))
     }
 
+    /// The peer, once the status has it: it is a little later than what it shows.
+    #[track_caller]
     fn peer(&self, name: &str) -> v1::Peer {
-        let peers = self
-            .ask(async |mut agent| Ok(agent.list_peers(v1::ListPeersRequest {}).await?.into_inner().peers));
-        peers.into_iter().find(|peer| peer.name == name).expect("a peer")
+        self.scene.node.until(&format!("peer {name} in the status"), || {
+            let peers = self.ask(async |mut agent| {
+                Ok(agent.list_peers(v1::ListPeersRequest {}).await?.into_inner().peers)
+            });
+            peers.into_iter().find(|peer| peer.name == name)
+        })
     }
 
     /// The peer's path to a prefix.
