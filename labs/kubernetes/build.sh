@@ -23,7 +23,7 @@ programs=$(missing kube-apiserver kube-controller-manager kube-scheduler kubelet
 # apt with lists of its own: neither deb-src nor a second suite has to be enabled on the machine, and nothing changes there.
 key=/usr/share/keyrings/debian-archive-keyring.gpg
 mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Codename: bookworm' 'Label: Debian' | sort -u | head -n 1)
-mirror=${mirror:-http://deb.debian.org/debian}
+[ -n "$mirror" ] || { echo "build.sh: apt on this machine knows no archive of Debian 12 (bookworm)" >&2; exit 1; }
 fetch() { # SUITE COMMAND...: into the folder $work
   local suite=$1 lists=$work/apt-$1
   shift
