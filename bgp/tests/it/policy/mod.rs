@@ -3,15 +3,13 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use bgp::config::{
-    AsPathPolicy, Drain, LimitAction, NextHopMode, OwnNextHop, PeerAs, PeerConfig, Protected, ReceiveLimit,
-    SpeakerConfig, Timers,
+    Drain, LimitAction, NextHopMode, OwnNextHop, PeerConfig, Protected, ReceiveLimit, SpeakerConfig,
 };
 use bgp::id::{Asn, RouterId};
 use bgp::policy::{Export, Import, Outgoing, SourceKind};
-use bgp::prefix::{PerFamily, Prefix};
+use bgp::prefix::Prefix;
 use bgp::reason::Reason;
 use bgp::rule::{AnyCommunity, Changes, Condition, PrefixRange, RouteOrigin, Rule, Rules, Subject};
-use bgp::time::Duration;
 use bgp::wire::as_path::{AsPath, Segment, SegmentKind};
 use bgp::wire::attribute::{NextHops, PathAttributes};
 use bgp::wire::community::Community;
@@ -102,32 +100,10 @@ fn speaker() -> SpeakerConfig {
 fn peer(import: Rules) -> PeerConfig {
     PeerConfig {
         name: "r".into(),
-        description: String::new(),
-        address: IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2)),
-        port: 179,
-        source: None,
-        restart: bgp::config::Restart::default(),
-        passive: false,
-        disabled: false,
-        asn: PeerAs::Any,
-        families: PerFamily { ipv4: true, ipv6: true },
-        timers: Timers {
-            hold: Duration::from_secs(9),
-            keepalive: Duration::from_secs(3),
-            connect_retry: Duration::from_secs(5),
-        },
-        via_default: false,
-        own_next_hop: OwnNextHop::default(),
-        next_hop: NextHopMode::Auto,
-        as_path: AsPathPolicy::default(),
         accept: Some(vec!["10.0.0.0/8".parse().expect("a prefix")]),
-        accept_default: false,
         import,
-        export: Rules::default(),
         receive: ReceiveLimit { most: 10, warn_at: None, action: LimitAction::Reject },
-        send_limit: None,
-        authenticated: false,
-        missing_secret: None,
+        ..PeerConfig::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2)))
     }
 }
 

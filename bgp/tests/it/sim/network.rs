@@ -7,27 +7,26 @@
 
 use core::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{DefaultHasher, Hasher};
 use std::net::IpAddr;
 
-use bgp::config::{
-    Drain, LimitAction, OwnNextHop, PeerAs, PeerConfig, Protected, ReceiveLimit, SpeakerConfig, Timers,
-};
+use bgp::config::{Drain, OwnNextHop, PeerConfig, Protected, SpeakerConfig, Timers};
 use bgp::id::{Asn, PeerId, RouterId};
-use bgp::io::{Effects, Event, NextHop, RouteAck, State, Tracking};
-use bgp::prefix::{PerFamily, Prefix};
-use bgp::rule::Rules;
+use bgp::io::{Effects, Event, NextHop, State};
+use bgp::prefix::Prefix;
 use bgp::speaker::Speaker;
 use bgp::time::{Duration, Instant};
 use bgp::view::{Explanation, PeerView, RouteFilter, RouteView};
 use bytes::Bytes;
 
-use super::broken::{self, Breakage, Broken};
+use super::broken::{Breakage, Broken};
 use super::chance::Chance;
 use super::host::Router;
 use super::pipe::{Ends, PENDING, Segment};
 use super::queue::{Due, What};
 use super::watch::{Checked, Violation};
+
+mod events;
 
 /// After how long an attempt to connect that nobody answers is given up.
 pub(super) const UNANSWERED: Duration = Duration::from_secs(2);
@@ -97,32 +96,13 @@ pub(crate) fn peer(own: usize, peer: usize) -> PeerConfig {
     let IpAddr::V4(ipv4) = address(own) else { unreachable!("addresses of routers are IPv4") };
     PeerConfig {
         name: format!("r{peer}"),
-        description: String::new(),
-        address: address(peer),
-        port: 179,
-        source: None,
-        restart: bgp::config::Restart::default(),
-        passive: false,
-        disabled: false,
-        asn: PeerAs::Any,
-        families: PerFamily { ipv4: true, ipv6: true },
         timers: Timers {
             hold: Duration::from_secs(9),
             keepalive: Duration::from_secs(3),
             connect_retry: Duration::from_secs(5),
         },
-        via_default: false,
         own_next_hop: OwnNextHop { ipv4: Some(ipv4), ipv6: Some(ipv6) },
-        next_hop: bgp::config::NextHopMode::Auto,
-        as_path: bgp::config::AsPathPolicy::default(),
-        accept: None,
-        accept_default: false,
-        import: Rules::default(),
-        export: Rules::default(),
-        receive: ReceiveLimit { most: 1_000_000, warn_at: None, action: LimitAction::Reject },
-        send_limit: None,
-        authenticated: false,
-        missing_secret: None,
+        ..PeerConfig::new(address(peer))
     }
 }
 
@@ -444,230 +424,5 @@ impl Network {
             IpAddr::V6(address) => (address.to_bits() & 0xffff) as usize - 1,
         };
         (host < self.routers.len()).then_some(host)
-    }
-
-    pub(super) fn enter(&mut self, at: Instant, what: What) {
-        self.entered += 1;
-        let order = (self.chance.any() >> 32, self.entered);
-        self.queue.push(Reverse(Due { at, order, what }));
-    }
-
-    fn happen(&mut self, what: &What) {
-        match *what {
-            What::Turn(router) => self.turn(router),
-            What::Timer(router) => self.timer(router),
-            What::Arrival(end, round) => self.arrival(end, round),
-            What::Dial(router, conn, remote) => self.dial(router, conn, remote),
-            What::Unanswered(router, conn, error) => {
-                if self.routers[router].conns.remove(&conn).is_some() {
-                    self.feed(router, Event::ConnectFailed { conn, error });
-                }
-            }
-            What::Kernel(router) => self.kernel(router),
-            What::Resolve(router, next_hop) => {
-                if self.routers[router].tracked.contains(&next_hop) {
-                    self.report(router, next_hop);
-                }
-            }
-            What::Start(router, number, memory) => {
-                if self.routers[router].restarts == number {
-                    self.routers[router].asleep = false;
-                    self.revive(router, memory);
-                    self.enter(self.now + SWEEP, What::Sweep(router, number));
-                }
-            }
-            What::Sweep(router, number) => {
-                let target = &self.routers[router];
-                if target.restarts == number && target.speaker.is_recovering() {
-                    self.enter(self.now + Duration::from_secs(1), What::Sweep(router, number));
-                } else if target.restarts == number {
-                    self.sweep(router);
-                }
-            }
-        }
-    }
-
-    /// Until when the router's process is not scheduled, if it is not.
-    pub(super) fn stalled(&self, router: usize) -> Option<Instant> {
-        Some(self.routers[router].stalled_until).filter(|until| *until > self.now)
-    }
-
-    /// Tells a speaker.
-    pub(super) fn feed(&mut self, router: usize, event: Event<'_>) {
-        let target = &mut self.routers[router];
-        if !target.up || target.broken.as_mut().is_some_and(|broken| !broken.hears(&event)) {
-            return;
-        }
-        self.steps += 1;
-        let now = target.clock(self.now);
-        let mut effects = Effects::default();
-        target.speaker.handle(event, &mut effects, now);
-        self.carry_out(router, effects);
-        self.turn_soon(router);
-    }
-
-    fn turn(&mut self, router: usize) {
-        if let Some(until) = self.stalled(router) {
-            self.enter(until, What::Turn(router));
-            return;
-        }
-        let target = &mut self.routers[router];
-        if !core::mem::replace(&mut target.turn_due, false) || !target.up {
-            return;
-        }
-        self.steps += 1;
-        let now = target.clock(self.now);
-        let mut effects = Effects::default();
-        // Due timers run first in each turn.
-        if target.speaker.deadline().is_some_and(|deadline| deadline <= now) {
-            self.expire(router);
-        }
-        let more = self.routers[router].speaker.work(&mut effects, now);
-        let busy = more || !effects.is_empty();
-        self.carry_out(router, effects);
-        if busy {
-            self.turn_soon(router);
-            return;
-        }
-        // A turn that leaves nothing to do has done what was due.
-        self.checked.count("deadlines-are-met");
-        let next = self.routers[router].speaker.deadline();
-        if next.is_some_and(|deadline| deadline <= now) {
-            let text = format!("the next deadline is {next:?} after a turn at {now}");
-            self.judge(router, Err(Violation { invariant: "deadlines-are-met", text }));
-        }
-    }
-
-    fn timer(&mut self, router: usize) {
-        if let Some(until) = self.stalled(router) {
-            self.enter(until, What::Timer(router));
-            return;
-        }
-        let target = &mut self.routers[router];
-        if !target.up || target.timer_at.is_none_or(|at| at > self.now) {
-            return;
-        }
-        target.timer_at = None;
-        self.expire(router);
-    }
-
-    /// Tells a speaker of its deadline; none is left that has passed.
-    fn expire(&mut self, router: usize) {
-        let pretended = self.routers[router].broken.as_ref().map(Broken::pretended).unwrap_or_default();
-        for conn in pretended {
-            self.feed(router, Event::Bytes { conn, bytes: &broken::keepalive() });
-        }
-        let now = self.routers[router].clock(self.now);
-        if self.routers[router].speaker.deadline().is_some_and(|deadline| deadline <= now) {
-            self.feed(router, Event::Timer);
-        }
-        let verdict = self.routers[router].watch.hold(now, &mut self.checked);
-        self.judge(router, verdict);
-        self.arm(router);
-    }
-
-    /// Sees to it that the router is woken at its deadline.
-    fn arm(&mut self, router: usize) {
-        let target = &mut self.routers[router];
-        let Some(deadline) = target.speaker.deadline() else { return };
-        // The turn that is about to come looks at it.
-        if target.turn_due && deadline <= target.clock(self.now) {
-            return;
-        }
-        let at = target.network_time(deadline).max(self.now);
-        if target.timer_at.is_none_or(|armed| at < armed) {
-            target.timer_at = Some(at);
-            self.enter(at, What::Timer(router));
-        }
-    }
-
-    pub(super) fn turn_soon(&mut self, router: usize) {
-        if core::mem::replace(&mut self.routers[router].turn_due, true) {
-            return;
-        }
-        let after = Duration::from_nanos(self.chance.below(self.pace.as_nanos() as u64));
-        self.enter(self.now + after, What::Turn(router));
-    }
-
-    fn kernel_soon(&mut self, router: usize) {
-        if core::mem::replace(&mut self.routers[router].kernel_due, true) {
-            return;
-        }
-        let most = self.routers[router].kernel_delay.as_nanos() as u64;
-        let after = Duration::from_nanos(self.chance.below(most));
-        self.enter(self.now + after, What::Kernel(router));
-    }
-
-    fn kernel(&mut self, router: usize) {
-        let target = &mut self.routers[router];
-        target.kernel_due = false;
-        if !target.up {
-            return;
-        }
-        let acks = target.run_kernel();
-        self.active_at = self.active_at.max(self.now);
-        if !acks.is_empty() {
-            self.feed(router, Event::Acks(&acks));
-        }
-    }
-
-    fn carry_out(&mut self, router: usize, effects: Effects) {
-        if !effects.is_empty() {
-            self.now.0.hash(&mut self.trace);
-            router.hash(&mut self.trace);
-        }
-        for note in &effects.notes {
-            (note.from, note.to).hash(&mut self.trace);
-            let verdict = self.routers[router].watch.moved(note, &mut self.checked);
-            self.judge(router, verdict);
-            self.active_at = self.active_at.max(self.now);
-        }
-        self.routers[router].notes.extend(effects.notes);
-        self.routers[router].notices.extend(effects.notices);
-        for effect in effects.transport {
-            self.transport(router, effect);
-        }
-        for tracking in effects.tracking {
-            match tracking {
-                Tracking::Start(next_hop) => {
-                    self.routers[router].tracked.insert(next_hop);
-                    self.enter(self.now, What::Resolve(router, next_hop));
-                }
-                Tracking::Stop(next_hop) => {
-                    self.routers[router].tracked.remove(&next_hop);
-                }
-            }
-        }
-        for route in &effects.routes {
-            (route.prefix, route.set).hash(&mut self.trace);
-        }
-        let early: Vec<RouteAck> = match &self.routers[router].broken {
-            Some(broken) if !broken.awaits_ack() => effects
-                .routes
-                .iter()
-                .map(|route| RouteAck { prefix: route.prefix, set: route.set, errno: 0 })
-                .collect(),
-            _ => Vec::new(),
-        };
-        if self.routers[router].tell_kernel(effects.sets, effects.routes) {
-            self.kernel_soon(router);
-        }
-        if !early.is_empty() {
-            self.feed(router, Event::Acks(&early));
-        }
-        self.arm(router);
-    }
-
-    pub(super) fn hash(&mut self, what: impl Hash) {
-        what.hash(&mut self.trace);
-    }
-
-    pub(super) fn judge(&mut self, router: usize, verdict: Result<(), Violation>) {
-        if let Err(Violation { invariant, text }) = verdict
-            && self.violation.is_none()
-        {
-            let text = format!("router {router} at {}: {text}", self.now);
-            self.violation = Some(Violation { invariant, text });
-        }
     }
 }
