@@ -3,9 +3,23 @@
 use std::collections::BTreeMap;
 
 use bgp::time::Instant;
+use tokio::sync::mpsc;
 
 use crate::status::event::{Event, EventKind};
 use crate::status::impairment::Impairment;
+
+/// Where what fails beside the loop is told.
+pub(super) type ImpairedSender = mpsc::UnboundedSender<(Impairment, Option<String>)>;
+
+/// A way to tell the loop why something cannot be done, or that it can.
+pub(super) fn tell_of(
+    what: Impairment,
+    to: &ImpairedSender,
+) -> impl Fn(Option<String>) + Send + Sync + use<> {
+    let to = to.clone();
+    // The loop's end goes at shutdown, when nobody listens any more.
+    move |why| drop(to.send((what, why)))
+}
 
 /// What is impaired, and why.
 #[derive(Debug, Default)]

@@ -14,7 +14,12 @@
 //!  report           the snapshot, and whether the node has settled
 //!  turn             the loop's state and its turn, over any drivers
 //!  order            what the loop does at an operator's order
-//!  run              the daemon: channels, signals, the real drivers
+//!  settings         what it is started with
+//!  kept             what earlier runs have kept on disk, taken up
+//!  serving          the sockets that it is asked by
+//!  inbox            what waits for the loop, fairly
+//!  live             the real drivers
+//!  run              the daemon: channels, signals, start and end
 //! ```
 
 pub mod identity;
@@ -25,13 +30,19 @@ mod gateway;
 mod grievance;
 mod host;
 mod impairment;
+mod inbox;
+mod kept;
+mod live;
 mod log;
 mod marker;
 mod order;
 mod readiness;
 mod report;
 mod run;
+mod serving;
+mod settings;
 mod stranger;
 
-pub use run::{Settings, Source, run};
+pub use run::run;
+pub use settings::{Settings, Source};
 pub use turn::Agent;

@@ -1,0 +1,48 @@
+//! What earlier runs of the agent have kept on disk, taken up at the start.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+
+use super::impairment::{ImpairedSender, tell_of};
+use super::settings::Source;
+use crate::cluster::{self, Problem, SourceEvent};
+use crate::drain::{self, Drain};
+use crate::status::impairment::Impairment;
+
+/// Tells what an earlier run has kept, then what the source holds, and whenever that changes.
+pub(super) async fn objects(
+    from: Source,
+    checkpoint: PathBuf,
+    node: String,
+    events: mpsc::Sender<SourceEvent>,
+) {
+    let name = node.clone();
+    let read = move || cluster::checkpoint::read(&checkpoint, &name, Timestamp::now()).transpose();
+    let kept = tokio::task::spawn_blocking(read)
+        .await
+        .unwrap_or_else(|error| Some(Err(Problem::anywhere(format!("checkpoint: {error}")))));
+    let good = kept.as_ref().and_then(|kept| kept.as_ref().ok()).map(|kept| Arc::clone(&kept.objects));
+    if let Some(kept) = kept
+        && events.send(SourceEvent::Checkpoint(kept)).await.is_err()
+    {
+        return;
+    }
+    match from {
+        Source::Manifests(directory) => cluster::watch::run(directory, events).await,
+        Source::Kubernetes(connection) => cluster::kubernetes::run(connection, node, good, events).await,
+    }
+}
+
+/// The drain that an earlier run has kept. A file that is damaged still says that an operator wanted one: the node is
+/// shunned, which loses no packet, until somebody says how it is to be.
+pub(super) fn earlier_drain(path: &Path, impaired: &ImpairedSender) -> Option<Drain> {
+    drain::read(path, Timestamp::now()).unwrap_or_else(|problem| {
+        let why = format!("{problem}; the node is drained but for its pods until `drain` or `undrain`");
+        tell_of(Impairment::Drain, impaired)(Some(why));
+        let reason = "what was kept of a drain cannot be read".to_owned();
+        Some(Drain { pods: false, reason, since: Timestamp::now(), until: None })
+    })
+}

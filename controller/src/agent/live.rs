@@ -1,0 +1,68 @@
+//! The drivers of a running agent: every effect of the loop, handed on.
+
+use std::sync::Arc;
+
+use bgp::io::Transport;
+use bgp::prefix::Prefix;
+use bgp::time::Instant;
+use tokio::sync::watch;
+
+use crate::cluster::Objects;
+use crate::effect::Drivers;
+use crate::kernel::{self, Command};
+use crate::status::clock::Clock;
+use crate::status::event;
+use crate::status::snapshot::{Publisher, Snapshot};
+use crate::transport::{self, Passwords};
+
+/// The drivers of a running agent.
+pub(super) struct Live {
+    pub(super) clock: Clock,
+    pub(super) transport: transport::Handle,
+    pub(super) kernel: kernel::Handle,
+    pub(super) publisher: Publisher,
+    /// Objects to keep on disk; the newest alone.
+    pub(super) good: watch::Sender<Option<Arc<Objects>>>,
+}
+
+impl Drivers for Live {
+    fn now(&self) -> Instant {
+        self.clock.now()
+    }
+
+    fn transport(&mut self, effect: Transport) {
+        self.transport.apply(effect);
+    }
+
+    fn passwords(&mut self, passwords: Passwords) {
+        self.transport.passwords(passwords);
+    }
+
+    fn kernel(&mut self, command: Command) {
+        self.kernel.send(command);
+    }
+
+    fn keep(&mut self, objects: Arc<Objects>) {
+        self.good.send_replace(Some(objects));
+    }
+
+    fn status_due(&self) -> Option<Instant> {
+        self.publisher.deadline()
+    }
+
+    fn status_changed(&mut self) {
+        self.publisher.changed();
+    }
+
+    fn event(&mut self, event: event::Event) {
+        self.publisher.event(event);
+    }
+
+    fn prefix(&mut self, prefix: Prefix) {
+        self.publisher.prefix(prefix);
+    }
+
+    fn publish(&mut self, build: &mut dyn FnMut() -> Snapshot, now: Instant) {
+        self.publisher.publish(build, now);
+    }
+}
