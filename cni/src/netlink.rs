@@ -9,7 +9,7 @@ use std::io;
 use api::nft::Message;
 use netlink_packet_core::{
     NLM_F_ACK, NLM_F_ACK_TLVS, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR,
-    NLMSG_NOOP, NLMSG_OVERRUN, NetlinkHeader, NetlinkMessage, NetlinkPayload,
+    NLMSG_NOOP, NLMSG_OVERRUN, NetlinkSerializable,
 };
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_sys::{
@@ -147,7 +147,7 @@ impl Netlink {
         let first = self.sequence.wrapping_add(1);
         let mut bytes = Vec::new();
         for request in requests {
-            self.append(&mut bytes, request, NLM_F_ACK);
+            self.append(&mut bytes, &request.message, request.flags | NLM_F_ACK);
         }
         self.send(&bytes)?;
         self.answers(first, requests.len())
@@ -203,8 +203,7 @@ impl Netlink {
         let mut seen = Vec::new();
         for _ in 0..DUMPS {
             let mut bytes = Vec::new();
-            let request = Request { message: message.clone(), flags: 0 };
-            self.append(&mut bytes, &request, NLM_F_DUMP);
+            self.append(&mut bytes, message, NLM_F_DUMP);
             self.send(&bytes)?;
             let consistent;
             (seen, consistent) = self.dumped()?;
@@ -300,28 +299,27 @@ impl Netlink {
         }
     }
 
-    fn append(&mut self, bytes: &mut Vec<u8>, request: &Request, flags: u16) {
-        self.sequence = self.sequence.wrapping_add(1);
-        let mut header = NetlinkHeader::default();
-        header.sequence_number = self.sequence;
-        header.flags = NLM_F_REQUEST | flags | request.flags;
-        let mut message = NetlinkMessage::new(header, NetlinkPayload::InnerMessage(request.message.clone()));
-        message.finalize();
+    fn append(&mut self, bytes: &mut Vec<u8>, message: &RouteNetlinkMessage, flags: u16) {
+        let length = message.buffer_len();
+        self.append_header(bytes, message.message_type(), NLM_F_REQUEST | flags, length);
         let start = bytes.len();
-        bytes.resize(start + message.buffer_len().next_multiple_of(4), 0);
-        message.serialize(&mut bytes[start..]);
+        bytes.resize(start + length.next_multiple_of(4), 0);
+        message.serialize(&mut bytes[start..start + length]);
     }
 
     fn append_raw(&mut self, bytes: &mut Vec<u8>, message: &Message, flags: u16) {
-        self.sequence = self.sequence.wrapping_add(1);
-        let length = u32::try_from(HEADER + message.body.len()).unwrap_or(u32::MAX);
-        bytes.extend(length.to_ne_bytes());
-        bytes.extend(message.kind.to_ne_bytes());
-        bytes.extend((message.flags | flags).to_ne_bytes());
-        bytes.extend(self.sequence.to_ne_bytes());
-        bytes.extend([0; 4]);
+        self.append_header(bytes, message.kind, message.flags | flags, message.body.len());
         bytes.extend(&message.body);
         bytes.resize(bytes.len().next_multiple_of(4), 0);
+    }
+
+    fn append_header(&mut self, bytes: &mut Vec<u8>, kind: u16, flags: u16, body: usize) {
+        self.sequence = self.sequence.wrapping_add(1);
+        bytes.extend(u32::try_from(HEADER + body).unwrap_or(u32::MAX).to_ne_bytes());
+        bytes.extend(kind.to_ne_bytes());
+        bytes.extend(flags.to_ne_bytes());
+        bytes.extend(self.sequence.to_ne_bytes());
+        bytes.extend([0; 4]);
     }
 
     fn send(&self, bytes: &[u8]) -> io::Result<()> {

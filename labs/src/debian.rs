@@ -95,6 +95,20 @@ pub const CONTAINERD: Tool = Tool {
 /// Starts containers for containerd.
 pub const RUNC: Tool =
     Tool { program: "runc", package: "runc", why: "starts containers for containerd", service: None };
+/// What the containers of tests hold: one program without any library.
+pub const BUSYBOX: Tool = Tool {
+    program: "busybox-static",
+    package: "busybox-static",
+    why: "is the image of the containers that tests start",
+    service: None,
+};
+/// Another runtime with CNI plugins.
+pub const PODMAN: Tool = Tool {
+    program: "podman",
+    package: "podman",
+    why: "is a container runtime that the CNI plugin is tried with",
+    service: Some("podman"),
+};
 /// containerd asks a plugin for each pod's loopback.
 pub const CNI: Tool = Tool {
     program: "/usr/lib/cni/loopback",

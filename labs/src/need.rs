@@ -5,7 +5,7 @@
 //! how `cargo lab test` lists them.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::cache;
 
@@ -73,6 +73,7 @@ pub fn met(need: &str) -> bool {
         "frr" => find("zebra").is_some() && find("vtysh").is_some(),
         "gobgp" => find("gobgpd").is_some() && find("gobgp").is_some(),
         "cni-plugins" => std::path::Path::new("/usr/lib/cni/host-local").is_file(),
+        "busybox-static" => find("busybox").is_some_and(|file| is_static(&file)),
         "openbgpd" => find("bgpctl").is_some(),
         "cgroups" => has_control_groups(),
         "kubernetes" => cache::has_kubernetes() && find("etcd").is_some() && find("openssl").is_some(),
@@ -91,6 +92,14 @@ fn has_control_groups() -> bool {
     let controllers =
         groups.lines().filter_map(|line| line.split(':').nth(1)).flat_map(|list| list.split(','));
     controllers.into_iter().any(|controller| controller == "memory")
+}
+
+/// Whether a program runs without any other file: it names no loader.
+fn is_static(file: &Path) -> bool {
+    let bytes = std::fs::read(file).unwrap_or_default();
+    // Where it stands in each program that has one: in the first page.
+    let first = bytes.get(..4096).unwrap_or_default();
+    first.starts_with(b"\x7fELF") && !first.windows(7).any(|window| window == b"/ld-lin")
 }
 
 /// Where `program` lies: on `PATH`, or in the folders for administrators, which an ordinary user's `PATH` may lack.

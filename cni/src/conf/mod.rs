@@ -139,7 +139,8 @@ impl Document {
     ///
     /// # Errors
     /// Code 1 for a version that we do not speak, 7 for a field that is invalid.
-    pub fn new(fields: Map<String, Value>) -> Result<Self> {
+    pub fn new(mut fields: Map<String, Value>) -> Result<Self> {
+        runtime::settle(&mut fields);
         let requested = requested_version(&fields)?;
         let version = Version::parse(&requested).ok_or_else(|| {
             let spoken = Version::ALL.map(Version::as_str).join(", ");

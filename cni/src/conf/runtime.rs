@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::field::{Fields, addresses, field, inner, invalid, is_empty, is_foreign, unsupported};
 use crate::attachment::Mac;
@@ -30,6 +31,33 @@ struct DnsRequest {
     servers: Vec<String>,
     searches: Vec<String>,
     options: Vec<String>,
+}
+
+/// Reads capabilities as the reference plugins do, whose language knows neither upper and lower case in names nor the
+/// difference between nothing and a field that is not there. Of containerd come `HostPort`, `"RangeStart": ""` and
+/// `"Servers": null`.
+pub(super) fn settle(fields: &mut Fields) {
+    let Some(Value::Object(section)) = fields.get_mut("runtimeConfig") else { return };
+    section.values_mut().for_each(settle_value);
+}
+
+fn settle_value(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(settle_value),
+        Value::Object(fields) => {
+            let (exact, capital): (Fields, Fields) = std::mem::take(fields)
+                .into_iter()
+                .filter(|(_, value)| !value.is_null() && value.as_str() != Some(""))
+                .partition(|(key, _)| !key.starts_with(|first: char| first.is_ascii_uppercase()));
+            *fields = exact;
+            for (mut key, value) in capital {
+                key[..1].make_ascii_lowercase();
+                fields.entry(key).or_insert(value);
+            }
+            fields.values_mut().for_each(settle_value);
+        }
+        _ => {}
+    }
 }
 
 /// The requests; `ipRanges` is for the pools.

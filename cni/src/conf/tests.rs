@@ -224,3 +224,30 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn containerd_writes_names_with_capitals_and_fields_of_nothing() {
+    let runtime = json!({
+        "portMappings": [{"HostPort": 8080, "ContainerPort": 80, "Protocol": "tcp", "HostIP": ""}],
+        "bandwidth": {"IngressRate": 1_000_000, "IngressBurst": 4_294_967_295_u64, "EgressRate": 0, "EgressBurst": 0},
+        "ipRanges": [[{"Subnet": "10.0.0.0/25", "RangeStart": "", "RangeEnd": "10.0.0.9", "Gateway": ""}]],
+        "dns": {"Servers": ["10.0.0.53"], "Searches": null, "Options": null},
+        "cgroupPath": "/kubepods/pod1",
+    });
+    let document = document(with("runtimeConfig", runtime)).unwrap();
+    let network = document.network().unwrap();
+    assert_eq!(network.dns.nameservers, ["10.0.0.53"]);
+    assert_eq!(network.pools.len(), 1);
+    let ports: Value = document.runtime_field("portMappings").unwrap().unwrap();
+    assert_eq!(ports, json!([{"hostPort": 8080, "containerPort": 80, "protocol": "tcp"}]));
+    let rates: Value = document.runtime_field("bandwidth").unwrap().unwrap();
+    assert_eq!(rates["ingressRate"], 1_000_000);
+}
+
+#[test]
+fn a_name_as_the_specification_writes_it_wins() {
+    let runtime = json!({"portMappings": [{"HostPort": 1, "hostPort": 2}]});
+    let document = document(with("runtimeConfig", runtime)).unwrap();
+    let ports: Value = document.runtime_field("portMappings").unwrap().unwrap();
+    assert_eq!(ports, json!([{"hostPort": 2}]));
+}

@@ -1,6 +1,9 @@
 //! The plugin as a runtime sees it: the real binary, its environment, stdin and stdout.
 
+mod containerd;
+mod cri;
 mod dependency;
+mod interop;
 mod kernel;
 mod node;
 mod protocol;

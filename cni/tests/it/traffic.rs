@@ -36,10 +36,21 @@ pub(crate) fn serve(pod: &Netns, port: u16) {
 
 /// What a server answers to a connection.
 pub(crate) fn tcp(from: &Netns, to: &str, port: u16) -> io::Result<String> {
+    request(from, to, port, "")
+}
+
+/// The last line of what a server of HTTP answers.
+pub(crate) fn http(from: &Netns, to: &str, port: u16) -> io::Result<String> {
+    let answer = request(from, to, port, "GET / HTTP/1.0\r\n\r\n")?;
+    Ok(answer.lines().last().unwrap_or_default().to_owned())
+}
+
+fn request(from: &Netns, to: &str, port: u16, text: &str) -> io::Result<String> {
     let to = SocketAddr::new(to.parse().expect("an address"), port);
     from.enter(|| {
         let mut stream = TcpStream::connect_timeout(&to, PATIENCE)?;
         stream.set_read_timeout(Some(PATIENCE))?;
+        stream.write_all(text.as_bytes())?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;
         Ok(answer)

@@ -21,7 +21,7 @@ pub(super) struct Args {
 }
 
 const NEXTEST: &str = "0.9.143";
-const TOOLS: [debian::Tool; 11] = [
+const TOOLS: [debian::Tool; 13] = [
     debian::CC,
     debian::IP,
     debian::PING,
@@ -33,6 +33,8 @@ const TOOLS: [debian::Tool; 11] = [
     debian::NFT,
     debian::IPTABLES,
     debian::STRACE,
+    debian::BUSYBOX,
+    debian::PODMAN,
 ];
 
 /// The stages that ran: name, time, whether it succeeded.

@@ -1,0 +1,174 @@
+//! containerd and runc on a node: everything of theirs lies in the sandbox, their image is a static busybox.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use labs::daemon::Daemon;
+use labs::{Netns, Sandbox, need, wait};
+use serde_json::Value;
+
+use crate::cri::Cri;
+use crate::node::{PLUGIN, REFERENCE};
+
+/// The image of pods and containers.
+pub(crate) const IMAGE: &str = "docker.io/library/test:1";
+
+/// A busy machine takes its time to start a program of fifty megabytes.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// An image in the shape of `docker save`: busybox, its applets as links, and a program that waits.
+const SAVE: &str = r#"
+set -e
+mkdir -p root/bin
+cp "$0" root/bin/busybox
+for applet in $(./root/bin/busybox --list); do [ "$applet" = busybox ] || ln -s busybox "root/bin/$applet"; done
+tar -C root -cf layer.tar .
+layer=$(sha256sum layer.tar | cut -d' ' -f1)
+cat > config.json <<JSON
+{"architecture": "amd64", "os": "linux", "config": {"Cmd": ["/bin/sleep", "1000000"]},
+ "rootfs": {"type": "layers", "diff_ids": ["sha256:$layer"]}}
+JSON
+echo '[{"Config": "config.json", "RepoTags": ["docker.io/library/test:1"], "Layers": ["layer.tar"]}]' > manifest.json
+tar -cf image.tar manifest.json config.json layer.tar
+"#;
+
+/// A running containerd.
+pub(crate) struct Containerd {
+    folder: PathBuf,
+    daemon: Daemon,
+    cri: Cri,
+}
+
+/// The image as a file in `folder`.
+#[track_caller]
+pub(crate) fn image(folder: &Path) -> PathBuf {
+    let busybox = need::find("busybox").expect("busybox is there");
+    run(Command::new("sh").arg("-c").arg(SAVE).arg(busybox).current_dir(folder));
+    folder.join("image.tar")
+}
+
+/// What a command prints that has to succeed.
+#[track_caller]
+pub(crate) fn run(command: &mut Command) -> String {
+    let output = command.output().unwrap_or_else(|e| panic!("{command:?}: {e}"));
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Control groups as this machine has them, where a runtime looks for them.
+pub(crate) fn mount_control_groups() {
+    let own = fs::read_to_string("/proc/self/cgroup").expect("the kernel tells");
+    let hierarchies =
+        || own.lines().filter_map(|line| line.split(':').nth(1)).filter(|list| !list.is_empty());
+    let top = Path::new("/sys/fs/cgroup");
+    if hierarchies().next().is_none() {
+        run(Command::new("mount").args(["-t", "cgroup2", "cgroup2"]).arg(top));
+        return;
+    }
+    run(Command::new("mount").args(["-t", "tmpfs", "tmpfs"]).arg(top));
+    for list in hierarchies() {
+        let folder = top.join(list.trim_start_matches("name="));
+        fs::create_dir(&folder).expect("a folder");
+        let options = if list.starts_with("name=") { format!("none,{list}") } else { list.to_owned() };
+        run(Command::new("mount").args(["-t", "cgroup", "-o", &options, "cgroup"]).arg(&folder));
+    }
+}
+
+impl Containerd {
+    /// Starts it on `node` with this network configuration list and waits until it can make pods.
+    #[track_caller]
+    pub(crate) fn start(sandbox: &Sandbox, node: &Netns, list: &Value) -> Self {
+        let folder = sandbox.folder().join("containerd");
+        let (plugins, networks) = (folder.join("plugins"), folder.join("networks"));
+        for made in [&plugins, &networks] {
+            fs::create_dir_all(made).expect("a folder");
+        }
+        fs::copy(PLUGIN, plugins.join("underlay-cni")).expect("a copy");
+        fs::copy(format!("{REFERENCE}/loopback"), plugins.join("loopback")).expect("a copy");
+        fs::write(networks.join("10-underlay.conflist"), list.to_string()).expect("written");
+        fs::write(folder.join("config.toml"), config(&folder)).expect("written");
+        mount_control_groups();
+        let (daemon, cri) = (spawn(sandbox, node, &folder), Cri::new(&folder.join("socket")));
+        let mut containerd = Self { folder, daemon, cri };
+        containerd.settle();
+        let tar = image(sandbox.folder());
+        let socket = containerd.folder.join("socket");
+        run(Command::new("ctr").arg("-a").arg(socket).args(["-n", "k8s.io", "images", "import"]).arg(tar));
+        containerd
+    }
+
+    #[track_caller]
+    fn settle(&mut self) {
+        self.daemon.wait_ready_within(LIMIT, || self.cri.network_ready());
+    }
+
+    /// What a kubelet says to it.
+    pub(crate) fn cri(&self) -> &Cri {
+        &self.cri
+    }
+
+    /// Ends it at once; its pods go on.
+    pub(crate) fn kill(&mut self) {
+        self.daemon.kill();
+    }
+
+    /// Starts it again.
+    #[track_caller]
+    pub(crate) fn again(&mut self, sandbox: &Sandbox, node: &Netns) {
+        self.daemon = spawn(sandbox, node, &self.folder);
+        self.settle();
+    }
+
+    /// Waits until no process of a pod is left, so that nobody holds a namespace.
+    #[track_caller]
+    pub(crate) fn until_idle(&self) {
+        let shims = || {
+            let processes = fs::read_dir("/proc").expect("/proc is read").flatten();
+            let lines = processes.filter_map(|entry| fs::read_to_string(entry.path().join("cmdline")).ok());
+            lines.filter(|line| line.contains("containerd-shim")).count()
+        };
+        wait::until("the pods' processes to end", LIMIT, || match shims() {
+            0 => Ok(()),
+            left => Err(format!("{left} are left")),
+        });
+    }
+}
+
+fn spawn(sandbox: &Sandbox, node: &Netns, folder: &Path) -> Daemon {
+    let program = need::find("containerd").expect("containerd is there");
+    let mut command = node.exec(program, [] as [&str; 0]);
+    command.arg("--config").arg(folder.join("config.toml"));
+    sandbox.daemon("containerd", command)
+}
+
+fn config(folder: &Path) -> String {
+    let folder = folder.display();
+    format!(
+        r#"
+version = 2
+root = "{folder}/root"
+state = "{folder}/state"
+oom_score = 0
+disabled_plugins = ["io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.zfs",
+                    "io.containerd.snapshotter.v1.aufs", "io.containerd.snapshotter.v1.devmapper"]
+[grpc]
+  address = "{folder}/socket"
+[plugins."io.containerd.internal.v1.opt"]
+  path = "{folder}/opt"
+[plugins."io.containerd.grpc.v1.cri"]
+  sandbox_image = "{IMAGE}"
+  disable_apparmor = true
+  disable_cgroup = true
+  restrict_oom_score_adj = true
+  [plugins."io.containerd.grpc.v1.cri".containerd]
+    snapshotter = "overlayfs"
+  [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+    runtime_type = "io.containerd.runc.v2"
+  [plugins."io.containerd.grpc.v1.cri".cni]
+    bin_dir = "{folder}/plugins"
+    conf_dir = "{folder}/networks"
+"#
+    )
+}

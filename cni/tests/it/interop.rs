@@ -1,0 +1,3 @@
+//! The plugin under real runtimes, each in a sandbox.
+
+mod containerd;
