@@ -4,20 +4,22 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::impairment::{ImpairedSender, tell_of};
 use super::settings::Source;
+use crate::cluster::kubernetes::Standing;
 use crate::cluster::{self, Problem, SourceEvent};
 use crate::drain::{self, Drain};
 use crate::status::impairment::Impairment;
 
-/// Tells what an earlier run has kept, then what the source holds, and whenever that changes.
+/// Tells what an earlier run has kept, then what the source holds, and whenever that changes. `standing` holds what the
+/// own Node says of whether it may carry pods.
 pub(super) async fn objects(
     from: Source,
-    checkpoint: PathBuf,
-    node: String,
+    (checkpoint, node): (PathBuf, String),
     events: mpsc::Sender<SourceEvent>,
+    standing: watch::Sender<Option<Standing>>,
 ) {
     let name = node.clone();
     let read = move || cluster::checkpoint::read(&checkpoint, &name, Timestamp::now()).transpose();
@@ -32,7 +34,9 @@ pub(super) async fn objects(
     }
     match from {
         Source::Manifests(directory) => cluster::watch::run(directory, events).await,
-        Source::Kubernetes(connection) => cluster::kubernetes::run(connection, node, good, events).await,
+        Source::Kubernetes(connection) => {
+            cluster::kubernetes::run(connection, node, good, events, standing).await;
+        }
     }
 }
 

@@ -90,7 +90,9 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     let (kernel_events, kernel_inbox) = mpsc::channel(KERNEL_EVENTS);
     let kernel = kernel::spawn(kernel_events).context("kernel driver")?;
     let (source_events, source) = mpsc::channel(1);
-    tokio::spawn(objects(objects_from.clone(), checkpoint.clone(), identity.node.clone(), source_events));
+    let (standing, stands) = watch::channel(None);
+    let kept = (checkpoint.clone(), identity.node.clone());
+    tokio::spawn(objects(objects_from.clone(), kept, source_events, standing));
     let (good, to_keep) = watch::channel(None);
     let (told, drain_file) =
         (tell_of(Impairment::Checkpoint, &impaired), checkpoint.with_file_name(drain::FILE));
@@ -98,11 +100,15 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
 
     let first = Agent::<Live>::first_snapshot(&identity);
     let (publisher, snapshots) = Publisher::new(first, identity.clock.now());
-    if let Source::Kubernetes(connection) = objects_from {
-        tokio::spawn(publish::run(connection, identity.node.clone(), snapshots.clone(), good.subscribe()));
-    }
     let places = networks.map(Places::new);
     let same_boot = places.as_ref().is_some_and(Places::is_ready);
+    if let Source::Kubernetes(connection) = objects_from {
+        if places.is_some() {
+            let node = identity.node.clone();
+            tokio::spawn(publish::admit(connection.clone(), node, snapshots.clone(), stands, same_boot));
+        }
+        tokio::spawn(publish::run(connection, identity.node.clone(), snapshots.clone(), good.subscribe()));
+    }
     if let Some(places) = places {
         let told = tell_of(Impairment::PodNetwork, &impaired);
         tokio::spawn(netconf::run(places, snapshots.clone(), told));

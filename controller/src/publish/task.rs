@@ -250,7 +250,7 @@ impl Writer {
 
 type Built = Result<http::Request<Vec<u8>>, kube::core::request::Error>;
 
-async fn send(linked: &Linked, request: Built) -> Result<(), Trouble> {
+pub(super) async fn send(linked: &Linked, request: Built) -> Result<(), Trouble> {
     let request = request.map_err(|error| Trouble::local(error.to_string()))?;
     let answer = timeout(ANSWER, linked.client.request_text(request)).await;
     answer

@@ -22,6 +22,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::backoff::{Backoff, before_list, spread};
 use super::connection::{Connection, Linked};
 use super::item::{Item, Kind, List};
+use super::standing::Standing;
 use super::store::{Change, Feed, Head, Message, Value};
 use super::trouble::Trouble;
 use super::verdict::ACCEPTED;
@@ -184,6 +185,7 @@ impl Task {
             uid: item.metadata.uid.clone(),
             generation: item.metadata.generation,
             said: item.said(ACCEPTED),
+            standing: (kind == Kind::Node).then(|| Standing::of(&item)),
         };
         let value = item.read(kind).and_then(|mut objects| Value::take(kind, &mut objects));
         self.tell(Change::Put(name, Box::new(head), value)).await

@@ -149,6 +149,13 @@ impl Item {
         self.status.as_ref()?.conditions.iter().find(|said| said.kind == kind).cloned()
     }
 
+    /// `spec.taints` of a Node, each as it is written.
+    #[must_use]
+    pub fn taints(&self) -> Vec<Value> {
+        let taints = self.spec.as_ref().and_then(|spec| spec["taints"].as_array());
+        taints.cloned().unwrap_or_default()
+    }
+
     /// Reads the object as if it stood in a manifest, into a set of its own.
     ///
     /// # Errors

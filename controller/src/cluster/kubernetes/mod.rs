@@ -9,6 +9,7 @@
 //!  connection   where the API server is and who the agent is; read anew when that is refused
 //!  backoff      when the next attempt is: later each time, never at the same time as others'
 //!  item         what is kept of an object, as it is read from the wire
+//!  standing     what the own Node says of whether it may carry pods
 //!  trouble      why a request failed, in words that stay the same while it lasts
 //!  feed         lists and watches one kind
 //!  store        the objects as they are, and as they were while they were good
@@ -23,6 +24,7 @@
 pub mod backoff;
 pub mod connection;
 pub mod item;
+pub mod standing;
 pub mod store;
 pub mod trouble;
 pub mod verdict;
@@ -33,3 +35,4 @@ mod version;
 
 pub use connection::{Access, Connection};
 pub use source::run;
+pub use standing::Standing;

@@ -17,7 +17,9 @@ use tokio::time::Instant;
 use super::super::object::{Objects, Problem, SourceEvent};
 use super::connection::Connection;
 use super::feed::{self, KINDS};
-use super::store::{Feed, Message, Store};
+use super::item::Kind;
+use super::standing::Standing;
+use super::store::{Change, Feed, Message, Store};
 use super::{verdict, version};
 
 /// Messages of feeds that may wait; each is one object.
@@ -36,12 +38,13 @@ const FIRST: Duration = Duration::from_secs(4);
 const SECRETS: usize = 32;
 
 /// Follows the API server for the node `node` until the receiver of `events` is gone. `kept` is what an earlier
-/// run has kept.
+/// run has kept. `standing` holds what the own Node says of whether it may carry pods.
 pub async fn run(
     connection: Connection,
     node: String,
     kept: Option<Arc<Objects>>,
     events: mpsc::Sender<SourceEvent>,
+    standing: watch::Sender<Option<Standing>>,
 ) {
     let base = KINDS.map(|kind| Feed { kind, name: None });
     let (out, mut messages) = mpsc::channel(MESSAGES);
@@ -58,6 +61,7 @@ pub async fn run(
         told: None,
         objects: None,
         events,
+        standing,
     };
     base.into_iter().for_each(|feed| source.start(feed));
     tokio::spawn(verdict::run(connection, source.verdicts.subscribe()));
@@ -104,6 +108,7 @@ struct Source {
     /// The objects that were told last.
     objects: Option<Arc<Objects>>,
     events: mpsc::Sender<SourceEvent>,
+    standing: watch::Sender<Option<Standing>>,
 }
 
 impl Source {
@@ -114,6 +119,7 @@ impl Source {
 
     fn take(&mut self, message: Message) {
         let now = Instant::now();
+        self.stand(&message);
         self.store.take(message);
         let secrets = self.store.secrets_of(&self.node, SECRETS);
         for feed in self.store.want(&secrets) {
@@ -143,6 +149,20 @@ impl Source {
             // What an object says of itself is no news to the agent.
             self.judge();
         }
+    }
+
+    /// Keeps what the own Node says of whether it may carry pods.
+    fn stand(&self, message: &Message) {
+        if message.feed.kind != Kind::Node {
+            return;
+        }
+        let standing = match &message.change {
+            Change::Put(name, head, _) if *name == self.node => head.standing.clone(),
+            Change::Gone(name) if *name == self.node => None,
+            _ => return,
+        };
+        // Nobody has to listen.
+        self.standing.send_replace(standing);
     }
 
     /// Says which objects do not carry their verdict.

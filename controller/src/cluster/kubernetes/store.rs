@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::super::object::{NodeFacts, Objects, Problem, Sourced};
 use super::super::secret::SecretData;
 use super::item::{Kind, Said};
+use super::standing::Standing;
 use super::trouble::Trouble;
 use super::verdict::{self, Verdict};
 use api::crd::{FabricPeerSpec, FabricSpec};
@@ -48,7 +49,7 @@ pub enum Change {
 }
 
 /// What of an object is known without reading what it says.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Head {
     /// The one of all objects that ever had its name.
     pub uid: String,
@@ -56,6 +57,8 @@ pub struct Head {
     pub generation: i64,
     /// What it says of itself about being accepted.
     pub said: Option<Said>,
+    /// Of a Node: whether it may carry pods.
+    pub standing: Option<Standing>,
 }
 
 /// An object of one of the kinds.
@@ -305,7 +308,7 @@ impl Store {
         let of = |((kind, name), head): (&(Kind, String), &Head)| {
             let problems = self.wrong.get(&(*kind, name.clone())).map(Vec::as_slice).unwrap_or_default();
             let wrong: Vec<&str> = problems.iter().map(|problem| problem.text.as_str()).collect();
-            let Head { uid, generation, said } = head.clone();
+            let Head { uid, generation, said, standing: _ } = head.clone();
             let verdict =
                 Verdict { kind: *kind, name: name.clone(), uid, generation, wrong: wrong.join("; "), said };
             if !verdict.is_news() {

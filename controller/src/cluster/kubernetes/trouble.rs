@@ -15,6 +15,8 @@ pub struct Trouble {
     pub refused: bool,
     /// Whether the version to go on from is not known to the server, so that everything has to be listed.
     pub gone: bool,
+    /// Whether the object has changed since the version that the request was made for.
+    pub conflict: bool,
     /// How long the server wants to be left alone.
     pub wait: Option<Duration>,
 }
@@ -23,7 +25,7 @@ impl Trouble {
     /// Something wrong on this side.
     #[must_use]
     pub fn local(text: String) -> Self {
-        Self { text, refused: false, gone: false, wait: None }
+        Self { text, refused: false, gone: false, conflict: false, wait: None }
     }
 
     /// A request to `server` that gave no answer in time.
@@ -84,7 +86,8 @@ impl Trouble {
             code @ 500.. => format!("Kubernetes API {server} has failed ({code}): {}", status.message),
             code => format!("Kubernetes API {server} answers with {code}: {}", status.message),
         };
-        Self { text, refused: status.code == 401, gone: status.code == 410 || ahead, wait }
+        let (refused, gone, conflict) = (status.code == 401, status.code == 410 || ahead, status.code == 409);
+        Self { text, refused, gone, conflict, wait }
     }
 }
 
@@ -126,6 +129,7 @@ mod tests {
         assert!(status(410, "too old resource version").gone);
         assert!(status(504, "Timeout: Too large resource version: 9, current: 3").gone);
         assert!(!status(504, "gateway").gone);
+        assert!(status(409, "the object has been modified").conflict);
         let forbidden = status(403, "nodes is forbidden: User \"x\" cannot list resource \"nodes\"");
         assert!(forbidden.text.ends_with("cannot list resource \"nodes\""), "{}", forbidden.text);
         assert!(

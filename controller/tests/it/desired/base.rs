@@ -115,9 +115,10 @@ fn the_rights_are_objects_of_kubernetes_and_bind_each_other() {
     let (role, binding): (Role, RoleBinding) = each("rbac/role.yaml");
     assert_eq!(Some(binding.role_ref.name), role.metadata.name);
     assert_eq!(role.metadata.namespace, account.metadata.namespace);
-    let (policy, binding): (ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding) =
-        each("policy/own-fabric-node.yaml");
-    assert_eq!(binding.spec.unwrap().policy_name, policy.metadata.name);
+    for file in ["policy/own-fabric-node.yaml", "policy/own-node.yaml"] {
+        let (policy, binding): (ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding) = each(file);
+        assert_eq!(binding.spec.unwrap().policy_name, policy.metadata.name);
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use controller::cluster::kubernetes::{self, Access, Connection};
 use controller::cluster::{Objects, SourceEvent};
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::server::{Mode, Server};
 
@@ -53,7 +53,13 @@ impl Followed {
         fs::write(&path, server.kubeconfig()).unwrap();
         let access = Access { kubeconfig: Some(path), ..Access::default() };
         let (sender, events) = mpsc::channel(1);
-        tokio::spawn(kubernetes::run(Connection::new(access), "n1".into(), kept, sender));
+        tokio::spawn(kubernetes::run(
+            Connection::new(access),
+            "n1".into(),
+            kept,
+            sender,
+            watch::channel(None).0,
+        ));
         Self { events, _folder: folder }
     }
 
@@ -302,7 +308,7 @@ async fn a_kubeconfig_that_is_none_is_named_and_read_again() {
     let path = folder.path().join("kubeconfig");
     let access = Access { kubeconfig: Some(path.clone()), ..Access::default() };
     let (sender, events) = mpsc::channel(1);
-    tokio::spawn(kubernetes::run(Connection::new(access), "n1".into(), None, sender));
+    tokio::spawn(kubernetes::run(Connection::new(access), "n1".into(), None, sender, watch::channel(None).0));
     let mut source = Followed { events, _folder: folder };
     let (_, wrong) = source.next().await;
     assert!(wrong[0].starts_with(&format!("kubeconfig {}", path.display())), "{wrong:?}");

@@ -48,6 +48,7 @@ fn pods_keep_their_packets() {
         let nodes = run.cluster.nodes().to_vec();
         let ends = run.ends(&nodes);
         run.until_all_pass(&ends);
+        run.admitted();
         run.strict("nothing", &ends, |_| {});
         shows_what_is_printed(&folder.join("README.md"));
         run.cluster.until_ready().unwrap();
@@ -98,6 +99,7 @@ fn pods_keep_their_packets() {
         // Neither a restart nor a reboot writes the runtime's configuration anew.
         assert_eq!(run.lists(), lists);
         run.ready_in_this_boot();
+        run.admitted();
 
         run.measure("tor1 without power", &ends, |cluster| cluster.lab().power_off("tor1").unwrap());
         run.measure("tor1 back", &ends, |cluster| cluster.lab().power_on("tor1").unwrap());
@@ -159,6 +161,14 @@ impl Run<'_> {
             let words = ["cmp", "/run/underlay/ready", "/proc/sys/kernel/random/boot_id"];
             self.cluster.lab().run(&node, &words).unwrap();
         }
+    }
+
+    /// Pods were placed because the agents took the nodes' taint away, and said that there is a network.
+    fn admitted(&self) {
+        let path = "jsonpath={range .items[*]}{.spec.taints[*].key}\
+            {.status.conditions[?(@.type==\"NetworkUnavailable\")].status} {end}";
+        let said = self.cluster.kubectl(&["get", "nodes", "-o", path]).unwrap();
+        assert_eq!(said.trim(), "False False False");
     }
 
     /// Waits until nothing is lost between any two ends.
