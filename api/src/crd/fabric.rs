@@ -91,6 +91,7 @@ pub struct FabricSpec {
 pub struct AsnSource {
     /// The number itself.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new(rule::ASN_USABLE.cel).message(rule::ASN_USABLE.text))]
     pub value: Option<u32>,
     /// The key of a Node label that holds it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -110,7 +111,7 @@ pub struct RouterIdSource {
     pub from: Option<NodeAddress>,
     /// The identifier itself; for a Fabric that selects one node.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[x_kube(validation = Rule::new("self != '0.0.0.0'").message(rule::ROUTER_ID_USABLE.text))]
+    #[x_kube(validation = Rule::new(rule::ROUTER_ID_USABLE.cel).message(rule::ROUTER_ID_USABLE.text))]
     pub value: Option<Ipv4Addr>,
     /// The key of a Node annotation that holds it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -171,6 +172,7 @@ pub struct Fib {
     pub install: Option<bool>,
     /// The table; main if unset.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new(rule::FIB_TABLE.cel).message(rule::FIB_TABLE.text))]
     pub table: Option<RouteTable>,
     /// The metric; 190 if unset.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -56,6 +56,7 @@ pub struct FabricPeerSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peers: Option<NodePeers>,
     /// The AS that the peer may have.
+    #[x_kube(validation = Rule::new(rule::ASN_USABLE.cel).message(rule::ASN_USABLE.text))]
     pub asn: PeerAsn,
     /// Whether the session is kept down on purpose.
     #[serde(default)]
@@ -134,8 +135,9 @@ pub enum NextHop {
 }
 
 /// A key of a Secret in the agent's own namespace.
-#[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(validation = Rule::new(rule::SECRET_REF.cel).message(rule::SECRET_REF.text))]
 pub struct SecretKeyRef {
     /// The Secret's name.
     pub name: String,

@@ -10,7 +10,8 @@ pub struct Rule {
     pub name: &'static str,
     /// What must hold, as a sentence without a full stop.
     pub text: &'static str,
-    /// The rule in CEL over the object's spec; empty where only the agent checks it.
+    /// The rule in CEL over the part of the object that it is about; empty where only the agent checks it. A test
+    /// evaluates it over the same objects as the code.
     pub cel: &'static str,
 }
 
@@ -63,7 +64,8 @@ rules! {
     ASN_SOURCE = "one-asn-source", "exactly one of value, fromLabel and fromAnnotation is set",
         "[has(self.value), has(self.fromLabel), has(self.fromAnnotation)].filter(x, x).size() == 1";
     /// RFC 7607, RFC 7300 and RFC 6793 §9: 0, the last number and AS_TRANS are nobody's AS.
-    ASN_USABLE = "usable-asn", "an AS number is 1 to 4294967294, and not 23456 (AS_TRANS)", "";
+    ASN_USABLE = "usable-asn", "an AS number is 1 to 4294967294, and not 23456 (AS_TRANS)",
+        "type(self) == string || (self >= 1 && self <= 4294967294 && self != 23456)";
     /// One source of the router id.
     ROUTER_ID_SOURCE = "one-router-id-source", "exactly one of from, value and fromAnnotation is set",
         "[has(self.from), has(self.value), has(self.fromAnnotation)].filter(x, x).size() == 1";
@@ -81,9 +83,11 @@ rules! {
     /// An ECMP set has a member.
     MAX_PATHS = "max-paths", "maxPaths is 1 to 128", "self >= 1 && self <= 128";
     /// The kernel, boot scripts and administrators own the low numbers.
-    FIB_PROTOCOL = "fib-protocol", "the routing protocol number is 5 to 255, and no other daemon's", "self >= 5 && self <= 255";
+    FIB_PROTOCOL = "fib-protocol", "the routing protocol number is 5 to 255, and no other daemon's",
+        "self >= 5 && self <= 255 && !(self in [8, 9, 10, 11, 12, 13, 14, 15, 16, 18, 42, 99, 186, 187, 188, 189, 192])";
     /// Table 255 is the kernel's own, 0 is none.
-    FIB_TABLE = "fib-table", "the table is main, or a number from 1 other than 255 (local)", "";
+    FIB_TABLE = "fib-table", "the table is main, or a number from 1 other than 255 (local)",
+        "type(self) == string || (self >= 1 && self != 255)";
     /// Metric 0 means 1024 in IPv6 and is the strongest in IPv4.
     FIB_METRIC = "fib-metric", "the metric is at least 1", "self >= 1";
     /// Standard or large.
@@ -123,7 +127,8 @@ rules! {
     /// A share of the limit.
     WARN_AT = "warn-at", "warnAt is 1 to 100, in per cent of max", "self >= 1 && self <= 100";
     /// A Secret and a key in it.
-    SECRET_REF = "secret-ref", "passwordSecretRef names a Secret and a key in it", "";
+    SECRET_REF = "secret-ref", "passwordSecretRef names a Secret and a key in it",
+        "self.name != '' && self.key != ''";
     /// An operator and the values that belong to it.
     SELECTOR_VALUES = "selector-values", "In and NotIn have values, Exists and DoesNotExist have none", "";
 }

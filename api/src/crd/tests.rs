@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 use super::rule::{self, Rule};
 use super::*;
 
+mod cel;
+
 fn fabric(spec: Value) -> Result<Vec<Rule>, String> {
     let spec: FabricSpec = serde_json::from_value(spec).map_err(|error| error.to_string())?;
     Ok(spec.violations().into_iter().map(|violation| violation.rule).collect())
