@@ -27,6 +27,8 @@ pub(super) struct Configuration {
     objects: Option<Arc<Objects>>,
     addresses: Option<Addresses>,
     gateways: Gateways,
+    /// Temporary and deprecated addresses of this node.
+    passing: Arc<[IpAddr]>,
     /// What an earlier run has kept; gone once the source has given something good.
     checkpoint: Option<Checkpoint>,
     /// Why there is no checkpoint, though there is a file.
@@ -43,6 +45,8 @@ pub(super) struct Configuration {
     unread: Vec<Problem>,
     /// What keeps the newest objects from being applied.
     refused: Vec<Problem>,
+    /// Addresses of nodes behind which another Node stands since the last outcome.
+    replaced: Vec<IpAddr>,
     /// What readers of the status are to be told.
     news: Vec<(EventKind, String)>,
 }
@@ -84,6 +88,11 @@ impl Configuration {
         self.addresses = Some(addresses);
     }
 
+    /// Takes in the node's temporary and deprecated addresses.
+    pub(super) fn passing(&mut self, addresses: Arc<[IpAddr]>) {
+        self.passing = addresses;
+    }
+
     /// Takes in the gateways of the node's default routes.
     pub(super) fn gateways(&mut self, gateways: &[IpAddr], now: Instant) {
         self.gateways.take(gateways, now);
@@ -100,7 +109,8 @@ impl Configuration {
         let addresses = self.addresses.clone()?;
         self.gateways.expire(now);
         let gateways = self.gateways.addresses();
-        let around = Surroundings { addresses: &addresses, gateways: &gateways };
+        let passing = Arc::clone(&self.passing);
+        let around = Surroundings { addresses: &addresses, gateways: &gateways, passing: &passing };
         if let Some(objects) = self.objects.clone() {
             match desired::compute(&objects, node, around) {
                 Ok(desired) => {
@@ -181,9 +191,17 @@ impl Configuration {
             desired.speaker.origins.len(),
         );
         self.news.push((EventKind::Configured, summary));
+        let before = self.desired.iter().flat_map(|before| &before.nodes);
+        let replaced = before.filter(|(at, uid)| desired.nodes.get(at).is_some_and(|new| new != *uid));
+        self.replaced.extend(replaced.map(|(at, _)| *at));
         self.desired = Some(desired.clone());
         self.loaded_at = Some(now);
         Some(desired)
+    }
+
+    /// The addresses of nodes whose Node is another one since this was last asked.
+    pub(super) fn replaced(&mut self) -> Vec<IpAddr> {
+        std::mem::take(&mut self.replaced)
     }
 
     /// The source's newest good objects, once.

@@ -5,12 +5,14 @@
 //! so that a peer that floods costs the others one chunk of waiting. There is
 //! no lock: nothing but the loop touches this state.
 
+use std::net::IpAddr;
+
 use bgp::config::SpeakerConfig;
-use bgp::io::{Effects, Event as SpeakerEvent, Transport};
+use bgp::io::{Effects, Event as SpeakerEvent, State, Transport};
 use bgp::prefix::{PerFamily, Prefix};
 use bgp::reason::Reason;
 use bgp::time::{Duration, Instant};
-use bgp::view::{Explanation, RoutePage};
+use bgp::view::{Explanation, PeerView, RoutePage};
 
 use crate::drain::Drain;
 use crate::effect::Drivers;
@@ -246,6 +248,10 @@ impl<D: Drivers> Agent<D> {
                 self.configuration.addresses(addresses);
                 self.configure(now);
             }
+            KernelEvent::Passing(addresses) => {
+                self.configuration.passing(addresses);
+                self.configure(now);
+            }
             KernelEvent::Adopted(routes) => self.adopted(routes, now),
             KernelEvent::Gateways(gateways) => {
                 self.configuration.gateways(&gateways, now);
@@ -324,7 +330,22 @@ impl<D: Drivers> Agent<D> {
             self.waiting = Some(desired.speaker);
             return;
         }
+        self.succeed(&desired.speaker, now);
         self.reconcile(desired.speaker, None, now);
+    }
+
+    /// Forgets what is kept of nodes that are away and have a successor at their address. A session that is up is
+    /// with whoever is there, whatever the Node's name and UID.
+    fn succeed(&mut self, config: &SpeakerConfig, now: Instant) {
+        let replaced = self.configuration.replaced();
+        let Some(speaker) = self.speaker.as_ref().filter(|_| !replaced.is_empty()) else { return };
+        let gone = |peer: &PeerView| peer.state != State::Established && replaced.contains(&peer.address);
+        let gone: Vec<IpAddr> = speaker.peers().iter().filter(|peer| gone(peer)).map(|p| p.address).collect();
+        if !gone.is_empty() {
+            let mut others = config.clone();
+            others.peers.retain(|peer| !gone.contains(&peer.address));
+            self.reconcile(others, None, now);
+        }
     }
 
     /// Makes the speaker what it is to be, and makes one where there is none yet: one that restarts, where an

@@ -33,7 +33,9 @@ pub(super) fn subnet(own: &LocalAddress) -> Option<Prefix> {
 
 /// Whether the address is one of the node's own.
 pub(super) fn is_own(site: &Site<'_>, address: IpAddr) -> bool {
-    site.facts.internal.contains(&address) || site.addresses.iter().any(|own| own.address == address)
+    site.facts.internal.contains(&address)
+        || site.passing.contains(&address)
+        || site.addresses.iter().any(|own| own.address == address)
 }
 
 /// The addresses to name as next hop towards a peer: on the interface that
@@ -81,6 +83,7 @@ pub(super) fn protected(site: &Site<'_>, peers: &[PeerConfig]) -> Protected {
     let connected: BTreeSet<Prefix> = site.addresses.iter().filter_map(subnet).collect();
     let mut addresses: BTreeSet<IpAddr> = site.addresses.iter().map(|own| own.address).collect();
     addresses.extend(&site.facts.internal);
+    addresses.extend(site.passing);
     let hosts: BTreeSet<IpAddr> =
         peers.iter().map(|peer| peer.address).filter(|address| facing(site, *address).is_some()).collect();
     Protected {

@@ -27,12 +27,13 @@ mod site;
 mod target;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use bgp::config::{Drain, Origination, SpeakerConfig};
 use bgp::prefix::{Family, PerFamily, Prefix};
 use bgp::rule::RouteOrigin;
 
-use crate::cluster::object::{Objects, Problem, Sourced};
+use crate::cluster::object::{NodeFacts, Objects, Problem, Sourced};
 use crate::kernel::KernelConfig;
 use crate::transport::Passwords;
 
@@ -50,6 +51,8 @@ pub struct Desired {
     pub passwords: Passwords,
     /// For the kernel driver.
     pub kernel: KernelConfig,
+    /// The UIDs of the Nodes that are peers, by address: another one there is another router.
+    pub nodes: BTreeMap<IpAddr, String>,
     /// What was left out, and why; the rest stands without it.
     pub warnings: Vec<Problem>,
 }
@@ -63,11 +66,12 @@ pub fn compute(objects: &Objects, name: &str, around: Surroundings<'_>) -> Resul
     let Some(Sourced { value: facts, .. }) = objects.nodes.get(name) else {
         return Err(vec![Problem::anywhere(format!("there is no Node \"{name}\""))]);
     };
-    let Surroundings { addresses, gateways } = around;
-    let site = Site { objects, name, facts, addresses, gateways };
+    let Surroundings { addresses, gateways, passing } = around;
+    let (facts, mut warnings) = lasting(name, facts, passing);
+    let site = Site { objects, name, facts: &facts, addresses, gateways, passing };
     let merged = merge::merge(&site)?;
     disjoint(&site)?;
-    let mut warnings = objects.warnings.clone();
+    warnings.extend(objects.warnings.iter().cloned());
     let origins = origins(&site, &merged, &mut warnings);
     let (peers, passwords) = peers::peers(&site, &merged, &mut warnings)?;
     let speaker = SpeakerConfig {
@@ -97,7 +101,36 @@ pub fn compute(objects: &Objects, name: &str, around: Surroundings<'_>) -> Resul
             ipv6: facts.internal(Family::Ipv6),
         },
     };
-    Ok(Desired { speaker, passwords, kernel, warnings })
+    let nodes = incarnations(&site, &speaker);
+    Ok(Desired { speaker, passwords, kernel, nodes, warnings })
+}
+
+/// The node's facts without InternalIPs that pass (RFC 8981): a kubelet may report one, and a session or a next hop
+/// would end with it.
+fn lasting(name: &str, facts: &NodeFacts, passing: &[IpAddr]) -> (NodeFacts, Vec<Problem>) {
+    let mut lasting = facts.clone();
+    lasting.internal.retain(|address| !passing.contains(address));
+    let passes = facts.internal.iter().filter(|address| passing.contains(address));
+    let warning = |address: &IpAddr| {
+        Problem::anywhere(format!(
+            "InternalIP {address} of Node \"{name}\" is a temporary or deprecated address and is not used; \
+             name a lasting one to the kubelet with --node-ip"
+        ))
+    };
+    (lasting, passes.map(warning).collect())
+}
+
+/// The UIDs of the Nodes that are peers, where they are known.
+fn incarnations(site: &Site<'_>, speaker: &SpeakerConfig) -> BTreeMap<IpAddr, String> {
+    let mut nodes = BTreeMap::new();
+    for node in site.objects.nodes.values().map(|node| &node.value).filter(|node| !node.uid.is_empty()) {
+        for address in &node.internal {
+            if speaker.peers.binary_search_by_key(address, |peer| peer.address).is_ok() {
+                nodes.entry(*address).or_insert_with(|| node.uid.clone());
+            }
+        }
+    }
+    nodes
 }
 
 /// A PodCIDR that overlaps another Node's: which of the two is right cannot be

@@ -152,6 +152,8 @@ fn of_object(
             continue;
         }
         match common_address(site.facts, &node.value) {
+            // The Node that this machine was before it was renamed.
+            Some((_, address)) if address::is_own(site, address) => {}
             Some((_, address)) => peers.push(described(site, merged, other, address, true, spec)),
             None => warnings.push(no_common_address(site, other)),
         }
@@ -225,6 +227,10 @@ fn mesh(site: &Site<'_>, merged: &Merged, warnings: &mut Vec<Problem>) -> Vec<Pe
             warnings.push(no_common_address(site, name));
             continue;
         };
+        // The Node that this machine was before it was renamed.
+        if address::is_own(site, address) {
+            continue;
+        }
         let base = base(site, merged, name, address);
         // The other side knows this node by its InternalIP alone.
         peers.push(PeerConfig { source: Some(own), via_default: true, ..base });

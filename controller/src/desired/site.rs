@@ -12,6 +12,8 @@ pub struct Surroundings<'a> {
     pub addresses: &'a [LocalAddress],
     /// The gateways of its default routes.
     pub gateways: &'a [IpAddr],
+    /// Its temporary and deprecated addresses.
+    pub passing: &'a [IpAddr],
 }
 
 /// This node among the objects.
@@ -19,7 +21,9 @@ pub struct Surroundings<'a> {
 pub(super) struct Site<'a> {
     pub(super) objects: &'a Objects,
     pub(super) name: &'a str,
+    /// Without InternalIPs that are temporary or deprecated.
     pub(super) facts: &'a NodeFacts,
     pub(super) addresses: &'a [LocalAddress],
     pub(super) gateways: &'a [IpAddr],
+    pub(super) passing: &'a [IpAddr],
 }

@@ -84,6 +84,9 @@ pub enum KernelEvent {
     Acks(Vec<RouteAck>),
     /// All addresses of this node, at first and on each change, ordered by interface and address.
     Addresses(Arc<[LocalAddress]>),
+    /// The node's temporary and deprecated IPv6 addresses, which go by themselves and must not be chosen; before the
+    /// [`KernelEvent::Addresses`] that they are not among, ordered.
+    Passing(Arc<[IpAddr]>),
     /// How many routes of an earlier run were found in the kernel: once, after the first
     /// [`Command::Configure`], before anything is written.
     Adopted(PerFamily<usize>),

@@ -129,6 +129,7 @@ struct Driver {
     /// Addresses whose route matters to a resolution.
     watched: BTreeSet<IpAddr>,
     addresses: Option<Arc<[LocalAddress]>>,
+    passing: Arc<[IpAddr]>,
     gateways: Option<Arc<[IpAddr]>>,
     trouble: Option<String>,
     /// Whether it was told what an earlier run has left.
@@ -156,6 +157,7 @@ impl Driver {
             tracked: BTreeMap::new(),
             watched: BTreeSet::new(),
             addresses: None,
+            passing: Arc::default(),
             gateways: None,
             trouble: None,
             adopted: false,
@@ -361,6 +363,10 @@ impl Driver {
     }
 
     async fn tell_addresses(&mut self) {
+        if *self.passing != *self.view.passing() {
+            self.passing = self.view.passing().into();
+            self.tell(KernelEvent::Passing(Arc::clone(&self.passing))).await;
+        }
         if self.addresses.as_deref() != Some(self.view.addresses()) {
             let addresses: Arc<[LocalAddress]> = self.view.addresses().into();
             self.addresses = Some(Arc::clone(&addresses));

@@ -56,6 +56,7 @@ pub struct View {
     lengths: PerFamily<Vec<u8>>,
     links: BTreeMap<u32, Link>,
     addresses: Vec<LocalAddress>,
+    passing: Vec<IpAddr>,
     local: HashSet<IpAddr>,
 }
 
@@ -98,6 +99,12 @@ impl View {
         self.links = links.into_iter().map(|link| (link.ifindex, link)).collect();
         self.local = addresses.iter().map(|address| address.address).collect();
         self.addresses = self.usable(addresses);
+        // RFC 8981 and RFC 4862 §5.5.4: their end is set.
+        let passes = |address: &&InterfaceAddress| {
+            address.address.is_ipv6() && address.flags & (libc::IFA_F_TEMPORARY | libc::IFA_F_DEPRECATED) != 0
+        };
+        self.passing = addresses.iter().filter(passes).map(|address| address.address).collect();
+        self.passing.sort();
     }
 
     /// The addresses that may be used, ordered.
@@ -126,6 +133,12 @@ impl View {
     #[must_use]
     pub fn addresses(&self) -> &[LocalAddress] {
         &self.addresses
+    }
+
+    /// The node's temporary and deprecated IPv6 addresses, ordered.
+    #[must_use]
+    pub fn passing(&self) -> &[IpAddr] {
+        &self.passing
     }
 
     /// Whether an address is the node's own and may be named as a source.

@@ -57,14 +57,18 @@ fn addresses() -> Vec<LocalAddress> {
 
 #[track_caller]
 fn desired(text: &str) -> Desired {
-    compute(&read(text).unwrap(), "n1", Surroundings { addresses: &addresses(), gateways: &[] })
+    compute(&read(text).unwrap(), "n1", Surroundings { addresses: &addresses(), gateways: &[], passing: &[] })
         .unwrap_or_else(|problems| panic!("{:?}", lines(&problems)))
 }
 
 fn refused(text: &str) -> Vec<String> {
     lines(
-        &compute(&read(text).unwrap(), "n1", Surroundings { addresses: &addresses(), gateways: &[] })
-            .unwrap_err(),
+        &compute(
+            &read(text).unwrap(),
+            "n1",
+            Surroundings { addresses: &addresses(), gateways: &[], passing: &[] },
+        )
+        .unwrap_err(),
     )
 }
 
@@ -78,7 +82,7 @@ fn names(peers: &[PeerConfig]) -> Vec<(&str, String)> {
 
 #[test]
 fn a_node_alone_has_its_defaults() {
-    let Desired { speaker, kernel, warnings, passwords: _ } =
+    let Desired { speaker, kernel, warnings, passwords: _, nodes: _ } =
         desired(&(fabric("f", "asn: {value: 65001}") + &node(1, "1")));
     assert_eq!((speaker.asn, speaker.router_id), (Asn(65001), RouterId(0x0a00_0001)));
     assert!(!speaker.transit && speaker.install && speaker.relax_as_path && speaker.peers.is_empty());
@@ -205,7 +209,7 @@ fn a_router_outside_a_cluster_needs_a_name_and_no_more() {
     let text = fabric("f", "asn: {value: 65101}, routerID: {value: 10.9.9.9}, transit: true, mesh: None")
         + node
         + &peer("leaf", "address: 10.0.1.1, asn: 65001");
-    let Desired { speaker, kernel, warnings, passwords: _ } = desired(&text);
+    let Desired { speaker, kernel, warnings, passwords: _, nodes: _ } = desired(&text);
     assert!(speaker.transit && speaker.origins.is_empty() && kernel.unreachable.is_empty());
     assert_eq!(speaker.peers[0].own_next_hop.ipv4, Some("10.0.1.2".parse().unwrap()));
     assert!(warnings.is_empty(), "{warnings:?}");
@@ -438,4 +442,53 @@ status: {addresses: [{type: InternalIP, address: 10.0.0.3}]}
         ]
     );
     assert!(compute(&objects, "n3", Surroundings::default()).is_ok());
+}
+
+/// What a node with these InternalIPs is, on a link that has them and a lasting address.
+fn passing(internal: &str, passing: &[&str]) -> Desired {
+    let status = format!("status: {{addresses: [{internal}]}}");
+    let own = "---\napiVersion: v1\nkind: Node\nmetadata: {name: n1}\n".to_owned() + &status + "\n";
+    let text = fabric("f", "asn: {value: 1}, routerID: {value: 10.0.0.1}") + &node(2, "1") + &own;
+    let passing: Vec<std::net::IpAddr> = passing.iter().map(|text| text.parse().unwrap()).collect();
+    let addresses: Vec<LocalAddress> =
+        addresses().into_iter().filter(|own| !passing.contains(&own.address)).collect();
+    let around = Surroundings { addresses: &addresses, gateways: &[], passing: &passing };
+    compute(&read(&text).unwrap(), "n1", around).unwrap()
+}
+
+#[test]
+fn an_address_that_passes_is_never_chosen_though_the_node_reports_it() {
+    let both = "{type: InternalIP, address: 10.0.1.2}, {type: InternalIP, address: \"fd00:1::bad\"}";
+    let lasting = passing(both, &[]);
+    assert_eq!(lasting.kernel.preferred_source.ipv6, Some("fd00:1::bad".parse().unwrap()));
+    let desired = passing(both, &["fd00:1::bad"]);
+    assert_eq!(desired.kernel.preferred_source.ipv6, None);
+    assert_eq!(desired.speaker.peers[0].own_next_hop.ipv6, None);
+    assert_eq!(desired.speaker.peers[0].source, Some("10.0.1.2".parse().unwrap()));
+    let told: Vec<String> = lines(&desired.warnings);
+    assert!(
+        told.iter().any(|text| text.contains("InternalIP fd00:1::bad of Node \"n1\" is a temporary")),
+        "{told:?}"
+    );
+    // Nobody is to take it over, either.
+    assert!(desired.speaker.protected.addresses.contains(&"fd00:1::bad".parse().unwrap()));
+
+    // With IPv6 alone there is no session: the other side would only know this address.
+    let desired = passing("{type: InternalIP, address: \"fd00:1::bad\"}", &["fd00:1::bad"]);
+    assert_eq!(desired.speaker.peers, []);
+    let told = lines(&desired.warnings);
+    assert!(told.iter().any(|text| text.contains("share no family of InternalIP")), "{told:?}");
+}
+
+#[test]
+fn a_node_does_not_peer_with_what_it_was_called_before() {
+    let text = fabric("f", "asn: {value: 1}") + &node(1, "1") + &node(2, "1");
+    let before = node(1, "1").replace("name: n1", "name: before").replace("10.244.1.", "10.244.7.");
+    let before = before.replace("fd00:10:244:1:", "fd00:10:244:7:");
+    let desired = desired(&(text.clone() + &before));
+    assert_eq!(names(&desired.speaker.peers), [("n2", "10.0.0.2".to_owned())]);
+    let of_object = text.replace("asn: {value: 1}", "asn: {value: 1}, mesh: None")
+        + &before
+        + &peer("all", "peers: {nodeSelector: {}}, asn: Internal");
+    assert_eq!(names(&self::desired(&of_object).speaker.peers), [("n2", "10.0.0.2".to_owned())]);
 }

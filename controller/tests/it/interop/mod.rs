@@ -17,4 +17,5 @@ mod pod;
 mod recording;
 mod restart;
 mod rules;
+mod successor;
 mod tamper;

@@ -39,3 +39,31 @@ fn gateways_are_those_of_others_best_default_routes() {
         driver.stop();
     });
 }
+
+#[test]
+fn addresses_that_pass_are_told_apart() {
+    labs::require!("root");
+    labs::sandbox!(|sandbox| {
+        let (node, _tor) = node(sandbox);
+        let mut driver = Driver::configured(&node, KernelConfig::default());
+        let of = |driver: &Driver, text: &str| {
+            let address: IpAddr = text.parse().unwrap();
+            let lasting = driver.addresses.iter().any(|own| own.address == address);
+            (lasting, driver.passing.contains(&address))
+        };
+        let mut until = |expected: (bool, bool)| {
+            driver.until(&format!("fd00:7::1 {expected:?}"), |driver| {
+                let found = of(driver, "fd00:7::1");
+                if found == expected { Ok(()) } else { Err(format!("{found:?}")) }
+            });
+        };
+        // As a router does that renumbers: a prefix is good, is deprecated, and goes.
+        node.ip("addr add fd00:7::1/64 dev eth2 nodad");
+        until((true, false));
+        node.ip("addr change fd00:7::1/64 dev eth2 preferred_lft 0");
+        until((false, true));
+        node.ip("addr del fd00:7::1/64 dev eth2");
+        until((false, false));
+        driver.stop();
+    });
+}

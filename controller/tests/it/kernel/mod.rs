@@ -63,6 +63,8 @@ struct Driver {
     /// What was found of an earlier run.
     adopted: Option<PerFamily<usize>>,
     gateways: Vec<IpAddr>,
+    /// Temporary and deprecated addresses.
+    passing: Arc<[IpAddr]>,
     trouble: Vec<String>,
 }
 
@@ -81,6 +83,7 @@ impl Driver {
             addresses: Arc::new([]),
             adopted: None,
             gateways: Vec::new(),
+            passing: Arc::new([]),
             trouble: Vec::new(),
         }
     }
@@ -104,6 +107,7 @@ impl Driver {
                     self.acks.extend(acks.into_iter().map(|ack| (ack.prefix, ack)));
                 }
                 KernelEvent::Addresses(addresses) => self.addresses = addresses,
+                KernelEvent::Passing(addresses) => self.passing = addresses,
                 KernelEvent::Adopted(routes) => self.adopted = Some(routes),
                 KernelEvent::Gateways(gateways) => self.gateways = gateways.to_vec(),
                 KernelEvent::Trouble(text) => self.trouble.push(text),
