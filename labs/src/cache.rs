@@ -1,5 +1,5 @@
 //! What is built once and kept outside of the repository: the programs of a Kubernetes 1.20, of Debian 12's source
-//! package. `labs/kubernetes/build.sh` makes them, `cargo lab test` runs it.
+//! package, which `labs/kubernetes/build.sh` makes, and ExaBGP of PyPI. `cargo lab test` sees to both.
 
 use std::path::PathBuf;
 
@@ -33,6 +33,21 @@ pub fn kubernetes() -> PathBuf {
 pub fn has_kubernetes() -> bool {
     let programs = kubernetes();
     PROGRAMS.iter().all(|program| programs.join(program).is_file())
+}
+
+/// The version of ExaBGP.
+pub const EXABGP: &str = "5.0.15";
+
+/// Where ExaBGP's virtual environment is.
+#[must_use]
+pub fn exabgp_folder() -> PathBuf {
+    folder().join("exabgp").join(EXABGP)
+}
+
+/// ExaBGP.
+#[must_use]
+pub fn exabgp() -> PathBuf {
+    exabgp_folder().join("bin/exabgp")
 }
 
 /// One of the scripts in `labs/kubernetes`, which build and start those programs.

@@ -6,6 +6,7 @@ mod catalogue;
 mod console;
 mod down;
 mod exec;
+mod matrix;
 mod quickstart;
 mod status;
 mod test;

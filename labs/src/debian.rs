@@ -132,6 +132,13 @@ pub const STRACE: Tool = Tool {
     why: "kills the CNI plugin at each system call",
     service: None,
 };
+/// What ExaBGP is installed and run by.
+pub const PYTHON: Tool = Tool {
+    program: "python3",
+    package: "python3-venv",
+    why: "runs ExaBGP, a BGP peer of the interoperability tests",
+    service: None,
+};
 /// The linker.
 pub const CC: Tool = Tool { program: "cc", package: "gcc", why: "links the programs", service: None };
 

@@ -36,8 +36,8 @@ impl Frr {
     pub fn start(sandbox: &Sandbox, namespace: &Netns, name: &str, config: &str) -> Self {
         let folder = sandbox.folder().join(name);
         owned(&folder).unwrap_or_else(|message| panic!("{name}: {message}"));
-        let zebra = daemon(sandbox, namespace, name, &folder, "zebra");
-        let bgpd = daemon(sandbox, namespace, name, &folder, "bgpd");
+        let zebra = daemon(sandbox, namespace, name, &folder, "zebra", "/dev/null");
+        let bgpd = daemon(sandbox, namespace, name, &folder, "bgpd", "/dev/null");
         let frr = Self { name: name.to_owned(), folder, bgpd, _zebra: zebra };
         // vtysh reads its own settings from the folder too.
         for (file, text) in [("vtysh.conf", ""), ("frr.conf", config)] {
@@ -75,6 +75,24 @@ impl Frr {
             .unwrap_or_else(|message| panic!("{}: vtysh {}: {message}", self.name, words.join(" ")))
     }
 
+    /// Everything that bgpd has logged.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.bgpd.log()
+    }
+
+    /// Kills bgpd and starts it anew with the same configuration. Its first one is kept in its folder; what was changed
+    /// since is lost, as with a router whose configuration was not saved.
+    ///
+    /// # Panics
+    /// As [`Frr::start`].
+    #[track_caller]
+    pub fn restart_bgpd(&mut self, sandbox: &Sandbox, namespace: &Netns) {
+        self.bgpd.kill();
+        // bgpd alone reads it, at once: it is configured before it says anything to anybody.
+        self.bgpd = daemon(sandbox, namespace, &self.name, &self.folder, "bgpd", "frr.conf");
+    }
+
     /// bgpd's process, to signal, end or read.
     pub fn bgpd(&mut self) -> &mut Daemon {
         &mut self.bgpd
@@ -91,13 +109,21 @@ fn owned(folder: &Path) -> Result<(), String> {
     given.map_err(|error| format!("{}: {error}", folder.display()))
 }
 
-/// Starts one daemon and waits until it answers.
+/// Starts one daemon with a configuration of the folder or none, and waits until it answers.
 #[track_caller]
-fn daemon(sandbox: &Sandbox, namespace: &Netns, name: &str, folder: &Path, program: &str) -> Daemon {
+fn daemon(
+    sandbox: &Sandbox,
+    namespace: &Netns,
+    name: &str,
+    folder: &Path,
+    program: &str,
+    config: &str,
+) -> Daemon {
     let path = Path::new(FOLDER).join(program);
     assert!(path.is_file(), "{} is missing: package frr", path.display());
-    // Its own file stays empty: what it is to be comes by vtysh, as in an installation with one frr.conf.
-    let mut command = namespace.exec(path, ["-f", "/dev/null", "-P", "0", "--log", "stdout"]);
+    // At first its own file stays empty: what it is to be comes by vtysh, as in an installation with one frr.conf.
+    let mut command = namespace.exec(path, ["-P", "0", "--log", "stdout", "-f"]);
+    command.arg(folder.join(config));
     command.arg("--vty_socket").arg(folder).arg("-z").arg(folder.join("zserv.api"));
     command.arg("-i").arg(folder.join(format!("{program}.pid")));
     let mut daemon = sandbox.daemon(&format!("{name}-{program}"), command);

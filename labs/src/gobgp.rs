@@ -30,9 +30,25 @@ impl Gobgp {
         fs::create_dir_all(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
         let file = folder.join("gobgpd.toml");
         fs::write(&file, config).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        Self::run(sandbox, namespace, name, &[])
+    }
+
+    /// Starts another GoBGP in the place of one that has ended, to recover by graceful restart (`-r`). Routes that were
+    /// given to it by command are not among what it recovers.
+    ///
+    /// # Panics
+    /// As [`Gobgp::start`].
+    #[track_caller]
+    pub fn recover(&mut self, sandbox: &Sandbox) {
+        *self = Self::run(sandbox, &self.namespace, &self.name, &["-r"]);
+    }
+
+    #[track_caller]
+    fn run(sandbox: &Sandbox, namespace: &Netns, name: &str, more: &[&str]) -> Self {
+        let file = sandbox.folder().join(name).join("gobgpd.toml");
         let program = need::find("gobgpd").unwrap_or_else(|| panic!("gobgpd is missing: package gobgpd"));
         let mut command = namespace.exec(program, ["--log-plain", "--pprof-disable"]);
-        command.arg("--api-hosts").arg(API.join(":")).arg("-f").arg(&file);
+        command.arg("--api-hosts").arg(API.join(":")).arg("-f").arg(&file).args(more);
         let mut daemon = sandbox.daemon(name, command);
         // The API listens before the configuration is read.
         daemon.wait_ready(|| match ask(namespace, "global -j")?.contains("\"asn\"") {
@@ -50,6 +66,12 @@ impl Gobgp {
     pub fn gobgp(&self, command: &str) -> String {
         ask(&self.namespace, command)
             .unwrap_or_else(|message| panic!("{}: gobgp {command}: {message}", self.name))
+    }
+
+    /// Everything that GoBGP has logged.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.daemon.log()
     }
 
     /// The process, to signal, end or read.

@@ -9,7 +9,7 @@
 //! cache                                 what is built once, outside of the repository
 //! need  netns                           what a test needs of the machine; a named network namespace
 //! sandbox  daemon                       a test's private machine; a program that runs in it
-//! bird  frr  gobgp  openbgpd            peers: one file a daemon
+//! bird  frr  gobgp  openbgpd  exabgp    peers: one file a daemon
 //! normal                                printed output without what differs from run to run
 //!
 //! words  image  process  interrupt      runner: pieces without state
@@ -18,7 +18,7 @@
 //! lab                                   up and down
 //! kubernetes                            an API server of a test's own; with the runner, a whole Kubernetes in a lab
 //! cluster  pod  path                    what a lab's manifests say; pods by the plugin; the way of their packets
-//! cargo  build  debian                  cargo with a clean environment; Kubernetes, built once; missing packages
+//! cargo  build  debian  python          cargo with a clean environment; Kubernetes, built once; missing packages
 //! cli                                   one file a verb
 //! ```
 //!
@@ -28,6 +28,7 @@
 pub mod bird;
 pub mod cache;
 pub mod daemon;
+pub mod exabgp;
 pub mod frr;
 pub mod gobgp;
 pub mod kubernetes;
@@ -64,6 +65,8 @@ pub mod path;
 pub mod pod;
 #[cfg(feature = "runner")]
 pub mod process;
+#[cfg(feature = "runner")]
+pub mod python;
 #[cfg(feature = "runner")]
 pub mod state;
 #[cfg(feature = "runner")]

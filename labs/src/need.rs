@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use crate::cache;
 
 /// Skips the test that it stands in unless the machine has what is named: `root`, a program such as `bird`, or `frr`,
-/// `gobgp`, `openbgpd` and `kubernetes`.
+/// `gobgp`, `openbgpd`, `exabgp` and `kubernetes`.
 ///
 /// Stands first in a test; several needs may be named: `labs::require!("root", "bird")`.
 #[macro_export]
@@ -75,6 +75,7 @@ pub fn met(need: &str) -> bool {
         "cni-plugins" => std::path::Path::new("/usr/lib/cni/host-local").is_file(),
         "busybox-static" => find("busybox").is_some_and(|file| is_static(&file)),
         "openbgpd" => find("bgpctl").is_some(),
+        "exabgp" => cache::exabgp().is_file(),
         "cgroups" => has_control_groups(),
         "kubernetes" => cache::has_kubernetes() && find("etcd").is_some() && find("openssl").is_some(),
         program => find(program).is_some(),

@@ -55,6 +55,12 @@ impl Openbgpd {
             .unwrap_or_else(|message| panic!("{}: bgpctl {command}: {message}", self.name))
     }
 
+    /// Everything that OpenBGPD has logged.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.daemon.log()
+    }
+
     /// The process, to signal, end or read.
     pub fn daemon(&mut self) -> &mut Daemon {
         &mut self.daemon

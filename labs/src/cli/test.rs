@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 
 use crate::build::Build;
-use crate::{cargo, debian, interrupt, need, program};
+use crate::{cargo, debian, interrupt, need, program, python};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -21,7 +21,7 @@ pub(super) struct Args {
 }
 
 const NEXTEST: &str = "0.9.143";
-const TOOLS: [debian::Tool; 13] = [
+const TOOLS: [debian::Tool; 14] = [
     debian::CC,
     debian::IP,
     debian::PING,
@@ -35,6 +35,7 @@ const TOOLS: [debian::Tool; 13] = [
     debian::STRACE,
     debian::BUSYBOX,
     debian::PODMAN,
+    debian::PYTHON,
 ];
 
 /// The stages that ran: name, time, whether it succeeded.
@@ -61,6 +62,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     interrupt::watch()?;
     let mut stages = Stages::default();
     stages.run("tools", tools)?;
+    stages.run("ExaBGP", python::install)?;
     let mut kubernetes = None;
     if args.name.is_none() {
         // Minutes of work on a machine that has never done it: it goes on beside cargo.
@@ -78,15 +80,15 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if let Some(build) = &mut kubernetes {
         stages.run("Kubernetes", || build.wait())?;
     }
-    let skips = program::build_folder().join("skips");
+    let [skips, matrix] = ["skips", "matrix"].map(|name| program::build_folder().join(name));
     let mut summary = Vec::new();
     stages.run("tests", || {
         let good;
-        (summary, good) = nextest(args.name.as_deref(), &skips)?;
+        (summary, good) = nextest(args.name.as_deref(), &skips, &matrix)?;
         ensure!(good, "a test failed, or none ran");
         Ok(())
     })?;
-    report(&stages, &skips, &summary)?;
+    report(&stages, &skips, &matrix, &summary)?;
     let good = stages.done.iter().all(|(_, _, good)| *good);
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -101,14 +103,14 @@ fn tools() -> anyhow::Result<()> {
 }
 
 /// Runs the tests; gives the lines of the runner's summary, and whether all went well.
-fn nextest(name: Option<&str>, skips: &Path) -> anyhow::Result<(Vec<String>, bool)> {
-    if skips.exists() {
-        fs::remove_file(skips).with_context(|| skips.display().to_string())?;
+fn nextest(name: Option<&str>, skips: &Path, matrix: &Path) -> anyhow::Result<(Vec<String>, bool)> {
+    for file in [skips, matrix].into_iter().filter(|file| file.exists()) {
+        fs::remove_file(file).with_context(|| file.display().to_string())?;
     }
     let colour = if std::io::stderr().is_terminal() { "always" } else { "auto" };
     let mut command = cargo::command(&["nextest", "run", "--workspace", "--color", colour]);
     // A filter that matches nothing is a typing error, and nextest says so.
-    command.args(name).env("UNDERLAY_SKIPS", skips).stderr(Stdio::piped());
+    command.args(name).env("UNDERLAY_SKIPS", skips).env("UNDERLAY_MATRIX", matrix).stderr(Stdio::piped());
     let mut child = command.spawn().context("cargo nextest")?;
     let pipe = child.stderr.take().context("the pipe was asked for")?;
     let reader = std::thread::spawn(move || pass_on(pipe));
@@ -130,8 +132,12 @@ fn pass_on(pipe: impl Read) -> Vec<String> {
     summary
 }
 
-fn report(stages: &Stages, skips: &Path, summary: &[String]) -> anyhow::Result<()> {
+fn report(stages: &Stages, skips: &Path, matrix: &Path, summary: &[String]) -> anyhow::Result<()> {
     let mut text = String::from("\n");
+    let cells = fs::read_to_string(matrix).unwrap_or_default();
+    if !cells.is_empty() {
+        text += &format!("interoperability\n{}", super::matrix::table(&cells));
+    }
     let lines = fs::read_to_string(skips).unwrap_or_default();
     let lines: BTreeSet<&str> = lines.lines().collect();
     text += &format!("{} skipped\n", lines.len());

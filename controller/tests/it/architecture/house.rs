@@ -61,7 +61,7 @@ const LAYERS: [(&str, &[&[&str]]); 5] = [
             &["cache", "daemon", "interrupt", "netns"],
             &["image", "need"],
             &["cargo", "sandbox", "state", "topology"],
-            &["bird", "debian", "frr", "gobgp", "node", "openbgpd"],
+            &["bird", "debian", "exabgp", "frr", "gobgp", "node", "openbgpd", "python"],
             &["build", "cluster", "lab"],
             &["kubernetes", "pod"],
             &["path"],

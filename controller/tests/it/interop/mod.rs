@@ -11,6 +11,7 @@ mod frr;
 mod graceful;
 mod ground;
 mod key;
+mod matrix;
 pub(crate) mod node;
 mod password;
 mod pod;
