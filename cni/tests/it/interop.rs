@@ -1,3 +1,4 @@
 //! The plugin under real runtimes, each in a sandbox.
 
 mod containerd;
+mod podman;

@@ -1,5 +1,6 @@
 //! The plugin as a runtime sees it: the real binary, its environment, stdin and stdout.
 
+mod container;
 mod containerd;
 mod cri;
 mod dependency;

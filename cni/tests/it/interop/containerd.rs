@@ -3,27 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use labs::wait;
-use serde_json::{Value, json};
 
-use crate::containerd::{Containerd, IMAGE};
+use crate::container::{IMAGE, list};
+use crate::containerd::Containerd;
 use crate::cri::{Cri, LinuxPodConfig, PodConfig, PodMetadata, PortMapping};
-use crate::node::{NETWORK, Node, ping};
+use crate::node::{Node, ping};
 use crate::traffic::http;
 
 /// How many pods are made at once.
 const MANY: usize = 50;
-
-/// The list in the shape that an agent writes it.
-fn list(node: &Node) -> Value {
-    let mut plugin = node.conf.clone();
-    let fields = plugin.as_object_mut().expect("an object");
-    fields.remove("cniVersion");
-    fields.remove("name");
-    plugin["capabilities"] =
-        json!({"portMappings": true, "bandwidth": true, "ips": true, "mac": true, "dns": true});
-    json!({"cniVersion": "1.0.0", "cniVersions": ["0.3.1", "0.4.0", "1.0.0", "1.1.0"], "name": NETWORK,
-           "plugins": [plugin]})
-}
 
 fn pod(name: &str) -> PodConfig {
     let metadata = PodMetadata { name: name.into(), uid: format!("uid-{name}"), namespace: "default".into() };
