@@ -143,13 +143,21 @@ fn bucket_fault(
         Err(failure) => return Err(refused(&format!("look at the queue of {name}"), &failure)),
     };
     let seen = replies.first().and_then(|reply| shaping::options(&reply.payload));
-    let bucket = seen.filter(|(kind, _)| kind == "tbf").and_then(|(_, options)| Bucket::read(options));
+    let bucket = seen
+        .filter(|(kind, _)| kind == "tbf")
+        .and_then(|(_, options)| Bucket::read(options).map(|bucket| (bucket, options)));
     let wanted = Bucket::new(rate, mtu);
     Ok(match bucket {
-        Some(bucket) if (bucket.rate, bucket.limit) == (wanted.rate, wanted.limit) => None,
-        Some(bucket) => {
+        Some((bucket, _)) if bucket.rate != wanted.rate => {
             Some(format!("the rate of {name} is {} bytes a second, not {}", bucket.rate, wanted.rate))
         }
+        Some((bucket, _)) if bucket.limit != wanted.limit => {
+            Some(format!("the queue of {name} holds {} bytes, not {}", bucket.limit, wanted.limit))
+        }
+        Some((_, options)) if !wanted.has_burst(options) => {
+            Some(format!("the burst of {name} is not {} bytes", wanted.burst))
+        }
+        Some(_) => None,
         None => Some(format!("the rate of {name} is not limited")),
     })
 }

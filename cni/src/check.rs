@@ -7,6 +7,8 @@
 use std::ffi::OsString;
 use std::net::IpAddr;
 
+use ipnet::IpNet;
+
 use crate::attachment::{Attachment, Mac};
 use crate::catalogue;
 use crate::command::Target;
@@ -20,7 +22,7 @@ use crate::ipam::Family;
 use crate::kernel;
 use crate::netlink::Netlink;
 use crate::plan::{Plan, Side, Step, Sysctl, Wanted};
-use crate::result::PrevResult;
+use crate::result::{PrevInterface, PrevResult};
 use crate::store::{Store, boot_id};
 use crate::sysctl;
 
@@ -110,8 +112,15 @@ pub fn check(
         };
         faults.extend(catalogue::faults(&reservation.features, &mut site)?);
     }
+    for family in Family::ALL {
+        let needed = reservation.addresses.iter().any(|address| Family::of(*address) == family);
+        if needed && !sysctl::forwards(family)? {
+            faults.push(format!("the node does not forward {}", family.as_str()));
+        }
+    }
     let mtu = network.mtu.or(reservation.mtu);
     faults.extend(contradictions(&seen, previous, &reservation.addresses, mtu, attachment));
+    faults.extend(elsewhere(&seen, previous, target));
     if let Some(kind) = &network.ipam {
         faults.extend(Delegate::find(document, kind, search)?.check().err().map(|error| error.to_string()));
     }
@@ -278,6 +287,28 @@ pub fn contradictions(
         }
     }
     faults
+}
+
+/// Where the result that the runtime kept tells of another namespace, or of routes that nobody made.
+fn elsewhere(seen: &Seen, previous: &PrevResult, target: &Target) -> Vec<String> {
+    let (name, sandbox) = (target.attachment.interface(), target.netns.as_deref().unwrap_or_default());
+    let inside = |interface: &&PrevInterface| interface.name == name && !interface.sandbox.is_empty();
+    let moved = previous.interfaces.iter().find(inside).filter(|interface| interface.sandbox != sandbox);
+    let moved =
+        moved.map(|interface| format!("prevResult has {name} in {}, not in {sandbox}", interface.sandbox));
+    let told = previous.routes.iter().filter_map(|route| route["dst"].as_str()?.parse::<IpNet>().ok());
+    let missing = told.filter(|net| {
+        let destination = Some(net.network()).filter(|_| net.prefix_len() > 0);
+        !seen.pod_routes.iter().any(|route| {
+            let family =
+                route.destination.or(route.gateway).is_none_or(|of| of.is_ipv4() == net.addr().is_ipv4());
+            family && (route.destination, route.length) == (destination, net.prefix_len())
+        })
+    });
+    moved
+        .into_iter()
+        .chain(missing.map(|net| format!("prevResult's route to {net} is missing in the container")))
+        .collect()
 }
 
 #[cfg(test)]

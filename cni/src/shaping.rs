@@ -187,6 +187,16 @@ impl Bucket {
         bytes
     }
 
+    /// Whether the options of a `tbf` hold as many bytes at once as this one, which the kernel tells as the time that
+    /// the rate needs for them, in ticks of 64 ns.
+    pub fn has_burst(self, options: &[u8]) -> bool {
+        let seen =
+            find(options, TCA_TBF_PARMS).and_then(|parameters| u32_at(parameters, 28)).unwrap_or_default();
+        let wanted = u64::from(self.burst) * 1_000_000_000 / 64 / self.rate.max(1);
+        // It counts no further than this, and rounds.
+        wanted > u64::from(u32::MAX) || u64::from(seen).abs_diff(wanted) <= wanted / 100 + 2
+    }
+
     /// The bucket in the options of a `tbf`, but for its burst, which the kernel tells in ticks of its own.
     pub fn read(options: &[u8]) -> Option<Self> {
         let parameters = find(options, TCA_TBF_PARMS)?;

@@ -50,17 +50,28 @@ pub fn set(sysctl: Sysctl, interface: &str, value: u8) -> Result<()> {
 /// # Errors
 /// Code 5 if a file cannot be read or written.
 pub fn enable_forwarding(family: Family) -> Result<()> {
-    let switch = match family {
-        Family::V4 => Path::new(ROOT).join("ipv4/ip_forward"),
-        Family::V6 => Path::new(ROOT).join("ipv6/conf/all/forwarding"),
-    };
-    if read(&switch)?.is_some_and(|value| value != "0") {
+    if forwards(family)? {
         return Ok(());
     }
     if family == Family::V6 {
         keep_router_advertisements()?;
     }
-    write(&switch, "1")
+    write(&forwarding(family), "1")
+}
+
+/// Whether the node forwards packets of `family`.
+///
+/// # Errors
+/// Code 5 if the file cannot be read.
+pub fn forwards(family: Family) -> Result<bool> {
+    Ok(read(&forwarding(family))?.is_some_and(|value| value != "0"))
+}
+
+fn forwarding(family: Family) -> PathBuf {
+    Path::new(ROOT).join(match family {
+        Family::V4 => "ipv4/ip_forward",
+        Family::V6 => "ipv6/conf/all/forwarding",
+    })
 }
 
 fn keep_router_advertisements() -> Result<()> {

@@ -80,6 +80,11 @@ fn sysctls_and_the_reservation_are_checked() {
             node.netns.sysctl(&key, right);
             node.check(&pod, &result).silent();
         }
+        for (key, family) in [("net/ipv4/ip_forward", "IPv4"), ("net/ipv6/conf/all/forwarding", "IPv6")] {
+            node.netns.sysctl(key, "0");
+            node.check(&pod, &result).fails(102, &format!("does not forward {family}"));
+            node.netns.sysctl(key, "1");
+        }
         fs::remove_file(node.ledger()).expect("removed");
         node.check(&pod, &result).fails(3, "c1");
     });
@@ -101,6 +106,13 @@ fn previous_result_is_needed_and_believed() {
             node.check(&pod, &result).fails(102, "MAC address");
             result["interfaces"][1]["mac"] = "02:00:00:00:00:05".into();
             node.check(&pod, &result).silent();
+            let mut other = result.clone();
+            other["interfaces"][1]["sandbox"] = "/run/netns/other".into();
+            node.check(&pod, &other)
+                .fails(102, "prevResult has eth0 in /run/netns/other, not in /run/netns/c");
+            other = result.clone();
+            other["routes"].as_array_mut().expect("a list").push(json!({"dst": "10.77.0.0/16"}));
+            node.check(&pod, &other).fails(102, "prevResult's route to 10.77.0.0/16 is missing");
             result["ips"][0]["address"] = Value::from("10.9.9.9/32");
             node.check(&pod, &result).fails(102, "prevResult lacks the reserved address 10.244.1.");
             node.check(&pod, &json!({})).fails(102, "prevResult lacks");

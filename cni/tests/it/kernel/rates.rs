@@ -132,6 +132,16 @@ fn check_del_and_garbage_collection_know_of_rates() {
                 "tc qdisc replace dev LINK root tbf rate 9mbit burst 10kb limit 20kb",
                 "rate of LINK is 1125000",
             ),
+            (
+                "q",
+                "tc qdisc replace dev LINK root tbf rate 8mbit burst 16384 limit 40000",
+                "the queue of LINK holds 40000 bytes, not 16384",
+            ),
+            (
+                "t",
+                "tc qdisc replace dev IFB root tbf rate 8mbit burst 10000 limit 16384",
+                "the burst of IFB is not 16384 bytes",
+            ),
             ("c", "tc qdisc del dev LINK clsact", "what comes by LINK is not led"),
             ("d", "tc qdisc del dev IFB root", "rate of IFB is not limited"),
             ("e", "ip link set IFB down", "IFB is down"),
