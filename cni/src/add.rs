@@ -210,6 +210,7 @@ impl Call<'_> {
                 Err(second) => error.and(&format!("not released: {second}")),
             }
         })?;
+        catalogue::mend(&document.name, store.ledger().reservations(), &mut site.host);
         let named = |dns: &&Dns| **dns != Dns::default();
         let dns = [&network.dns, &given.dns].into_iter().find(named).unwrap_or(&self.previous.dns);
         let added = Added {

@@ -87,6 +87,14 @@ pub fn remove(
     whole(&format!("cannot take away all that {link} had"), &failures)
 }
 
+/// Makes anew what somebody else took away from attachments of `network`. It is not the caller's, so that a failure
+/// is not either: CHECK tells, and the next ADD tries again.
+pub fn mend(network: &str, held: &[Reservation], host: &mut Netlink) {
+    for feature in FEATURES {
+        let _ = feature.mend(network, held, host);
+    }
+}
+
 /// What of the features in `records` is missing or changed.
 ///
 /// # Errors

@@ -8,6 +8,7 @@
 //! | verb | order |
 //! |---|---|
 //! | ADD | `record` (nothing touched yet), `admit` under the ledger's lock, ledger saved, link, `install` with the host end down, host end up, routes |
+//! | ADD that succeeded | `mend`: what the other attachments should have |
 //! | ADD that fails | `remove` in reverse order, link, ledger |
 //! | DEL, GC, healing | link, `remove`, ledger; without a ledger entry `remove` has no record to go by |
 //! | CHECK | `faults` |
@@ -111,6 +112,15 @@ pub trait Feature: Sync {
     /// # Errors
     /// What is left.
     fn sweep(&self, network: &str, keep: &BTreeSet<String>, host: &mut Netlink) -> Result<()>;
+
+    /// Makes anew what somebody else took away from the other attachments of `network`.
+    ///
+    /// # Errors
+    /// What is still not there.
+    fn mend(&self, network: &str, held: &[Reservation], host: &mut Netlink) -> Result<()> {
+        let _ = (network, held, host);
+        Ok(())
+    }
 
     /// Whether `install` would find what it needs; must be quick, as runtimes ask often.
     ///

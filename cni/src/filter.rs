@@ -53,17 +53,16 @@ impl Record {
         })
     }
 
-    fn tenant<'a>(&'a self, site: &Site<'a>) -> Tenant<'a> {
-        let owner = Owner { link: site.host_link, network: site.network, holder: site.holder };
+    fn tenant<'a>(&'a self, owner: Owner<'a>, addresses: &[IpAddr]) -> Tenant<'a> {
         Tenant {
             owner,
             needs: Needs {
                 ports: !self.port_mappings.is_empty(),
-                masquerade: self.masquerade_except.is_some().then_some(site.network),
+                masquerade: self.masquerade_except.is_some().then_some(owner.network),
             },
             mappings: &self.port_mappings,
             except: self.masquerade_except.as_deref(),
-            elements: self.elements(owner, site.addresses),
+            elements: self.elements(owner, addresses),
         }
     }
 
@@ -129,7 +128,7 @@ impl Feature for Filter {
         let record = Record::decode(record)?;
         portmap::reachable(&record.port_mappings, site.addresses)?;
         let mut nft = Nftables::open()?;
-        let tenant = record.tenant(site);
+        let tenant = record.tenant(owner(site), site.addresses);
         tenancy::add(&mut nft, &tenant, site.host)?;
         let rest = let_loopback_in(&record, site).and_then(|()| lead_anew(&mut nft, &record, site));
         rest.inspect_err(|_| {
@@ -144,7 +143,8 @@ impl Feature for Filter {
 
     fn faults(&self, record: &Value, site: &mut Site<'_>) -> Result<Vec<String>> {
         let record = Record::decode(record)?;
-        let mut faults = tenancy::faults(&mut Nftables::open()?, &record.tenant(site))?;
+        let mut faults =
+            tenancy::faults(&mut Nftables::open()?, &record.tenant(owner(site), site.addresses))?;
         if from_loopback(&record, site.addresses, Family::V4)
             && sysctl::value(Sysctl::RouteLocalnet, site.host_link)?.as_deref() != Some("1")
         {
@@ -158,6 +158,22 @@ impl Feature for Filter {
         Ok(faults)
     }
 
+    fn mend(&self, network: &str, held: &[Reservation], host: &mut Netlink) -> Result<()> {
+        let mut nft = Nftables::open()?;
+        let known = tenancy::ends(&mut nft)?;
+        for reservation in held {
+            let Some(record) = reservation.features.get(NAME) else { continue };
+            let owner = Owner { link: &reservation.link, network, holder: reservation.holder() };
+            if known.contains(&ruleset::end(owner.link, "").key) || kernel::link(host, owner.link)?.is_none()
+            {
+                continue;
+            }
+            let record = Record::decode(record)?;
+            tenancy::add(&mut nft, &record.tenant(owner, &reservation.addresses), host)?;
+        }
+        Ok(())
+    }
+
     fn ready(&self, document: &Document, network: &Network) -> Result<()> {
         self.record(document, network)?;
         Nftables::open()
@@ -169,6 +185,10 @@ impl Feature for Filter {
     fn sweep(&self, network: &str, keep: &BTreeSet<String>, host: &mut Netlink) -> Result<()> {
         tenancy::sweep(&mut Nftables::open()?, network, keep, host)
     }
+}
+
+fn owner<'a>(site: &Site<'a>) -> Owner<'a> {
+    Owner { link: site.host_link, network: site.network, holder: site.holder }
 }
 
 fn has(addresses: &[IpAddr], family: Family) -> bool {

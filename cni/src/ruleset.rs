@@ -6,8 +6,8 @@
 //!    chain loopback  (raw)            a pod reaches no 127.0.0.1 or ::1 but its own
 //!    chain sources   (raw)            a guarded pod's IPv6 source leads back to it, or is link-local
 //!    map [address-]port4, port6       protocol and port of the node -> address and port of a pod
-//!    chain incoming, outgoing (nat)   to this host -> jump redirect
-//!    chain redirect                   one look-up a packet that opens a connection
+//!    chain incoming, outgoing (nat)   to this host -> jump mapped
+//!    chain mapped                     one look-up a packet that opens a connection
 //!    set itself4, itself6             pods that may reach themselves by the node
 //!    chain returning (nat)            such packets, and those from loopback, get an answer
 //!    set masq4-NET, masq6-NET         addresses of pods that a network hides behind its node
@@ -16,6 +16,8 @@
 //! ```
 //!
 //! IPv4 sources are the kernel's to check, by `rp_filter` of the host end.
+//!
+//! No name is a word of `nft`'s own language, so that what it lists can be read by it again.
 //!
 //! Invariants: a chain's rules depend on the network's name alone, never on pods; every
 //! element's comment says whose it is; each pod has an element in `guarded` or `free`, so the
@@ -42,7 +44,7 @@ pub const GUARDED: &str = "guarded";
 pub const FREE: &str = "free";
 
 /// Chains of port mappings, those that jump before the one jumped to.
-pub const PORT_CHAINS: [&str; 4] = ["incoming", "outgoing", "returning", "redirect"];
+pub const PORT_CHAINS: [&str; 4] = ["incoming", "outgoing", "returning", "mapped"];
 
 /// `NF_IP_PRI_RAW`, before connections are looked at.
 const RAW: i32 = -300;
@@ -208,8 +210,8 @@ fn sources() -> Chain {
 }
 
 fn ports() -> [Chain; 4] {
-    let into = |text| vec![Rule::new(text).to_this_host().verdict(Verdict::Jump("redirect"))];
-    let redirect = Map::ALL
+    let into = |text| vec![Rule::new(text).to_this_host().verdict(Verdict::Jump("mapped"))];
+    let mapped = Map::ALL
         .iter()
         .map(|map| {
             let packets = packets(map.family);
@@ -240,7 +242,7 @@ fn ports() -> [Chain; 4] {
             .masquerade(),
     ];
     [
-        chain("redirect", None, redirect),
+        chain("mapped", None, mapped),
         chain("incoming", Some(("nat", Hook::PREROUTING, REDIRECT)), into("a port of this node")),
         chain("outgoing", Some(("nat", Hook::OUTPUT, REDIRECT)), into("a port of this node, from itself")),
         chain("returning", Some(("nat", Hook::POSTROUTING, RETURN)), returning),

@@ -78,6 +78,18 @@ pub fn add(nft: &mut Nftables, tenant: &Tenant<'_>, host: &mut Netlink) -> Resul
     Err(last.unwrap_or_else(restless))
 }
 
+/// The host ends that have an element of their own, as keys.
+///
+/// # Errors
+/// Code 5 if the kernel does not tell.
+pub fn ends(nft: &mut Nftables) -> Result<BTreeSet<Vec<u8>>> {
+    let mut ends = BTreeSet::new();
+    for set in [GUARDED, FREE] {
+        ends.extend(nft.elements(TABLE, set)?.into_iter().map(|element| element.key));
+    }
+    Ok(ends)
+}
+
 fn restless() -> Error {
     Error::new(Code::TryAgain, "the rule set of the packet filter never stands still")
 }
@@ -157,6 +169,8 @@ fn exceptions(nft: &mut Nftables, tenant: &Tenant<'_>) -> Result<Option<Vec<Cont
         let set = ruleset::keep_set(tenant.owner.network, family);
         let elements = ruleset::kept(except, family);
         let mut seen = nft.elements(TABLE, &set)?;
+        // `nft` says of the lowest prefix that none is before it.
+        seen.retain(|element| !element.end || element.key.iter().any(|byte| *byte != 0));
         seen.sort_by(|a, b| a.key.cmp(&b.key));
         differs |= seen != elements;
         wanted.push((set, elements));

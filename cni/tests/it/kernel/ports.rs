@@ -349,7 +349,8 @@ fn an_add_mends_what_another_flushed() {
     labs::sandbox!(|sandbox| {
         let node = Node::new(sandbox);
         let [a, b] = ["a", "b"].map(|id| node.pod(sandbox, id));
-        node.add(&a);
+        let theirs = with_ports(&node, &json!([{"hostPort": 9090, "containerPort": 80}]));
+        let result = node.call("ADD", Some(&a), &theirs, &[]).result();
         for words in
             ["flush ruleset", "flush table inet underlay-cni", "add rule inet underlay-cni loopback accept"]
         {
@@ -359,8 +360,26 @@ fn an_add_mends_what_another_flushed() {
             let rules = nft(&node.netns, "list chain inet underlay-cni loopback");
             assert_eq!(rules.matches("drop comment").count(), 4, "{rules}");
             assert!(!rules.contains("accept\n\t}"), "{rules}");
+            // What the other pod had is there again as well.
+            node.check(&a, &result).silent();
             node.del(&b);
         }
+    });
+}
+
+#[test]
+fn what_nft_lists_it_can_read() {
+    labs::require!("root", "nft");
+    labs::sandbox!(|sandbox| {
+        let node = Node::new(sandbox);
+        let pod = node.pod(sandbox, "a");
+        let mut conf = with_ports(&node, &web());
+        conf["ipMasq"] = true.into();
+        let result = node.call("ADD", Some(&pod), &conf, &[]).result();
+        let before = nft(&node.netns, "list ruleset");
+        nft_file(&node.netns, &format!("flush ruleset\n{before}"));
+        assert_eq!(nft(&node.netns, "list ruleset"), before);
+        node.check(&pod, &result).silent();
     });
 }
 
