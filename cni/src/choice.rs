@@ -95,8 +95,12 @@ impl<'a> Choice<'a> {
                 Err(NoAddress::Exhausted) => {}
             }
         }
+        Err(self.exhausted(store, pool))
+    }
+
+    fn exhausted(&self, store: &Store, pool: &Pool) -> Error {
         let text = format!("no free {} address", pool.family().as_str());
-        Err(Error::new(Code::TryAgain, text).with_details(self.usage(store, pool)))
+        Error::new(Code::TryAgain, text).with_details(self.usage(store, pool))
     }
 
     /// How many addresses of `pool` are in use, and by whom.
@@ -106,6 +110,27 @@ impl<'a> Choice<'a> {
             if before == 0 { String::new() } else { format!("; {before} held in host-local's folder") };
         format!("{}{more}", store.ledger().usage(pool))
     }
+}
+
+/// What to say of the first pool without a free address, where healing would not find one either.
+///
+/// # Errors
+/// Code 5 if the kernel does not tell.
+pub fn full(name: &str, network: &Network, store: &Store, host: &mut Netlink) -> Result<Option<Error>> {
+    let choice = Choice::new(name, network, Vec::new());
+    let links: BTreeSet<String> = kernel::links(host)?.into_iter().map(|link| link.name).collect();
+    let alive = store.ledger().reservations().iter().filter(|held| links.contains(&held.link));
+    let mut taken: BTreeSet<IpAddr> = alive.flat_map(|held| held.addresses.iter().copied()).collect();
+    taken.extend(choice.predecessor.iter().map(|held| held.address));
+    for pool in &network.pools {
+        let is_live = |address| kernel::is_live(host, address);
+        match pick(pool, store.ledger().last(pool.family()), &taken, is_live) {
+            Ok(_) => {}
+            Err(NoAddress::Unknown(error)) => return Err(error),
+            Err(NoAddress::Exhausted) => return Ok(Some(choice.exhausted(store, pool))),
+        }
+    }
+    Ok(None)
 }
 
 /// Drops reservations of which nothing is left in the kernel: their pods ended without a DEL.

@@ -37,7 +37,7 @@ const MTU: std::ops::RangeInclusive<u32> = 68..=65_535;
 const MTU_V6: u32 = 1_280;
 
 /// Keys that [`Document::network`] or [`Document`] reads, or that only the runtime needs.
-const KNOWN: [&str; 26] = [
+const KNOWN: [&str; 27] = [
     "cniVersion",
     "cniVersions",
     "name",
@@ -64,6 +64,7 @@ const KNOWN: [&str; 26] = [
     "gateway",
     "defaultRoute",
     "hostRoutes",
+    "notReadyWhenFull",
 ];
 
 /// A configuration whose version and name are good.
@@ -107,6 +108,8 @@ pub struct Network {
     pub dns: Dns,
     /// The file that says that the node is ready; none for a network without an agent.
     pub ready_file: Option<PathBuf>,
+    /// Whether STATUS says no where no address is free.
+    pub not_ready_when_full: bool,
     /// The result so far.
     pub prev_result: Option<PrevResult>,
 }
@@ -194,6 +197,7 @@ impl Document {
             anti_spoof: field(&self.fields, "antiSpoof")?.unwrap_or(true),
             dns: if runtime.dns == Dns::default() { dns } else { runtime.dns },
             ready_file,
+            not_ready_when_full: field(&self.fields, "notReadyWhenFull")?.unwrap_or(false),
             prev_result: field(&self.fields, "prevResult")?,
         })
     }

@@ -39,5 +39,13 @@ fn network_without_an_agent_and_full_pool_are_ready() {
         node.add(&node.pod(sandbox, "a"));
         node.call("ADD", Some(&node.pod(sandbox, "b")), &node.conf, &[]).fails(11, "1 of 1 addresses");
         node.call("STATUS", None, &node.conf, &[]).silent();
+        // A network may say otherwise.
+        node.conf["notReadyWhenFull"] = true.into();
+        node.call("STATUS", None, &node.conf, &[])
+            .fails(50, "1 of 1 addresses of 10.244.1.0/32 in use: 10.244.1.0 a");
+        // The next ADD would find the address of a pod that is gone.
+        let host = node.links().remove(0);
+        node.netns.ip(&format!("link del {host}"));
+        node.call("STATUS", None, &node.conf, &[]).silent();
     });
 }
