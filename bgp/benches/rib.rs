@@ -111,6 +111,7 @@ fn source(peer: u32) -> Source {
         router_id: RouterId::from(address),
         asn: Asn(65_000 + peer),
         via_default: false,
+        client: false,
     }
 }
 

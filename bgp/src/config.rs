@@ -19,6 +19,9 @@ pub struct SpeakerConfig {
     pub router_id: RouterId,
     /// Whether learned paths are sent on.
     pub transit: bool,
+    /// The CLUSTER_ID of this speaker as a route reflector (RFC 4456 §7); its BGP
+    /// Identifier if unset.
+    pub cluster_id: Option<RouterId>,
     /// How far the speaker is taken out of service.
     pub drain: Drain,
     /// Whether selected paths are handed to the kernel, and their acknowledgement awaited.
@@ -44,6 +47,7 @@ impl SpeakerConfig {
             asn,
             router_id,
             transit: false,
+            cluster_id: None,
             drain: Drain::No,
             install: true,
             max_paths: 16,
@@ -52,6 +56,18 @@ impl SpeakerConfig {
             protected: Protected::default(),
             peers: Vec::new(),
         }
+    }
+
+    /// The number that stands for this speaker in a CLUSTER_LIST (RFC 4456 §7).
+    #[must_use]
+    pub fn cluster(&self) -> RouterId {
+        self.cluster_id.unwrap_or(self.router_id)
+    }
+
+    /// Whether this speaker is a route reflector: it has a CLUSTER_ID, or a client.
+    #[must_use]
+    pub fn is_reflector(&self) -> bool {
+        self.cluster_id.is_some() || self.peers.iter().any(|peer| peer.reflector_client)
     }
 }
 
@@ -150,7 +166,7 @@ pub enum NextHopMode {
     /// Own address towards external peers, unchanged towards internal ones.
     #[default]
     Auto,
-    /// Always an own address.
+    /// An own address, but for what is reflected (RFC 4456 §10).
     Own,
     /// As received, wherever the family allows.
     Unchanged,
@@ -230,6 +246,8 @@ pub struct PeerConfig {
     pub own_next_hop: OwnNextHop,
     /// How next hops are chosen.
     pub next_hop: NextHopMode,
+    /// Whether an internal peer is a client of this speaker, which reflects (RFC 4456 §5).
+    pub reflector_client: bool,
     /// What is asked of its AS_PATHs, and done to those that it is sent.
     pub as_path: AsPathPolicy,
     /// Prefixes that may be learned, themselves and longer; `None` means any.
@@ -275,6 +293,7 @@ impl PeerConfig {
             via_default: false,
             own_next_hop: OwnNextHop::default(),
             next_hop: NextHopMode::Auto,
+            reflector_client: false,
             as_path: AsPathPolicy::default(),
             accept: None,
             accept_default: false,

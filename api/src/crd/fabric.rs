@@ -55,6 +55,9 @@ pub struct FabricSpec {
     /// Whether nodes of the same AS peer with each other; Full if unset.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mesh: Option<Mesh>,
+    /// The nodes that reflect the mesh's routes: they peer with all, the others with them alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub route_reflectors: Option<RouteReflectors>,
     /// The cluster's pod prefixes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub pod_prefixes: Vec<IpNet>,
@@ -132,6 +135,18 @@ pub enum Mesh {
     Full,
     /// Only with what FabricPeers name.
     None,
+}
+
+/// The route reflectors of a mesh (RFC 4456).
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RouteReflectors {
+    /// Which of the selected nodes they are; empty is each of them.
+    pub node_selector: LabelSelector,
+    /// The cluster id of all of them: they refuse what they reflect to each other; each one's router id if unset.
+    #[serde(default, rename = "clusterID", skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new(rule::CLUSTER_ID.cel).message(rule::CLUSTER_ID.text))]
+    pub cluster_id: Option<Ipv4Addr>,
 }
 
 /// What a node originates.
@@ -223,6 +238,12 @@ impl FabricSpec {
             check.that(one_of(&sources), "spec.routerID", rule::ROUTER_ID_SOURCE);
             let usable = id.value.is_none_or(|id| !id.is_unspecified());
             check.that(usable, "spec.routerID.value", rule::ROUTER_ID_USABLE);
+        }
+        if let Some(reflectors) = &self.route_reflectors {
+            reflectors.node_selector.check("spec.routeReflectors.nodeSelector", &mut check);
+            let usable = reflectors.cluster_id.is_none_or(|id| !id.is_unspecified());
+            check.that(usable, "spec.routeReflectors.clusterID", rule::CLUSTER_ID);
+            check.that(self.mesh != Some(Mesh::None), "spec.routeReflectors", rule::REFLECTED_MESH);
         }
         if let Some(advertise) = &self.advertise {
             advertise.check(&mut check);

@@ -85,6 +85,9 @@ pub struct FabricPeerSpec {
     /// How next hops are chosen.
     #[serde(default)]
     pub next_hop: NextHop,
+    /// Whether the peer, which is of the node's own AS, is a client of the node as a route reflector (RFC 4456).
+    #[serde(default)]
+    pub route_reflector_client: bool,
     /// The families to offer; both if unset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new(rule::SOME_FAMILY.cel).message(rule::SOME_FAMILY.text))]
@@ -216,6 +219,12 @@ impl FabricPeerSpec {
         if let PeerAsn::Number(asn) = self.asn {
             check.that(is_usable_asn(asn), "spec.asn", rule::ASN_USABLE);
         }
+        let internal = self.asn != PeerAsn::External;
+        check.that(
+            !self.route_reflector_client || internal,
+            "spec.routeReflectorClient",
+            rule::CLIENT_INTERNAL,
+        );
         check.that(self.port != Some(0), "spec.port", rule::PEER_PORT);
         if let Some(families) = &self.families {
             let each_once = matches!(families[..], [_]) || matches!(families[..], [a, b] if a != b);

@@ -5,8 +5,7 @@
 pub type Path = &'static [&'static str];
 
 /// Pending fields of `Fabric`.
-pub const FABRIC: &[Path] =
-    &[&["routeReflectors"], &["advertise", "services"], &["fib", "nextHopGroups"], &["masquerade"]];
+pub const FABRIC: &[Path] = &[&["advertise", "services"], &["fib", "nextHopGroups"], &["masquerade"]];
 
 /// Pending fields of `FabricPeer`.
 pub const FABRIC_PEER: &[Path] = &[
@@ -15,7 +14,6 @@ pub const FABRIC_PEER: &[Path] = &[
     &["listen"],
     &["localAS"],
     &["role"],
-    &["routeReflectorClient"],
     &["bfd"],
     &["ttlSecurity"],
     &["multihop"],

@@ -129,6 +129,12 @@ rules! {
     /// A Secret and a key in it.
     SECRET_REF = "secret-ref", "passwordSecretRef names a Secret and a key in it",
         "self.name != '' && self.key != ''";
+    /// RFC 4456 §7.
+    CLUSTER_ID = "cluster-id", "a cluster id is an IPv4 address other than 0.0.0.0", "self != '0.0.0.0'";
+    /// Reflectors take sessions out of a mesh.
+    REFLECTED_MESH = "reflected-mesh", "routeReflectors need a mesh, and mesh None is without", "";
+    /// RFC 4456 §5: clients are internal peers.
+    CLIENT_INTERNAL = "client-internal", "a client of a route reflector is not External", "";
     /// An operator and the values that belong to it.
     SELECTOR_VALUES = "selector-values", "In and NotIn have values, Exists and DoesNotExist have none", "";
 }

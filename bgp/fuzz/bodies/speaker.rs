@@ -8,13 +8,11 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use bgp::config::{
-    AsPathPolicy, Drain, LimitAction, NextHopMode, Origination, OwnNextHop, PeerAs, PeerConfig, Protected,
-    ReceiveLimit, SpeakerConfig, Timers,
+    LimitAction, Origination, OwnNextHop, PeerAs, PeerConfig, Protected, ReceiveLimit, SpeakerConfig, Timers,
 };
 use bgp::id::{Asn, ConnId, RouterId};
 use bgp::io::{Effects, Event, NextHop, RouteAck, State, Tracking, Transport};
 use bgp::prefix::{Family, PerFamily, Prefix};
-use bgp::rule::Rules;
 use bgp::speaker::Speaker;
 use bgp::time::{Duration, Instant};
 use bgp::view::{PeerView, RouteFilter, RouteView};
@@ -62,35 +60,20 @@ fn address(host: u8) -> IpAddr {
 fn peer(host: u8) -> PeerConfig {
     PeerConfig {
         name: format!("p{host}"),
-        description: String::new(),
-        address: address(host),
-        port: 179,
-        source: None,
-        restart: bgp::config::Restart::default(),
         passive: true,
-        disabled: false,
         asn: PeerAs::External,
-        families: PerFamily { ipv4: true, ipv6: true },
         timers: Timers {
             hold: Duration::from_secs(90),
             keepalive: Duration::from_secs(30),
             connect_retry: Duration::from_secs(5),
         },
-        via_default: false,
         own_next_hop: OwnNextHop {
             ipv4: Some(Ipv4Addr::new(10, 0, 0, 1)),
             ipv6: Some("fd00::1".parse().expect("an address")),
         },
-        next_hop: NextHopMode::Auto,
-        as_path: AsPathPolicy::default(),
-        accept: None,
-        accept_default: false,
-        import: Rules::default(),
-        export: Rules::default(),
         receive: LIMIT,
         send_limit: Some(50),
-        authenticated: false,
-        missing_secret: None,
+        ..PeerConfig::new(address(host))
     }
 }
 
@@ -104,16 +87,12 @@ fn config() -> SpeakerConfig {
         med: None,
     };
     SpeakerConfig {
-        asn: Asn(65001),
-        router_id: RouterId(0x0a00_0001),
         transit: true,
-        drain: Drain::No,
-        install: true,
         max_paths: 4,
-        relax_as_path: true,
         origins: vec![own],
         protected: Protected { addresses: vec![address(1)], ..Protected::default() },
         peers: vec![peer(2), peer(3)],
+        ..SpeakerConfig::new(Asn(65001), RouterId(0x0a00_0001))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Export: whether a path is sent to a peer, and with which attributes.
 
 use crate::config::{Drain, NextHopMode, OwnNextHop};
-use crate::id::Asn;
+use crate::id::{Asn, RouterId};
 use crate::policy::source::{DEFAULT_LOCAL_PREFERENCE, SourceKind};
 use crate::prefix::{Family, Prefix};
 use crate::reason::Reason;
@@ -57,6 +57,10 @@ pub struct Outgoing<'a> {
     pub kind: SourceKind,
     /// Where it comes from, as rules tell.
     pub origin: RouteOrigin,
+    /// Whether a client of this route reflector sent it (RFC 4456 §5).
+    pub client: bool,
+    /// The BGP Identifier of the peer that sent it, or the own one.
+    pub router_id: RouterId,
     /// Its attributes, as import left them.
     pub attributes: &'a PathAttributes,
 }
@@ -80,6 +84,10 @@ pub struct Export {
     pub external: bool,
     /// Whether learned paths are sent on.
     pub transit: bool,
+    /// Whether the peer is a client of this route reflector (RFC 4456 §5).
+    pub client: bool,
+    /// What stands for this speaker in a CLUSTER_LIST (RFC 4456 §7).
+    pub cluster: RouterId,
     /// How the next hop is chosen.
     pub next_hop: NextHopMode,
     /// The own addresses to name.
@@ -107,12 +115,14 @@ impl Export {
     /// Why the path is not sent.
     pub fn judge(&self, path: &Outgoing<'_>) -> Result<Option<usize>, Reason> {
         let Outgoing { kind, attributes, .. } = *path;
-        if kind != SourceKind::Local && !self.transit {
-            return Err(Reason::NotTransit);
-        }
-        // RFC 4271 §9.2: what an internal peer sent is not sent to another one.
-        if kind == SourceKind::Internal && !self.external {
-            return Err(Reason::IbgpSplitHorizon);
+        if !self.reflects(path) {
+            if kind != SourceKind::Local && !self.transit {
+                return Err(Reason::NotTransit);
+            }
+            // RFC 4271 §9.2: what an internal peer sent is not sent to another one.
+            if kind == SourceKind::Internal && !self.external {
+                return Err(Reason::IbgpSplitHorizon);
+            }
         }
         if let Some(reason) = self.judge_communities(kind, &attributes.communities) {
             return Err(reason);
@@ -133,6 +143,15 @@ impl Export {
             return Err(Reason::TooLong);
         }
         Ok(met.map(|(at, _)| at))
+    }
+
+    /// Whether the path goes to the peer by reflection (RFC 4456 §6): what a client
+    /// sent goes to every internal peer, what another internal peer sent to clients.
+    /// Its next hop stays, so that the peer's packets need not come here, and the own
+    /// kernel need not hold the route first.
+    #[must_use]
+    pub const fn reflects(&self, path: &Outgoing<'_>) -> bool {
+        matches!(path.kind, SourceKind::Internal) && !self.external && (path.client || self.client)
     }
 
     /// What the well-known communities of a path that was received forbid. On an own
@@ -199,6 +218,9 @@ impl Export {
             sent.cluster_list = Box::default();
         } else {
             sent.local_preference = sent.local_preference.or(Some(DEFAULT_LOCAL_PREFERENCE));
+            if self.reflects(path) {
+                self.mark_reflected(&mut sent, path.router_id);
+            }
         }
         if let Some(Rule { set, .. }) = rule.and_then(|at| self.rules.get(at)) {
             // Inside the AS the own one would make the path a loop.
@@ -214,6 +236,14 @@ impl Export {
         Ok(sent)
     }
 
+    /// RFC 4456 §8: ORIGINATOR_ID names who brought the path into the AS, once;
+    /// each reflector puts its CLUSTER_ID before CLUSTER_LIST.
+    fn mark_reflected(&self, sent: &mut PathAttributes, from: RouterId) {
+        sent.originator = sent.originator.or(Some(from));
+        let clusters = core::iter::once(self.cluster.0).chain(sent.cluster_list.iter().copied());
+        sent.cluster_list = clusters.collect();
+    }
+
     /// The next hop to name: ours, or the one that came with the path.
     fn choose_next_hop(&self, path: &Outgoing<'_>) -> Option<NextHops> {
         let own = match path.family() {
@@ -222,7 +252,8 @@ impl Export {
         };
         let keep = match self.next_hop {
             NextHopMode::Auto => !self.external,
-            NextHopMode::Own => false,
+            // RFC 4456 §10: another NEXT_HOP than the one received may make loops.
+            NextHopMode::Own => self.reflects(path),
             NextHopMode::Unchanged => true,
         };
         if path.kind == SourceKind::Local || !keep {

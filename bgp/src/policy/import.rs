@@ -58,6 +58,9 @@ impl Import<'_> {
         if attributes.originator == Some(self.speaker.router_id) {
             return Some(Reason::OriginatorLoop);
         }
+        if attributes.cluster_list.contains(&self.speaker.cluster().0) && self.speaker.is_reflector() {
+            return Some(Reason::ClusterLoop);
+        }
         let usable = usable_next_hop(family, attributes.next_hop, &self.speaker.protected.addresses);
         (!usable).then_some(Reason::InvalidNextHop)
     }
@@ -153,6 +156,9 @@ impl Import<'_> {
             Reason::AsLoop => format!("own AS {} in path (RFC 4271 9.1.2)", self.speaker.asn),
             Reason::OriginatorLoop => {
                 format!("own router id {} is the ORIGINATOR_ID (RFC 4456 8)", self.speaker.router_id)
+            }
+            Reason::ClusterLoop => {
+                format!("own cluster id {} is in the CLUSTER_LIST (RFC 4456 8)", self.speaker.cluster())
             }
             Reason::InvalidNextHop => {
                 format!("next hop {}", invalid_next_hop(attributes.next_hop, protected))

@@ -133,6 +133,12 @@ impl Rib {
         self.state.sources.add(source)
     }
 
+    /// Makes the peer of a source a client of this route reflector, or no client
+    /// (RFC 4456 §5): what is sent of its paths is to be looked at again.
+    pub fn set_client(&mut self, source: SourceId, client: bool) {
+        self.state.sources.set_client(source, client);
+    }
+
     /// Removes a source with all of its paths. Next hops that nobody else uses
     /// leave their sets at once; the entries follow, bounded a turn. The handle
     /// is used again only when its last path is gone.
@@ -383,8 +389,9 @@ impl Rib {
     /// A path as export looks at it; `None` if its source is gone.
     #[must_use]
     pub fn outgoing(&self, prefix: Prefix, attributes: AttrId, source: SourceId) -> Option<Outgoing<'_>> {
-        let Source { kind, origin, .. } = *self.state.sources.get(source)?;
-        Some(Outgoing { prefix, kind, origin, attributes: self.state.attributes.get(attributes) })
+        let Source { kind, origin, client, router_id, .. } = *self.state.sources.get(source)?;
+        let attributes = self.state.attributes.get(attributes);
+        Some(Outgoing { prefix, kind, origin, client, router_id, attributes })
     }
 
     /// The entry of a prefix.

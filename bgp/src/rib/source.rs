@@ -43,6 +43,8 @@ pub struct Source {
     pub asn: Asn,
     /// Whether its next hops may resolve by a default route.
     pub via_default: bool,
+    /// Whether the peer is a client of this route reflector (RFC 4456 §5).
+    pub client: bool,
 }
 
 /// How many prefixes of one family a source announced and did not withdraw.
@@ -156,6 +158,13 @@ impl Sources {
     #[must_use]
     pub fn get(&self, id: SourceId) -> Option<&Source> {
         self.slot(id).map(|slot| &slot.source)
+    }
+
+    /// Makes the peer of a source a client of this route reflector, or no client.
+    pub(super) fn set_client(&mut self, id: SourceId, client: bool) {
+        if let Some(slot) = self.slot_mut(id) {
+            slot.source.client = client;
+        }
     }
 
     /// The counts of a source.

@@ -3,6 +3,7 @@
 
 use crate::prefix::{Family, Prefix};
 use crate::reason::Reason;
+use crate::rib::adj_out::AdjOut;
 use crate::rib::{Advertise, EntryView};
 use crate::speaker::Speaker;
 use crate::speaker::peer::Peer;
@@ -76,11 +77,11 @@ impl Speaker {
             let detail = format!("the peer is sent {most} prefixes of {family}, its limit");
             return Err(Refusal { reason: Reason::SendLimit, detail });
         }
-        Err(refusal(match (entry.advertise, entry.kernel) {
+        Err(refusal(match (AdjOut::advertised(&self.rib, entry, &export), entry.kernel) {
             (Advertise::Nothing, KernelView::Failed(_)) => Reason::KernelRejected,
+            (Advertise::Path { .. }, _) => Reason::Pending,
             (Advertise::Hold, _) | (_, KernelView::Pending) => Reason::AwaitingKernel,
             (Advertise::Nothing, _) => Reason::NothingSelected,
-            (Advertise::Path { .. }, _) => Reason::Pending,
         }))
     }
 }

@@ -102,6 +102,7 @@ impl Speaker {
                 router_id: config.router_id,
                 asn: config.asn,
                 via_default: false,
+                client: false,
             });
             local.extend(source.map(|source| (origin, source)));
         }

@@ -133,6 +133,8 @@ impl Peer {
             asn: speaker.asn,
             external: negotiated.external,
             transit: speaker.transit,
+            client: self.config.reflector_client,
+            cluster: speaker.cluster(),
             next_hop: self.config.next_hop,
             own_next_hop: self.config.own_next_hop,
             bilateral: negotiated.external,
@@ -167,6 +169,7 @@ impl Peer {
             router_id: negotiated.peer_router_id,
             asn: negotiated.peer_asn,
             via_default: config.via_default,
+            client: config.reflector_client,
         }
     }
 

@@ -19,6 +19,7 @@ use crate::wire::notification::{Cease, Notification};
 impl Speaker {
     /// Makes the speaker what `config` says.
     pub fn reconcile(&mut self, config: SpeakerConfig, effects: &mut Effects, now: Instant) {
+        let was_reflector = self.config.is_reflector();
         let before = core::mem::replace(&mut self.config, config);
         self.begin_recovery(now);
         self.rib.reconfigure(rib_config(&self.config, self.seed));
@@ -27,6 +28,7 @@ impl Speaker {
         let own_rules_changed = before.asn != self.config.asn
             || before.router_id != self.config.router_id
             || before.transit != self.config.transit
+            || (before.cluster(), was_reflector) != (self.config.cluster(), self.config.is_reflector())
             || before.protected != self.config.protected;
         if own_rules_changed || peer_rules_changed {
             self.rib.judge_again(None);
@@ -133,8 +135,21 @@ impl Speaker {
         {
             self.forget(id);
         }
+        self.change_client(id, before.reflector_client);
         self.change_limits(id, (before.receive, before.send_limit), effects, now);
         rules_changed
+    }
+
+    /// A peer that becomes a client, or is none any more: what others are sent of its
+    /// paths changes; what it is sent itself follows from its export rules.
+    fn change_client(&mut self, id: PeerId, before: bool) {
+        let Some(peer) = self.peers.get(&id).filter(|peer| peer.config.reflector_client != before) else {
+            return;
+        };
+        if let Some(source) = peer.source {
+            self.rib.set_client(source, peer.config.reflector_client);
+            self.adj_out.look_again();
+        }
     }
 
     /// Export rules follow from both configurations; equal ones change nothing.

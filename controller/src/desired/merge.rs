@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use api::crd::FabricSpec;
-use api::crd::fabric::{AsnSource, Mesh, RouterIdSource, is_usable_asn};
+use api::crd::fabric::{AsnSource, Mesh, RouteReflectors, RouterIdSource, is_usable_asn};
 use api::crd::restart::GracefulRestart;
 use api::crd::timers::Timers as TimerSpec;
 use bgp::config::{Origination, Restart, Timers};
@@ -27,6 +27,8 @@ pub(super) struct Merged {
     /// The names of the Fabrics.
     pub(super) fabrics: Vec<String>,
     pub(super) mesh: bool,
+    /// Who reflects the mesh's routes.
+    pub(super) reflectors: Option<RouteReflectors>,
     pub(super) pod_cidrs: bool,
     pub(super) prefixes: BTreeMap<Prefix, Origination>,
     /// The prefixes that peers may be heard with; `None` means any.
@@ -98,6 +100,7 @@ pub(super) fn merge(site: &Site<'_>) -> Result<Merged, Vec<Problem>> {
     let mut asn = Slot::new("spec.asn");
     let mut router_id = Slot::new("spec.routerID");
     let mut mesh = Slot::new("spec.mesh");
+    let mut reflectors = Slot::new("spec.routeReflectors");
     let mut pod_cidrs = Slot::new("spec.advertise.podCIDRs");
     let mut accept_default = Slot::new("spec.acceptDefaultRoute");
     let mut transit = Slot::new("spec.transit");
@@ -130,6 +133,7 @@ pub(super) fn merge(site: &Site<'_>) -> Result<Merged, Vec<Problem>> {
             Err(text) => out.push(named(text)),
         }
         mesh.put(fabric, site.name, spec.mesh, out);
+        reflectors.put(fabric, site.name, spec.route_reflectors.clone(), out);
         accept_default.put(fabric, site.name, spec.accept_default_route, out);
         transit.put(fabric, site.name, spec.transit, out);
         let fib = spec.fib.clone().unwrap_or_default();
@@ -193,6 +197,7 @@ pub(super) fn merge(site: &Site<'_>) -> Result<Merged, Vec<Problem>> {
         router_id,
         fabrics: fabrics.iter().map(|(name, ..)| (*name).to_owned()).collect(),
         mesh: mesh.or(Mesh::Full) == Mesh::Full,
+        reflectors: reflectors.set.map(|(_, reflectors)| reflectors),
         pod_cidrs: pod_cidrs.or(true),
         prefixes: prefixes.into_iter().map(|(prefix, (_, origin))| (prefix, origin)).collect(),
         accept: accepted(site.objects, accept, pod_prefixes, transit),

@@ -78,6 +78,7 @@ pub fn compute(objects: &Objects, name: &str, around: Surroundings<'_>) -> Resul
         asn: merged.asn,
         router_id: merged.router_id,
         transit: merged.transit,
+        cluster_id: peers::cluster_id(&site, &merged),
         // An operator's, which no object knows of.
         drain: Drain::No,
         install: merged.install,

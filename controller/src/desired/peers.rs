@@ -11,7 +11,7 @@ use api::crd::peer::NextHop;
 use api::crd::target::Family as PeerFamily;
 use api::crd::value::PeerAsn;
 use bgp::config::{AsPathPolicy, NextHopMode, PeerAs, PeerConfig};
-use bgp::id::Asn;
+use bgp::id::{Asn, RouterId};
 use bgp::prefix::{Family, PerFamily};
 use bgp::rule::Rules;
 
@@ -192,6 +192,7 @@ fn described(
             NextHop::Own => NextHopMode::Own,
             NextHop::Unchanged => NextHopMode::Unchanged,
         },
+        reflector_client: spec.route_reflector_client,
         description: spec.description.clone(),
         as_path: AsPathPolicy {
             any_first: !spec.enforce_first_as,
@@ -214,10 +215,15 @@ fn described(
 }
 
 /// The nodes that the same Fabric selects and that have the same AS. Pairs of
-/// different AS get no session; their routers carry them.
+/// different AS get no session; their routers carry them. With route reflectors
+/// a node peers with those alone, and they with all (RFC 4456 §4).
 fn mesh(site: &Site<'_>, merged: &Merged, warnings: &mut Vec<Problem>) -> Vec<PeerConfig> {
     let mut peers = Vec::new();
     for (name, node) in &site.objects.nodes {
+        let (own_reflects, other_reflects) = (reflects(merged, site.facts), reflects(merged, &node.value));
+        if merged.reflectors.is_some() && !own_reflects && !other_reflects {
+            continue;
+        }
         let together = merged.fabrics.iter().any(|fabric| merge::selects(site.objects, fabric, &node.value));
         let same_as = || merge::asn_of(site.objects, name, &node.value) == Some(merged.asn);
         if name == site.name || !together || !same_as() {
@@ -233,9 +239,21 @@ fn mesh(site: &Site<'_>, merged: &Merged, warnings: &mut Vec<Problem>) -> Vec<Pe
         }
         let base = base(site, merged, name, address);
         // The other side knows this node by its InternalIP alone.
-        peers.push(PeerConfig { source: Some(own), via_default: true, ..base });
+        let reflector_client = own_reflects && !other_reflects;
+        peers.push(PeerConfig { source: Some(own), via_default: true, reflector_client, ..base });
     }
     peers
+}
+
+/// Whether a node reflects the routes of the mesh.
+fn reflects(merged: &Merged, node: &NodeFacts) -> bool {
+    merged.reflectors.as_ref().is_some_and(|reflectors| reflectors.node_selector.matches(&node.labels))
+}
+
+/// The cluster id of the site's node, where it reflects and one is set (RFC 4456 §7).
+pub(super) fn cluster_id(site: &Site<'_>, merged: &Merged) -> Option<RouterId> {
+    let reflectors = merged.reflectors.as_ref().filter(|_| reflects(merged, site.facts))?;
+    reflectors.cluster_id.map(RouterId::from)
 }
 
 /// A peer with what the Fabrics say of all peers.
@@ -243,28 +261,15 @@ fn base(site: &Site<'_>, merged: &Merged, name: &str, address: IpAddr) -> PeerCo
     let facing = address::facing(site, address);
     PeerConfig {
         name: name.to_owned(),
-        description: String::new(),
-        address,
-        port: PORT,
         source: facing.map(|own| own.address),
-        passive: false,
-        disabled: false,
         asn: PeerAs::Exactly(merged.asn),
-        families: PerFamily { ipv4: true, ipv6: true },
         timers: merge::timers(None, &merged.timers),
         restart: merge::restart(None, &merged.restart),
-        via_default: false,
         own_next_hop: address::own_next_hop(site, facing),
-        next_hop: NextHopMode::Auto,
-        as_path: AsPathPolicy::default(),
         accept: merged.accept.clone(),
         accept_default: merged.accept_default,
-        import: Rules::default(),
-        export: Rules::default(),
         receive: limits::RECEIVE,
-        send_limit: None,
-        authenticated: false,
-        missing_secret: None,
+        ..PeerConfig::new(address)
     }
 }
 

@@ -115,6 +115,12 @@ impl Group {
         self.resend = true;
     }
 
+    /// Walks the whole table once more, for paths that may be sent or not for
+    /// another reason than before; one that is sent stays as it was.
+    pub(super) fn look_again(&mut self) {
+        self.walk = Some(None);
+    }
+
     /// Gives the slots' uses of attribute sets back.
     pub(super) fn release(self, rib: &mut Rib) {
         for sent in self.slots.all() {
@@ -157,8 +163,8 @@ impl Group {
     /// that goes is noted with its name at once: its entry may be given to another.
     pub(super) fn touch(&mut self, rib: &mut Rib, id: EntryId) {
         let Some(entry) = rib.entry(id) else { return };
-        let (prefix, advertise) = (entry.prefix, entry.advertise);
-        self.slots.hold(id, awaits_kernel(&entry));
+        let (prefix, advertise) = (entry.prefix, advertised(rib, &entry, &self.key.export));
+        self.slots.hold(id, awaits_kernel(&entry, advertise));
         match advertise {
             Advertise::Nothing => {
                 self.slots.limit(id, false);
@@ -203,10 +209,10 @@ impl Group {
     /// Compares what the entry's path asks for with what was sent.
     fn visit(&mut self, rib: &mut Rib, id: EntryId, resend: bool) {
         let Some(entry) = rib.entry(id) else { return };
-        let prefix = entry.prefix;
-        self.slots.hold(id, awaits_kernel(&entry));
+        let (prefix, advertise) = (entry.prefix, advertised(rib, &entry, &self.key.export));
+        self.slots.hold(id, awaits_kernel(&entry, advertise));
         let sent = self.slots.sent(id);
-        let wanted = match entry.advertise {
+        let wanted = match advertise {
             Advertise::Hold => sent,
             Advertise::Nothing => None,
             Advertise::Path { attrs, source } => Some(Sent { attributes: attrs, source }),
@@ -265,11 +271,25 @@ impl Group {
     }
 }
 
+/// What may be advertised of the entry to peers of these export rules: where their
+/// packets pass this node by, its own kernel is not waited for.
+pub(super) fn advertised(rib: &Rib, entry: &EntryView<'_>, export: &Export) -> Advertise {
+    let awaits = !entry.is_due && !matches!(entry.advertise, Advertise::Path { .. });
+    let selected = entry.paths.first().filter(|path| awaits && path.is_best());
+    if let Some(best) = selected
+        && let Some(path) = rib.outgoing(entry.prefix, best.attrs(), best.source())
+        && export.reflects(&path)
+    {
+        return Advertise::Path { attrs: best.attrs(), source: best.source() };
+    }
+    entry.advertise
+}
+
 /// Whether what may be advertised of the entry is about to be known. A route that
 /// the kernel is asked to drop leaves nothing to know, and its end is not told of.
-fn awaits_kernel(entry: &EntryView<'_>) -> bool {
+fn awaits_kernel(entry: &EntryView<'_>, advertise: Advertise) -> bool {
     let is_selected = entry.paths.first().is_some_and(|path| path.is_best());
-    match entry.advertise {
+    match advertise {
         Advertise::Hold => true,
         Advertise::Nothing => is_selected && entry.kernel == KernelView::Pending,
         Advertise::Path { .. } => false,

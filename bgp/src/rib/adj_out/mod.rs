@@ -16,7 +16,7 @@ use crate::id::PeerId;
 use crate::policy::Export;
 use crate::prefix::Family;
 use crate::rib::adj_out::group::{Again, Group, Key, Member};
-use crate::rib::{AttrId, EntryId, Rib, SourceId};
+use crate::rib::{Advertise, AttrId, EntryId, EntryView, Rib, SourceId};
 use crate::wire::codec::Codec;
 use crate::wire::pack;
 use crate::wire::refresh::{Refresh, Subtype};
@@ -78,6 +78,12 @@ impl AdjOut {
                 self.send_again(rib, index, peer, key);
             }
         }
+    }
+
+    /// Other peers than before are clients of this route reflector: what each
+    /// peer may be sent is looked at again.
+    pub fn look_again(&mut self) {
+        self.groups.iter_mut().for_each(Group::look_again);
     }
 
     /// Gives the peer a group of its own, which walks the whole table again.
@@ -176,6 +182,12 @@ impl AdjOut {
             self.refresh(rib, peer, family);
         }
         more
+    }
+
+    /// What may be advertised of the entry to peers of these export rules.
+    #[must_use]
+    pub fn advertised(rib: &Rib, entry: &EntryView<'_>, export: &Export) -> Advertise {
+        group::advertised(rib, entry, export)
     }
 
     /// How many prefixes of the family the peer is sent.

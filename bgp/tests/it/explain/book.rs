@@ -133,6 +133,14 @@ pub(crate) fn import(
     if received.originator == Some(own.router_id) {
         return Err(Reason::OriginatorLoop);
     }
+    // "If the local CLUSTER_ID is found in the CLUSTER_LIST, the advertisement received SHOULD
+    // be ignored."; §7: it "MUST … be the same as the BGP Identifier" unless configured, and
+    // belongs to route reflectors alone.
+    let reflects = own.cluster_id.is_some() || own.peers.iter().any(|peer| peer.reflector_client);
+    let cluster = own.cluster_id.unwrap_or(own.router_id);
+    if reflects && received.cluster_list.contains(&cluster.0) {
+        return Err(Reason::ClusterLoop);
+    }
     // RFC 4271 §6.3: "syntactically correct … represents a valid IP host address", "MUST NOT be
     // the IP address of the receiving speaker".
     let next_hop = received.next_hop.address();
@@ -365,12 +373,16 @@ pub(crate) fn export(
         Some(from) => import(own, from, prefix, &route.received)?,
         None => route.received.clone(),
     };
-    if learned && !own.transit {
+    // RFC 4456 §6: "A route from a Non-Client IBGP peer: Reflect to all the Clients. A route from a
+    // Client peer: Reflect to all the Non-Client peers and also to the Client peers."
+    let from_client = route.from.is_some_and(|from| from.config.reflector_client);
+    let reflected = internal && !external && (from_client || to.config.reflector_client);
+    if learned && !own.transit && !reflected {
         return Err(Reason::NotTransit);
     }
-    // §9.2: "When a BGP speaker receives an UPDATE message from an internal peer, the receiving
+    // RFC 4271 §9.2: "When a BGP speaker receives an UPDATE message from an internal peer, the receiving
     // BGP speaker SHALL NOT re-distribute the routing information … to other internal peers".
-    if internal && !external {
+    if internal && !external && !reflected {
         return Err(Reason::IbgpSplitHorizon);
     }
     let tagged = |community| learned && carries(&sent, AnyCommunity::Standard(community));
@@ -406,7 +418,8 @@ pub(crate) fn export(
     // towards an internal one, "unless it has been explicitly configured".
     let unchanged = match to.config.next_hop {
         NextHopMode::Auto => !external,
-        NextHopMode::Own => false,
+        // RFC 4456 §10: a reflected route's NEXT_HOP is not to be modified.
+        NextHopMode::Own => reflected,
         NextHopMode::Unchanged => true,
     };
     sent.next_hop = if learned && unchanged {
@@ -440,6 +453,15 @@ pub(crate) fn export(
     } else {
         // §5.1.5: LOCAL_PREF "SHALL be included in all UPDATE messages … to other internal peers".
         sent.local_preference = Some(sent.local_preference.unwrap_or(100));
+    }
+    // RFC 4456 §8: "This attribute is 4 bytes long and it will be created by an RR in reflecting a
+    // route. This attribute will carry the BGP Identifier of the originator of the route in the
+    // local AS. A BGP speaker SHOULD NOT create an ORIGINATOR_ID attribute if one already exists."
+    // "When an RR reflects a route, it MUST prepend the local CLUSTER_ID to the CLUSTER_LIST."
+    if reflected && let Some(from) = route.from {
+        sent.originator.get_or_insert(from.router_id);
+        let cluster = own.cluster_id.unwrap_or(own.router_id).0;
+        sent.cluster_list = [&[cluster], &*sent.cluster_list].concat().into();
     }
     if let Some(rule) = met {
         change(&rule.set, &mut sent, Some(own.asn).filter(|_| external));

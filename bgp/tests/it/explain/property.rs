@@ -159,6 +159,7 @@ fn peer(chance: &mut Chance, n: usize) -> PeerConfig {
             ipv4: (!chance.one_in(8)).then_some(Ipv4Addr::new(10, 0, 0, 1)),
             ipv6: (!chance.one_in(4)).then(|| "fd00::1".parse().expect("an address")),
         },
+        reflector_client: chance.one_in(4),
         next_hop: chance.pick(&[
             NextHopMode::Auto,
             NextHopMode::Auto,
@@ -194,6 +195,7 @@ fn scene(chance: &mut Chance) -> Scene {
     let pods = Origination { origin: RouteOrigin::PodCidr, ..origin(PODS) };
     let config = SpeakerConfig {
         transit: !chance.one_in(3),
+        cluster_id: chance.one_in(4).then_some(RouterId(2)),
         drain: chance.pick(&[Drain::No, Drain::No, Drain::No, Drain::Shunned, Drain::Withheld]),
         max_paths: chance.pick(&[1, 2, 16]),
         relax_as_path: chance.one_in(2),
@@ -296,7 +298,6 @@ fn what_is_drawn_meets_every_word() {
         let others = [
             Reason::Pending,
             Reason::Stale,
-            Reason::ClusterLoop,
             Reason::TreatAsWithdraw,
             Reason::PrefixLimit,
             Reason::SessionDown,

@@ -2,9 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use bgp::config::{
-    Drain, LimitAction, NextHopMode, OwnNextHop, PeerConfig, Protected, ReceiveLimit, SpeakerConfig,
-};
+use bgp::config::{Drain, LimitAction, NextHopMode, OwnNextHop, PeerConfig, ReceiveLimit, SpeakerConfig};
 use bgp::id::{Asn, RouterId};
 use bgp::policy::{Export, Import, Outgoing, SourceKind};
 use bgp::prefix::Prefix;
@@ -83,18 +81,7 @@ prop_compose! {
 }
 
 fn speaker() -> SpeakerConfig {
-    SpeakerConfig {
-        asn: Asn(65_000),
-        router_id: RouterId(1),
-        transit: true,
-        drain: Drain::No,
-        install: true,
-        max_paths: 1,
-        relax_as_path: true,
-        origins: Vec::new(),
-        protected: Protected::default(),
-        peers: Vec::new(),
-    }
+    SpeakerConfig { transit: true, max_paths: 1, ..SpeakerConfig::new(Asn(65_000), RouterId(1)) }
 }
 
 fn peer(import: Rules) -> PeerConfig {
@@ -112,6 +99,8 @@ fn export(rules: Rules, external: bool) -> Export {
         asn: Asn(65_000),
         external,
         transit: true,
+        client: false,
+        cluster: RouterId(1),
         next_hop: NextHopMode::Auto,
         own_next_hop: OwnNextHop {
             ipv4: Some(Ipv4Addr::new(10, 0, 0, 1)),
@@ -124,6 +113,15 @@ fn export(rules: Rules, external: bool) -> Export {
         rules,
         drain: Drain::No,
     }
+}
+
+const fn outgoing(
+    prefix: Prefix,
+    kind: SourceKind,
+    origin: RouteOrigin,
+    attributes: &PathAttributes,
+) -> Outgoing<'_> {
+    Outgoing { prefix, kind, origin, client: false, router_id: RouterId(2), attributes }
 }
 
 #[test]
@@ -184,7 +182,7 @@ proptest! {
         pods in any::<bool>(),
     ) {
         let origin = if pods { RouteOrigin::PodCidr } else { RouteOrigin::Static };
-        let path = Outgoing { prefix, kind: SourceKind::Local, origin, attributes: &attributes };
+        let path = outgoing(prefix, SourceKind::Local, origin, &attributes);
         let plain = export(Rules::new(rules), external);
         let shunned = Export { drain: Drain::Shunned, ..plain.clone() };
         let withheld = Export { drain: Drain::Withheld, ..plain.clone() };
@@ -264,7 +262,7 @@ proptest! {
         attributes in any_attributes(),
         external in any::<bool>(),
     ) {
-        let path = Outgoing { prefix, kind: SourceKind::External, origin: RouteOrigin::Learned, attributes: &attributes };
+        let path = outgoing(prefix, SourceKind::External, RouteOrigin::Learned, &attributes);
         let (ruled, plain) = (export(Rules::new(rules), external), export(Rules::default(), external));
         match (plain.apply(&path), ruled.apply(&path)) {
             (Err(reason), sent) => prop_assert_eq!(sent, Err(reason)),

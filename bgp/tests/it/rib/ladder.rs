@@ -221,6 +221,7 @@ fn path_of(candidate: &Candidate) -> (Source, PathAttributes, Option<u32>) {
         router_id: candidate.router_id,
         asn: Asn(1),
         via_default: false,
+        client: false,
     };
     (source, attributes, candidate.metric)
 }

@@ -30,6 +30,7 @@ fn peer(n: u8) -> Source {
         router_id: RouterId(n.into()),
         asn: Asn(65000 + u32::from(n)),
         via_default: false,
+        client: false,
     }
 }
 

@@ -18,6 +18,7 @@ mod operator;
 mod paths;
 mod pipe;
 mod queue;
+mod reflector;
 mod refresh;
 mod restart;
 mod routes;

@@ -10,7 +10,7 @@ use std::collections::{BTreeSet, BinaryHeap};
 use std::hash::{DefaultHasher, Hasher};
 use std::net::IpAddr;
 
-use bgp::config::{Drain, OwnNextHop, PeerConfig, Protected, SpeakerConfig, Timers};
+use bgp::config::{OwnNextHop, PeerConfig, Protected, SpeakerConfig, Timers};
 use bgp::id::{Asn, PeerId, RouterId};
 use bgp::io::{Effects, Event, NextHop, State};
 use bgp::prefix::Prefix;
@@ -77,16 +77,8 @@ pub(crate) fn prefix(text: &str) -> Prefix {
 /// A router's configuration without peers.
 pub(crate) fn config(router: usize, asn: u32) -> SpeakerConfig {
     SpeakerConfig {
-        asn: Asn(asn),
-        router_id: RouterId(0x0a00_0001 + router as u32),
-        transit: false,
-        drain: Drain::No,
-        install: true,
-        max_paths: 16,
-        relax_as_path: true,
-        origins: Vec::new(),
         protected: Protected { addresses: vec![address(router)], ..Protected::default() },
-        peers: Vec::new(),
+        ..SpeakerConfig::new(Asn(asn), RouterId(0x0a00_0001 + router as u32))
     }
 }
 

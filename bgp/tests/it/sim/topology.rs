@@ -1,7 +1,7 @@
 //! Random networks: which routers there are, who peers with whom, and by which rules.
 
 use bgp::config::{AsPathPolicy, LimitAction, NextHopMode, PeerAs, ReceiveLimit, Restart, SpeakerConfig};
-use bgp::id::Asn;
+use bgp::id::{Asn, RouterId};
 use bgp::rule::{AnyCommunity, Changes, Condition, PrefixRange, Rule, Rules};
 use bgp::time::Duration;
 use bgp::wire::community::Community;
@@ -22,10 +22,13 @@ pub(crate) enum Shape {
     Mesh,
     /// Each sends on to the next.
     Ring,
+    /// Route reflectors, each with each, over two tiers of clients in one AS.
+    Reflectors,
 }
 
 impl Shape {
-    pub(crate) const ALL: [Self; 5] = [Self::Clos2, Self::Clos3, Self::Clos4, Self::Mesh, Self::Ring];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Clos2, Self::Clos3, Self::Clos4, Self::Mesh, Self::Ring, Self::Reflectors];
 
     pub(crate) const fn word(self) -> &'static str {
         match self {
@@ -34,6 +37,7 @@ impl Shape {
             Self::Clos4 => "clos4",
             Self::Mesh => "mesh",
             Self::Ring => "ring",
+            Self::Reflectors => "reflectors",
         }
     }
 
@@ -50,6 +54,8 @@ impl Shape {
                 let racks = (routers / 8).max(2).min(routers.saturating_sub(2 * few));
                 vec![few, few, racks, routers.saturating_sub(2 * few + racks)]
             }
+            Self::Reflectors if routers < 8 => vec![few.max(1), routers - few.max(1)],
+            Self::Reflectors => vec![few, few, routers - 2 * few],
             Self::Mesh | Self::Ring => Vec::new(),
         }
     }
@@ -60,9 +66,12 @@ impl Shape {
             Self::Mesh => (0..routers).flat_map(|b| (0..b).map(move |a| (a, b))).collect(),
             Self::Ring if routers < 3 => vec![(0, 1)],
             Self::Ring => (0..routers).map(|a| (a, (a + 1) % routers)).collect(),
-            Self::Clos2 | Self::Clos3 | Self::Clos4 => {
+            Self::Clos2 | Self::Clos3 | Self::Clos4 | Self::Reflectors => {
                 let tiers = self.tiers(routers);
                 let mut links = Vec::new();
+                if self == Self::Reflectors {
+                    links.extend((0..tiers[0]).flat_map(|b| (0..b).map(move |a| (a, b))));
+                }
                 let mut first = 0;
                 for (at, pair) in tiers.windows(2).enumerate() {
                     let is_last = at + 2 == tiers.len();
@@ -101,6 +110,7 @@ impl Shape {
         let (shared_top, shared_nodes) = (chance.one_in(2), chance.one_in(4));
         let two_ases = chance.one_in(2);
         let asn = |router: usize| match (self, self.tier(router, routers)) {
+            (Self::Reflectors, _) => 64_512,
             (Self::Mesh, _) => 64_512 + u32::from(two_ases && router % 2 == 1),
             (Self::Ring, _) => 4_200_000_000 + (router - usize::from(shared_nodes && router == 2)) as u32,
             (_, (0, false)) if shared_top => 64_600,
@@ -110,7 +120,12 @@ impl Shape {
         let mut configs: Vec<SpeakerConfig> =
             (0..routers).map(|router| config(router, asn(router))).collect();
         for (router, config) in configs.iter_mut().enumerate() {
-            config.transit = !self.tier(router, routers).1;
+            let (tier, is_last) = self.tier(router, routers);
+            config.transit = !is_last && self != Self::Reflectors;
+            if self == Self::Reflectors && !is_last && chance.one_in(2) {
+                // One of all reflectors of the tier: they refuse what they reflect to each other.
+                config.cluster_id = Some(RouterId(tier as u32 + 1));
+            }
             config.max_paths = chance.pick(&[1, 2, 4, 16]);
             config.relax_as_path = !chance.one_in(4);
         }
@@ -127,6 +142,8 @@ impl Shape {
                 peer.timers.keepalive = Duration::from_secs(hold / 3);
                 peer.asn = if chance.one_in(2) { PeerAs::Any } else { PeerAs::Exactly(Asn(asn(other))) };
                 peer.families.ipv6 = !chance.one_in(12);
+                let below = |own, other| self.tier(own, routers).0 < self.tier(other, routers).0;
+                peer.reflector_client = self == Self::Reflectors && below(own, other);
                 if chance.one_in(6) {
                     peer.next_hop = NextHopMode::Own;
                 }

@@ -67,7 +67,9 @@ impl Network {
                 let mut announced: Vec<Prefix> = Vec::new();
                 for update in updates {
                     self.active_at = self.active_at.max(self.now);
-                    announced.extend(content(update).unwrap_or_default().announced);
+                    // What is reflected goes past the own kernel.
+                    let content = content(update).filter(|content| !content.reflected);
+                    announced.extend(content.unwrap_or_default().announced);
                 }
                 self.told(router, &announced)
             }

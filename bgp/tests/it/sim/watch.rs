@@ -8,13 +8,15 @@ use bgp::io::{Note, State};
 use bgp::prefix::{Family, PerFamily, Prefix};
 use bgp::time::{Duration, Instant};
 use bgp::wire::codec::Codec;
+use bgp::wire::decode;
 use bgp::wire::frame::{HEADER_LEN, Kind};
 use bgp::wire::nlri::Nlri;
 use bgp::wire::update::Update;
 
-/// All prefixes of both families; the sizes of AS numbers do not matter here.
+/// All prefixes of both families, and what internal peers alone are sent; the sizes of
+/// AS numbers do not matter here.
 const CODEC: Codec =
-    Codec { four_octet: true, external: true, families: PerFamily { ipv4: true, ipv6: true } };
+    Codec { four_octet: true, external: false, families: PerFamily { ipv4: true, ipv6: true } };
 
 /// What does not hold.
 #[derive(Clone, Debug)]
@@ -74,6 +76,8 @@ pub(super) fn messages(mut bytes: &[u8]) -> Option<Vec<Written<'_>>> {
 #[derive(Debug, Default)]
 pub(super) struct Content {
     pub(super) announced: Vec<Prefix>,
+    /// Whether what is announced was reflected (RFC 4456 §8).
+    pub(super) reflected: bool,
     pub(super) withdrawn: Vec<Prefix>,
     pub(super) end_of_rib: Option<Family>,
 }
@@ -84,7 +88,13 @@ pub(super) fn content(message: &Written<'_>) -> Option<Content> {
         return None;
     }
     let update = Update::parse(message.body, &CODEC).ok()?;
+    let reflected = update.announced().any(|announced| {
+        let graded = decode::attributes(update.key(&mut Vec::new()), announced.next_hop, &CODEC);
+        let attributes = graded.ok().and_then(|graded| graded.attributes);
+        attributes.is_some_and(|attributes| !attributes.cluster_list.is_empty())
+    });
     Some(Content {
+        reflected,
         announced: update.announced().flat_map(|announced| announced.nlri.iter()).collect(),
         withdrawn: update.withdrawn().flat_map(Nlri::iter).collect(),
         end_of_rib: update.end_of_rib(),

@@ -178,6 +178,44 @@ fn a_peer_says_more_than_its_fabric() {
 }
 
 #[test]
+fn with_route_reflectors_nodes_peer_with_those_and_those_with_all() {
+    let nodes = node(1, "1") + &node(2, "1") + &node(3, "2") + &node(4, "3");
+    let text = |racks: &str, more: &str| {
+        let selector =
+            format!("nodeSelector: {{matchExpressions: [{{key: rack, operator: In, values: [{racks}]}}]}}");
+        fabric("f", &format!("asn: {{value: 65001}}, routeReflectors: {{{selector}{more}}}")) + &nodes
+    };
+    let clients = |text: &str| {
+        let speaker = desired(text).speaker;
+        let clients = speaker.peers.iter().map(|peer| (peer.name.clone(), peer.reflector_client));
+        (clients.collect::<Vec<_>>(), speaker.cluster_id)
+    };
+    let named =
+        |peers: &[(&str, bool)]| peers.iter().map(|(name, client)| ((*name).to_owned(), *client)).collect();
+    // Node 1 is a client of nodes 3 and 4.
+    assert_eq!(
+        clients(&text("'2', '3'", ", clusterID: 10.9.9.9")),
+        (named(&[("n3", false), ("n4", false)]), None)
+    );
+    // Nodes 1, 2 and 3 reflect: they know each other, and node 4 is their client.
+    let mesh = named(&[("n2", false), ("n3", false), ("n4", true)]);
+    let cluster = Some(RouterId(0x0a09_0909));
+    assert_eq!(clients(&text("'1', '2'", ", clusterID: 10.9.9.9")), (mesh.clone(), cluster));
+    assert_eq!(clients(&text("'1', '2'", "")), (mesh, None));
+    // Two that contradict each other.
+    let other = "routeReflectors: {nodeSelector: {}, clusterID: 10.9.9.8}";
+    let both = text("'1'", "") + &fabric("g", other);
+    let line =
+        "Fabric \"g\" and Fabric \"f\" contradict each other in field `spec.routeReflectors` for node \"n1\"";
+    assert!(refused(&both).iter().any(|problem| problem.contains(line)), "{:?}", refused(&both));
+    // A mesh of none has nothing to reflect.
+    let none = text("'1'", "").replace("asn:", "mesh: None, asn:");
+    assert!(read(&none).is_err(), "reflected-mesh");
+    let apart = text("'1'", "") + &fabric("g", "mesh: None");
+    assert!(desired(&apart).speaker.peers.is_empty());
+}
+
+#[test]
 fn nodes_as_peers_and_the_mesh_do_not_double() {
     let text = fabric("f", "asn: {value: 65001}, timers: {hold: 30s}")
         + &node(1, "1")

@@ -16,6 +16,7 @@ pub(crate) mod node;
 mod password;
 mod pod;
 mod recording;
+mod reflector;
 mod restart;
 mod rules;
 mod successor;

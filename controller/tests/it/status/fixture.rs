@@ -4,12 +4,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use bgp::config::{AsPathPolicy, NextHopMode, OwnNextHop, PeerAs, PeerConfig, Timers};
+use bgp::config::{PeerAs, PeerConfig, Timers};
 use bgp::id::{Asn, PeerId, RouterId};
 use bgp::io::{Downfall, NextHop, Notifications, State};
 use bgp::prefix::{PerFamily, Prefix};
 use bgp::reason::Reason;
-use bgp::rule::Rules;
 use bgp::time::Instant;
 use bgp::view::{
     Counts, Explanation, KernelCounts, KernelView, PathSource, PathView, PeerView, Refusal, RouteView,
@@ -83,36 +82,14 @@ pub(crate) fn established(id: u32, name: &str, peer: &str, asn: u32, counts: Per
 pub(crate) fn config(peer: PeerId) -> PeerConfig {
     PeerConfig {
         name: format!("peer {}", peer.0),
-        description: String::new(),
-        address: address("10.0.2.1"),
-        port: 179,
-        source: None,
-        restart: bgp::config::Restart::default(),
-        passive: false,
-        disabled: false,
         asn: PeerAs::External,
-        families: PerFamily { ipv4: true, ipv6: true },
         timers: Timers {
             hold: Duration::from_secs(90),
             keepalive: Duration::from_secs(3),
             connect_retry: Duration::from_secs(5),
         },
-        via_default: false,
-        own_next_hop: OwnNextHop::default(),
-        next_hop: NextHopMode::Auto,
-        as_path: AsPathPolicy::default(),
         accept: Some(vec![prefix("10.244.0.0/16"), prefix("fd00:10:244::/48")]),
-        accept_default: false,
-        import: Rules::default(),
-        export: Rules::default(),
-        receive: bgp::config::ReceiveLimit {
-            most: 1_000_000,
-            warn_at: None,
-            action: bgp::config::LimitAction::Reject,
-        },
-        send_limit: None,
-        authenticated: false,
-        missing_secret: None,
+        ..PeerConfig::new(address("10.0.2.1"))
     }
 }
 

@@ -109,7 +109,7 @@ impl Life {
         // Turn about, so that each form comes; a mesh, whose sessions grow by the square, once.
         let shape = match seed % 20 {
             13 => Shape::Mesh,
-            n => [Shape::Clos2, Shape::Clos3, Shape::Clos4, Shape::Ring][n as usize % 4],
+            n => [Shape::Clos2, Shape::Clos3, Shape::Clos4, Shape::Ring, Shape::Reflectors][n as usize % 5],
         };
         let routers = if shape == Shape::Mesh { 100 } else { 100 + chance.index(201) };
         Self::drawn(seed, shape, routers, 8, &mut chance)
