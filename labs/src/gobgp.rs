@@ -33,14 +33,24 @@ impl Gobgp {
         Self::run(sandbox, namespace, name, &[])
     }
 
-    /// Starts another GoBGP in the place of one that has ended, to recover by graceful restart (`-r`). Routes that were
-    /// given to it by command are not among what it recovers.
+    /// Kills GoBGP and starts another in its place, to recover by graceful restart (`-r`). It keeps no routes of its
+    /// own: `give` hands them to it anew, and until then the peers at `peers` cannot reach it, else they hear End-of-RIB
+    /// first.
     ///
     /// # Panics
     /// As [`Gobgp::start`].
     #[track_caller]
-    pub fn recover(&mut self, sandbox: &Sandbox) {
-        *self = Self::run(sandbox, &self.namespace, &self.name, &["-r"]);
+    pub fn recover(&mut self, sandbox: &Sandbox, peers: &[&str], give: impl FnOnce(&Self)) {
+        let way = |verb: &str, peer: &str| {
+            let family = if peer.contains(':') { "-6" } else { "-4" };
+            self.namespace.ip(&format!("{family} route {verb} prohibit {peer}"));
+        };
+        self.daemon.kill();
+        peers.iter().for_each(|peer| way("add", peer));
+        let next = Self::run(sandbox, &self.namespace, &self.name, &["-r"]);
+        give(&next);
+        peers.iter().for_each(|peer| way("del", peer));
+        *self = next;
     }
 
     #[track_caller]

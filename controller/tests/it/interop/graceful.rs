@@ -1,4 +1,4 @@
-//! Graceful restart (RFC 4724) with BIRD and FRR as the other side: the agent or
+//! Graceful restart (RFC 4724) with BIRD, FRR and GoBGP as the other side: the agent or
 //! the ToR's daemon is killed and comes back, and no packet is lost either way.
 
 use std::net::UdpSocket;
@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use labs::bird::Bird;
 use labs::frr::Frr;
+use labs::gobgp::Gobgp;
 use labs::{Netns, Sandbox, wait};
 
 use super::node::{LIMIT, Node};
@@ -92,9 +93,15 @@ protocol bgp node {
 }
 "#;
 
-const FRR: &str = "router bgp 65100
+/// The route-maps stand first: bgpd sends nothing but End-of-RIB while it has not read those that it needs.
+const FRR: &str = "route-map node4 permit 10
+ set ip next-hop 10.0.1.1
+route-map node6 permit 10
+ set ipv6 next-hop global fd00:1::1
+router bgp 65100
  bgp router-id 10.0.1.1
  bgp graceful-restart
+ bgp graceful-restart preserve-fw-state
  no bgp ebgp-requires-policy
  no bgp network import-check
  no bgp default ipv4-unicast
@@ -113,11 +120,34 @@ const FRR: &str = "router bgp 65100
   neighbor 10.0.1.2 route-map node6 out
   network fd00:10:244:9::/64
  exit-address-family
-route-map node4 permit 10
- set ip next-hop 10.0.1.1
-route-map node6 permit 10
- set ipv6 next-hop global fd00:1::1
 ";
+
+const GOBGP: &str = r#"[global.config]
+  as = 65100
+  router-id = "10.0.1.1"
+[[neighbors]]
+  [neighbors.config]
+    neighbor-address = "10.0.1.2"
+    peer-as = 65001
+  [neighbors.graceful-restart.config]
+    enabled = true
+    restart-time = 30
+  [neighbors.timers.config]
+    connect-retry = 1
+    hold-time = 3
+    keepalive-interval = 1
+    idle-hold-time-after-reset = 1
+  [[neighbors.afi-safis]]
+    [neighbors.afi-safis.config]
+      afi-safi-name = "ipv4-unicast"
+    [neighbors.afi-safis.mp-graceful-restart.config]
+      enabled = true
+  [[neighbors.afi-safis]]
+    [neighbors.afi-safis.config]
+      afi-safi-name = "ipv6-unicast"
+    [neighbors.afi-safis.mp-graceful-restart.config]
+      enabled = true
+"#;
 
 /// Waits until both sides have the other's routes in their kernels.
 #[track_caller]
@@ -134,10 +164,16 @@ fn until_wired(node: &Node, router: &Netns) {
 }
 
 /// A network namespace, the address there, and the one that datagrams go to.
-type Stream<'a> = (&'a Netns, &'a str, &'a Netns, &'a str);
+type Stream<'a> = (&'a Netns, &'static str, &'a Netns, &'static str);
 
 /// Runs `during` while numbered datagrams go both ways in both families; none may be lost.
 fn lossless(scene: &Scene, during: impl FnOnce()) {
+    let lost = losses(scene, during);
+    assert!(lost.is_empty(), "{lost:?}");
+}
+
+/// The same, with the numbers that were lost between one address and another.
+fn losses(scene: &Scene, during: impl FnOnce()) -> Vec<([&'static str; 2], Vec<u64>)> {
     let stop = AtomicBool::new(false);
     let streams: Vec<Stream<'_>> = [0, 1]
         .into_iter()
@@ -178,14 +214,18 @@ fn lossless(scene: &Scene, during: impl FnOnce()) {
         wait::until("datagrams before", LIMIT, || sent.iter().all(|sent| sent.load(Ordering::Relaxed) > 50));
         during();
         drop(streaming);
+        let mut all = Vec::new();
         for ((receiver, sent), (_, own, _, target)) in receivers.into_iter().zip(&sent).zip(&streams) {
             let numbers = receiver.join().unwrap();
             let sent = sent.load(Ordering::Relaxed);
             let lost: Vec<u64> = (0..sent).filter(|number| !numbers.contains(number)).collect();
             eprintln!("{own} to {target}: sent {sent}, lost {}", lost.len());
-            assert!(lost.is_empty(), "{own} to {target}: lost {lost:?} of {sent}");
+            if !lost.is_empty() {
+                all.push(([*own, *target], lost));
+            }
         }
-    });
+        all
+    })
 }
 
 /// What the router's routes to the pods are: nothing of them may change.
@@ -260,6 +300,16 @@ fn a_planned_restart_loses_nothing_and_bird_is_not_told() {
     });
 }
 
+/// Waits until the other side has sent everything again.
+#[track_caller]
+fn until_fresh(node: &Node) {
+    node.until("End-of-RIB of both families", || {
+        let log = node.agent.log();
+        let ended = |family: &str| log.contains(&format!("{family}: End-of-RIB, what was stale goes"));
+        if ended("IPv4") && ended("IPv6") { Ok(()) } else { Err(log) }
+    });
+}
+
 #[test]
 fn bird_is_killed_and_recovers() {
     labs::require!("root", "bird");
@@ -277,13 +327,187 @@ fn bird_is_killed_and_recovers() {
                 if log.contains("stale routes are kept for 30s") { Ok(()) } else { Err(log) }
             });
             bird.recover(sandbox, &scene.router);
-            node.until("End-of-RIB of both families", || {
-                let log = node.agent.log();
-                let ended =
-                    |family: &str| log.contains(&format!("{family}: End-of-RIB, what was stale goes"));
-                if ended("IPv4") && ended("IPv6") { Ok(()) } else { Err(log) }
-            });
+            until_fresh(&node);
         });
         assert_eq!(monitor.changes(), Vec::<String>::new());
+    });
+}
+
+/// The host's prefixes as GoBGP's own routes.
+fn originate(gobgp: &Gobgp) {
+    for (family, prefix, hop) in [("ipv4", HOST_PREFIX[0], "10.0.1.1"), ("ipv6", HOST_PREFIX[1], "fd00:1::1")]
+    {
+        gobgp.gobgp(&format!("global rib -a {family} add {prefix} nexthop {hop}"));
+    }
+}
+
+/// GoBGP, which writes nothing into the kernel: the router's routes to the pods are there by hand, and what it
+/// believes is asked of itself.
+fn above_gobgp(sandbox: &Sandbox, scene: &Scene) -> (Node, Gobgp) {
+    for (prefix, hop) in POD_PREFIX.into_iter().zip(["10.0.1.2", "fd00:1::2"]) {
+        scene.router.ip(&format!("route add {prefix} via {hop}"));
+    }
+    let gobgp = Gobgp::start(sandbox, &scene.router, "gobgp", GOBGP);
+    originate(&gobgp);
+    let node = Node::start(sandbox, scene.node.clone(), "node", MANIFEST);
+    node.until("GoBGP's routes to the pods", || has_pods(&gobgp));
+    (node, gobgp)
+}
+
+fn has_pods(gobgp: &Gobgp) -> Result<(), String> {
+    let shown = ["ipv4", "ipv6"].map(|family| gobgp.gobgp(&format!("global rib -a {family}"))).concat();
+    if POD_PREFIX.iter().all(|prefix| shown.contains(prefix)) { Ok(()) } else { Err(shown) }
+}
+
+#[test]
+fn the_agent_is_killed_twice_below_gobgp() {
+    labs::require!("root", "gobgp");
+    labs::sandbox!(|sandbox| {
+        let scene = wire(sandbox);
+        let (node, gobgp) = above_gobgp(sandbox, &scene);
+        kill_the_agent_twice(sandbox, &scene, node);
+        has_pods(&gobgp).unwrap();
+        // Each loss was taken for a restart, and no route went.
+        let log = gobgp.log();
+        let downs: Vec<&str> = log.lines().filter(|line| line.contains("Peer Down")).collect();
+        let restarts = downs.iter().filter(|line| line.contains("Reason=graceful-restart")).count();
+        assert!(restarts >= 2 && restarts == downs.len(), "{log}");
+        assert!(!log.contains("restart flag is not set"), "{log}");
+    });
+}
+
+#[test]
+fn gobgp_is_killed_and_recovers() {
+    labs::require!("root", "gobgp");
+    labs::sandbox!(|sandbox| {
+        let scene = wire(sandbox);
+        let (node, mut gobgp) = above_gobgp(sandbox, &scene);
+        until_wired(&node, &scene.router);
+        node.until("settled", || is_settled(&node, 1));
+        let monitor = Monitor::start(sandbox, &node.netns);
+        lossless(&scene, || {
+            gobgp.recover(sandbox, &["10.0.1.2"], originate);
+            until_fresh(&node);
+        });
+        assert_eq!(monitor.changes(), Vec::<String>::new());
+        node.until("GoBGP's routes to the pods", || has_pods(&gobgp));
+    });
+}
+
+#[test]
+fn the_bgpd_of_frr_is_killed_and_comes_back() {
+    labs::require!("root", "frr");
+    labs::sandbox!(|sandbox| {
+        let scene = wire(sandbox);
+        let mut frr = Frr::start(sandbox, &scene.router, "frr", FRR);
+        let node = Node::start(sandbox, scene.node.clone(), "node", MANIFEST);
+        until_wired(&node, &scene.router);
+        node.until("settled", || is_settled(&node, 1));
+        let monitor = Monitor::start(sandbox, &node.netns);
+        let before = pods(&scene.router);
+        let of_router =
+            sandbox.daemon("router-monitor", scene.router.exec("ip", ["-o", "-6", "monitor", "route"]));
+        let lost = losses(&scene, || {
+            frr.restart_bgpd(sandbox, &scene.router);
+            until_fresh(&node);
+            for (family, prefix) in ["ipv4", "ipv6"].into_iter().zip(POD_PREFIX) {
+                node.until("FRR's route to the pods", || {
+                    let shown = frr.vtysh(&format!("show bgp {family} unicast {prefix} json"));
+                    if shown.contains("\"paths\"") { Ok(()) } else { Err(shown) }
+                });
+            }
+        });
+        assert_eq!(monitor.changes(), Vec::<String>::new());
+        // zebra has kept the routes that the killed bgpd had given to it. FRR 8.4 replaces an IPv6 route by deleting it
+        // first: what is lost by that is lost on the router, on the way to the pod.
+        assert_eq!(pods(&scene.router), before);
+        for (way, numbers) in lost {
+            let replaced = of_router.log().contains(&format!("Deleted {}", POD_PREFIX[1]));
+            assert!(way == [HOST[1], POD[1]] && replaced, "{way:?}: lost {numbers:?}");
+        }
+    });
+}
+
+#[test]
+fn a_peer_that_never_comes_back_holds_up_nobody() {
+    labs::require!("root", "bird");
+    labs::sandbox!(|sandbox| {
+        let scene = wire(sandbox);
+        let gone = sandbox.router("gone");
+        sandbox.link(&scene.node, "eth2", &gone, "eth0");
+        sandbox.link(&gone, "eth1", &sandbox.netns("behind"), "eth0");
+        for (netns, own) in [(&scene.node, 2), (&gone, 1)] {
+            let end = if own == 2 { "eth2" } else { "eth0" };
+            netns.ip(&format!("addr add 10.0.2.{own}/24 dev {end}"));
+            netns.ip(&format!("addr add fd00:2::{own}/64 dev {end} nodad"));
+        }
+        gone.ip("addr add 10.244.8.1/24 dev eth1");
+        let bird = Bird::start(sandbox, &scene.router, "bird", BIRD);
+        let other =
+            BIRD.replace("10.0.1.", "10.0.2.").replace("fd00:1::", "fd00:2::").replace("65100", "65200");
+        let mut lost = Bird::start(sandbox, &gone, "lost", &other);
+        let manifest = MANIFEST.replace("restartTime: 30s", "restartTime: 6s");
+        let peer = "kind: FabricPeer\nmetadata: {name: tor}";
+        let second = format!(
+            "{}\nspec: {{address: 10.0.2.1, asn: 65200}}\n---\napiVersion: underlay.dev/v1alpha1\n{peer}",
+            peer.replace("tor", "lost")
+        );
+        let mut node = Node::start(sandbox, scene.node.clone(), "node", &manifest.replace(peer, &second));
+        until_wired(&node, &scene.router);
+        let of_lost = "10.244.8.0/24 via 10.0.2.1";
+        node.until_route(of_lost, true);
+        node.until("settled", || is_settled(&node, 1));
+
+        // Both go; one comes back, and BIRD has another prefix by then.
+        lost.daemon().kill();
+        node.agent.kill();
+        let active = "Neighbor graceful restart active";
+        node.until("BIRD to wait", || bird.birdc("show protocols all node").contains(active));
+        scene.router.ip("addr add 10.244.7.1/24 dev eth1");
+        node.restart(sandbox, "node");
+        node.until("BIRD to wait no longer", || {
+            let shown = bird.birdc("show protocols all node");
+            let fresh = shown.contains("Established") && !shown.contains(active);
+            if fresh { Ok(()) } else { Err(shown) }
+        });
+        let shown = bird.birdc("show route all protocol node");
+        assert!(POD_PREFIX.iter().all(|prefix| shown.contains(prefix)), "{shown}");
+        node.until_route("10.244.7.0/24 via 10.0.1.1", true);
+        // The one that is lost is waited for all the same.
+        is_settled(&node, 2).unwrap_err();
+        assert!(node.routes().contains(of_lost), "{}", node.routes());
+    });
+}
+
+#[test]
+fn a_cold_start_claims_no_restart() {
+    labs::require!("root", "bird");
+    labs::sandbox!(|sandbox| {
+        let scene = wire(sandbox);
+        let bird = Bird::start(sandbox, &scene.router, "bird", BIRD);
+        let mut node = Node::start(sandbox, scene.node.clone(), "node", MANIFEST);
+        let preserved = |node: &Node, there: bool| {
+            node.until(&format!("BIRD to be told of kept routes: {there}"), || {
+                let shown = bird.birdc("show protocols all node");
+                let told =
+                    shown.contains("Established") && shown.contains("AF preserved: ipv4 ipv6") == there;
+                if told { Ok(()) } else { Err(shown) }
+            });
+        };
+        until_wired(&node, &scene.router);
+        node.until("settled", || is_settled(&node, 1));
+        preserved(&node, false);
+        node.kill_and_restart(sandbox, "node");
+        preserved(&node, true);
+        node.until("settled again", || is_settled(&node, 2));
+
+        // The marker went, as with another boot of the machine.
+        node.agent.kill();
+        std::fs::remove_file(sandbox.folder().join("node/restart.json")).unwrap();
+        node.restart(sandbox, "node");
+        preserved(&node, false);
+        until_wired(&node, &scene.router);
+        let log = node.agent.log();
+        assert_eq!(log.matches("after a restart, with").count(), 1, "{log}");
     });
 }

@@ -122,15 +122,7 @@ impl Far for Rack {
     }
 
     fn originate(&self, prefixes: [&'static str; 2], there: bool) {
-        for (at, prefix) in prefixes.into_iter().enumerate() {
-            let colours = if prefixes == FAR { " rt 65100:7" } else { "" };
-            let words = if there {
-                format!("add {prefix} nexthop {}{colours}", HOPS[at])
-            } else {
-                format!("del {prefix}")
-            };
-            self.0.gobgp(&format!("global rib -a {} {words}", FAMILIES[at]));
-        }
+        originate(&self.0, prefixes, there);
     }
 
     fn refresh(&self, over: usize, family: usize) {
@@ -138,17 +130,19 @@ impl Far for Rack {
         self.0.gobgp(&format!("neighbor {} softresetin -a {}", OVER[over], FAMILIES[family]));
     }
 
-    fn restart(&mut self, sandbox: &Sandbox, router: &Netns) {
-        // Nobody answers until it has its routes: it keeps none itself.
-        let ways = [format!("route add prohibit {}", OVER[0]), format!("-6 route add prohibit {}", OVER[1])];
-        self.0.daemon().kill();
-        for way in &ways {
-            router.ip(way);
-        }
-        self.0.recover(sandbox);
-        self.originate(FAR, true);
-        for way in &ways {
-            router.ip(&way.replace("add", "del"));
-        }
+    fn restart(&mut self, sandbox: &Sandbox, _router: &Netns) {
+        self.0.recover(sandbox, &OVER, |daemon| originate(daemon, FAR, true));
+    }
+}
+
+fn originate(daemon: &Gobgp, prefixes: [&'static str; 2], there: bool) {
+    for (at, prefix) in prefixes.into_iter().enumerate() {
+        let colours = if prefixes == FAR { " rt 65100:7" } else { "" };
+        let words = if there {
+            format!("add {prefix} nexthop {}{colours}", HOPS[at])
+        } else {
+            format!("del {prefix}")
+        };
+        daemon.gobgp(&format!("global rib -a {} {words}", FAMILIES[at]));
     }
 }
