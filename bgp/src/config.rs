@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::id::{Asn, RouterId};
 use crate::prefix::{PerFamily, Prefix};
+use crate::reason::Reason;
 use crate::rule::{RouteOrigin, Rules};
 use crate::time::Duration;
 use crate::wire::community::{Community, LargeCommunity};
@@ -264,8 +265,47 @@ pub struct PeerConfig {
     pub send_limit: Option<u32>,
     /// Whether the transport authenticates the peer (RFC 2385); the key is the transport's.
     pub authenticated: bool,
-    /// What is missing of the peer's key, in words: the session is kept down meanwhile.
-    pub missing_secret: Option<String>,
+    /// What is in the way of a session, which is kept down meanwhile.
+    pub obstacle: Option<Obstacle>,
+}
+
+/// What is in the way of a session, in words, whatever the peer does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum Obstacle {
+    /// The peer's key is missing.
+    MissingSecret(String),
+    /// An external peer is not on a connected subnet (RFC 4271 §5.1.3), and nothing says that it may be further away.
+    NotOnLink(String),
+    /// This node lacks the address to connect from.
+    NoSource(String),
+}
+
+impl Obstacle {
+    /// The obstacle without its particulars.
+    #[must_use]
+    pub const fn reason(&self) -> Reason {
+        match self {
+            Self::MissingSecret(_) => Reason::MissingSecret,
+            Self::NotOnLink(_) => Reason::NotOnLink,
+            Self::NoSource(_) => Reason::NoSource,
+        }
+    }
+
+    /// Its particulars.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        match self {
+            Self::MissingSecret(text) | Self::NotOnLink(text) | Self::NoSource(text) => text,
+        }
+    }
+
+    /// Whether it has to do with addresses alone, which come and go with links: a session is lost then, and is no
+    /// session that somebody has ended.
+    #[must_use]
+    pub const fn is_of_addresses(&self) -> bool {
+        matches!(self, Self::NotOnLink(_) | Self::NoSource(_))
+    }
 }
 
 impl PeerConfig {
@@ -302,7 +342,7 @@ impl PeerConfig {
             receive: ReceiveLimit { most: 1_000_000, warn_at: None, action: LimitAction::Reject },
             send_limit: None,
             authenticated: false,
-            missing_secret: None,
+            obstacle: None,
         }
     }
 }

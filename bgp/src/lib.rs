@@ -27,6 +27,7 @@
 //! | 1997, 4360, 5701, 8092 | communities, extended and large | `wire::community`, `policy` |
 //! | 3765, 7999, 8326 | NOPEER, BLACKHOLE, GRACEFUL_SHUTDOWN | `policy` |
 //! | 2385 | TCP MD5: which peers have a key | `config`; the key itself stays with the caller |
+//! | 5082 | GTSM, and hops | the caller's; `config` has what follows of it for a session and its next hops |
 //! | 2545, 4760 | IPv6 next hops, multiprotocol attributes | `wire::update`, `wire::pack` |
 //! | 2918, 7313 | route refresh, with begin and end | `wire::refresh`, `rib::adj_out`, `rib::stale`, `speaker::again` |
 //! | 4456 | reflected paths: loops and tie-breaks | `policy`, `rib::decision` |

@@ -136,6 +136,10 @@ reasons! {
     Disabled = "disabled", "the peer is disabled";
     /// The password that the peer is to have is not there: there is no session without.
     MissingSecret = "missing-secret", "the Secret with the peer's password, or its key, is missing";
+    /// An external peer is further away than the configuration says (RFC 4271 §5.1.3).
+    NotOnLink = "not-on-link", "the peer is not on a connected subnet, and no hops are allowed";
+    /// The address to connect from is not one of this node's.
+    NoSource = "no-source-address", "this node lacks the address to connect from";
     /// The transport has not answered yet.
     Connecting = "connecting", "waiting for the TCP connection";
     /// Connected, and the OPEN exchange has not ended.

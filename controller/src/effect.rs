@@ -10,7 +10,7 @@ use crate::cluster::Objects;
 use crate::kernel::Command;
 use crate::status::event::Event;
 use crate::status::snapshot::Snapshot;
-use crate::transport::Passwords;
+use crate::transport::Neighbours;
 
 /// What the loop drives. No method blocks; each is called in the order of the
 /// loop's effects.
@@ -19,8 +19,8 @@ pub trait Drivers {
     fn now(&self) -> Instant;
     /// An effect on TCP connections.
     fn transport(&mut self, effect: Transport);
-    /// The keys that peers share with this node, all of them.
-    fn passwords(&mut self, passwords: Passwords);
+    /// On which terms connections with peers are made, all of them.
+    fn neighbours(&mut self, neighbours: Neighbours);
     /// A command for the kernel driver.
     fn kernel(&mut self, command: Command);
     /// A set of objects that is good, to be kept for a start without the source.

@@ -8,6 +8,7 @@
 //! ```text
 //!  rule value selector    leaves: violations, scalar types, label selectors
 //!  timers                 shared by both kinds
+//!  reach                  how far away a peer may be
 //!  policy                 import and export rules
 //!  status                 what is said of an object that people write
 //!  fabric peer node       the kinds; target: peers that are found on each node
@@ -19,6 +20,7 @@ pub mod node;
 pub mod peer;
 pub mod pending;
 pub mod policy;
+pub mod reach;
 pub mod restart;
 pub mod rule;
 pub mod selector;

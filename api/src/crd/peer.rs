@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::fabric::is_usable_asn;
 use super::policy::{self, Direction, RouteRule};
+use super::reach::{SourceAddress, TtlSecurity};
 use super::restart::GracefulRestart;
 use super::rule::{self, Check, Violation};
 use super::selector::LabelSelector;
@@ -42,6 +43,7 @@ use super::value::PeerAsn;
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[x_kube(validation = Rule::new(rule::ONE_TARGET.cel).message(rule::ONE_TARGET.text))]
+#[x_kube(validation = Rule::new(rule::ONE_DISTANCE.cel).message(rule::ONE_DISTANCE.text))]
 pub struct FabricPeerSpec {
     /// The nodes that have this peer; empty selects every node.
     #[serde(default)]
@@ -114,6 +116,18 @@ pub struct FabricPeerSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new(rule::PEER_PORT.cel).message(rule::PEER_PORT.text))]
     pub port: Option<u16>,
+    /// That packets of the peer have come no further than so many hops (RFC 5082); it has to ask the same of this node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl_security: Option<TtlSecurity>,
+    /// How many hops away an external peer may be; if unset it is on a connected subnet. The default route may lead to
+    /// such a peer and to its next hops.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new(rule::MULTIHOP.cel).message(rule::MULTIHOP.text))]
+    pub multihop: Option<u8>,
+    /// The own address to connect from: InternalIP, {interface: NAME} or {nodeAnnotation: KEY}; if unset, the one on the
+    /// peer's subnet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_address_from: Option<SourceAddress>,
 }
 
 /// Other nodes as peers.
@@ -226,6 +240,16 @@ impl FabricPeerSpec {
             rule::CLIENT_INTERNAL,
         );
         check.that(self.port != Some(0), "spec.port", rule::PEER_PORT);
+        let hops = self.ttl_security.as_ref().is_none_or(|security| (1..=254).contains(&security.hops));
+        check.that(hops, "spec.ttlSecurity.hops", rule::TTL_HOPS);
+        check.that(self.multihop != Some(0), "spec.multihop", rule::MULTIHOP);
+        check.that(self.ttl_security.is_none() || self.multihop.is_none(), "spec", rule::ONE_DISTANCE);
+        let named = match &self.source_address_from {
+            Some(SourceAddress::Interface(of)) => !of.interface.is_empty(),
+            Some(SourceAddress::Annotation(of)) => !of.node_annotation.is_empty(),
+            Some(SourceAddress::Node(_)) | None => true,
+        };
+        check.that(named, "spec.sourceAddressFrom", rule::SOURCE_ADDRESS);
         if let Some(families) = &self.families {
             let each_once = matches!(families[..], [_]) || matches!(families[..], [a, b] if a != b);
             check.that(each_once, "spec.families", rule::SOME_FAMILY);

@@ -8,18 +8,8 @@ pub type Path = &'static [&'static str];
 pub const FABRIC: &[Path] = &[&["advertise", "services"], &["fib", "nextHopGroups"], &["masquerade"]];
 
 /// Pending fields of `FabricPeer`.
-pub const FABRIC_PEER: &[Path] = &[
-    &["addressFrom", "otherEnd"],
-    &["interface"],
-    &["listen"],
-    &["localAS"],
-    &["role"],
-    &["bfd"],
-    &["ttlSecurity"],
-    &["multihop"],
-    &["sourceAddressFrom"],
-    &["addPath"],
-];
+pub const FABRIC_PEER: &[Path] =
+    &[&["interface"], &["listen"], &["localAS"], &["role"], &["bfd"], &["addPath"]];
 
 /// The pending fields of a kind.
 #[must_use]

@@ -98,11 +98,22 @@ rules! {
     ONE_TARGET = "one-target", "exactly one of address, addressFrom and peers is set",
         "[has(self.address), has(self.addressFrom), has(self.peers)].filter(x, x).size() == 1";
     /// Where a peer is found.
-    ADDRESS_SOURCE = "one-address-source", "exactly one of defaultGateway, nodeLabel, nodeAnnotation and subnetHost is set",
-        "[has(self.defaultGateway), has(self.nodeLabel), has(self.nodeAnnotation), has(self.subnetHost)].filter(x, x).size() == 1";
+    ADDRESS_SOURCE = "one-address-source", "exactly one of defaultGateway, nodeLabel, nodeAnnotation, subnetHost and otherEnd is set",
+        "[has(self.defaultGateway), has(self.nodeLabel), has(self.nodeAnnotation), has(self.subnetHost), has(self.otherEnd)].filter(x, x).size() == 1";
     /// Routers of one subnet.
     SUBNET_HOSTS = "subnet-hosts", "hosts has 1 to 8 numbers, each at least 1",
         "self.size() >= 1 && self.size() <= 8 && self.all(host, host >= 1)";
+    /// Interfaces with one neighbour each.
+    OTHER_END = "other-end", "otherEnd names 1 to 16 interfaces, each once",
+        "self.size() >= 1 && self.size() <= 16 && self.all(name, name.size() >= 1) && self.all(name, self.exists_one(other, other == name))";
+    /// RFC 5082 §3: the TTL leaves room for so many.
+    TTL_HOPS = "ttl-hops", "hops is 1 to 254", "self >= 1 && self <= 254";
+    /// A TTL of 0 gets nowhere.
+    MULTIHOP = "multihop", "multihop is 1 to 255", "self >= 1";
+    /// The one says how far away the peer is at most, the other proves it.
+    ONE_DISTANCE = "one-distance", "ttlSecurity and multihop are not both set", "!has(self.ttlSecurity) || !has(self.multihop)";
+    /// A name or a key is not empty.
+    SOURCE_ADDRESS = "source-address", "sourceAddressFrom names an interface or an annotation", "";
     /// A peer that can be reached by a unicast address without a zone.
     PEER_ADDRESS = "peer-address", "the address is a unicast address of one host, neither link-local nor v4-mapped", "";
     /// A TCP port.

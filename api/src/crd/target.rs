@@ -35,6 +35,11 @@ pub struct AddressFrom {
     /// Hosts of the subnet that the node's InternalIP is on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subnet_host: Option<SubnetHost>,
+    /// The other address of the /31 or /127 of each of these interfaces; where one has both, that of the first family
+    /// which the session carries.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new(rule::OTHER_END.cel).message(rule::OTHER_END.text))]
+    pub other_end: Option<Vec<String>>,
 }
 
 /// Hosts of the subnet that the node's InternalIP is on.
@@ -56,12 +61,13 @@ fn is_key(key: Option<&String>) -> bool {
 impl AddressFrom {
     /// Checks that there is one source, and one that can give something.
     pub(crate) fn check(&self, field: &str, check: &mut Check) {
-        let Self { default_gateway, node_label, node_annotation, subnet_host } = self;
+        let Self { default_gateway, node_label, node_annotation, subnet_host, other_end } = self;
         let sources = [
             default_gateway.is_some(),
             node_label.is_some(),
             node_annotation.is_some(),
             subnet_host.is_some(),
+            other_end.is_some(),
         ];
         let one = sources.iter().filter(|set| **set).count() == 1;
         let named = is_key(node_label.as_ref()) && is_key(node_annotation.as_ref());
@@ -69,6 +75,12 @@ impl AddressFrom {
         if let Some(SubnetHost { hosts, .. }) = subnet_host {
             let fits = (1..=8).contains(&hosts.len()) && hosts.iter().all(|host| *host >= 1);
             check.that(fits, &format!("{field}.subnetHost.hosts"), rule::SUBNET_HOSTS);
+        }
+        if let Some(names) = other_end {
+            let each_once =
+                (1..).zip(names).all(|(next, name)| !name.is_empty() && !names[next..].contains(name));
+            let fits = (1..=16).contains(&names.len()) && each_once;
+            check.that(fits, &format!("{field}.otherEnd"), rule::OTHER_END);
         }
     }
 }

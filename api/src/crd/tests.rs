@@ -136,6 +136,22 @@ fn peers() -> Table {
             vec![rule::CLIENT_INTERNAL],
         ),
         (json!({"address": "10.0.1.1", "asn": 1, "port": 0}), vec![rule::PEER_PORT]),
+        (json!({"address": "10.0.1.1", "asn": 1, "ttlSecurity": {"hops": 1}}), vec![]),
+        (json!({"address": "10.0.1.1", "asn": 1, "multihop": 4, "sourceAddressFrom": "InternalIP"}), vec![]),
+        (json!({"address": "10.0.1.1", "asn": 1, "sourceAddressFrom": {"interface": "lo"}}), vec![]),
+        (json!({"address": "10.0.1.1", "asn": 1, "sourceAddressFrom": {"nodeAnnotation": "bgp"}}), vec![]),
+        (json!({"addressFrom": {"otherEnd": ["eth1", "eth2"]}, "asn": "External"}), vec![]),
+        (json!({"address": "10.0.1.1", "asn": 1, "ttlSecurity": {"hops": 255}}), vec![rule::TTL_HOPS]),
+        (json!({"address": "10.0.1.1", "asn": 1, "multihop": 0}), vec![rule::MULTIHOP]),
+        (
+            json!({"address": "10.0.1.1", "asn": 1, "multihop": 2, "ttlSecurity": {"hops": 1}}),
+            vec![rule::ONE_DISTANCE],
+        ),
+        (
+            json!({"address": "10.0.1.1", "asn": 1, "sourceAddressFrom": {"interface": ""}}),
+            vec![rule::SOURCE_ADDRESS],
+        ),
+        (json!({"addressFrom": {"otherEnd": ["eth1", "eth1"]}, "asn": 1}), vec![rule::OTHER_END]),
         (json!({"address": "10.0.1.1", "asn": 1, "families": []}), vec![rule::SOME_FAMILY]),
         (json!({"address": "10.0.1.1", "asn": 1, "families": ["IPv4", "IPv4"]}), vec![rule::SOME_FAMILY]),
     ]
@@ -219,6 +235,10 @@ fn unknown_fields_are_refused() {
     ] {
         let error = result.unwrap_err();
         assert!(error.contains(&format!("unknown field `{word}`")), "{error}");
+    }
+    for source in [json!("ExternalIP"), json!({"interface": "lo", "nodeAnnotation": "a"}), json!({})] {
+        let error = peer(json!({"address": "10.0.0.1", "asn": 1, "sourceAddressFrom": source})).unwrap_err();
+        assert!(error.contains("expected InternalIP, {interface: NAME} or"), "{error}");
     }
 }
 

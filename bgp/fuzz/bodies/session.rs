@@ -75,7 +75,7 @@ fn config() -> SessionConfig {
         remote: socket(2),
         source: None,
         authenticated: false,
-        missing_secret: None,
+        obstacle: None,
     }
 }
 

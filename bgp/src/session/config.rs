@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::ending;
-use crate::config::{PeerAs, PeerConfig, Restart, SpeakerConfig, Timers};
+use crate::config::{Obstacle, PeerAs, PeerConfig, Restart, SpeakerConfig, Timers};
 use crate::id::{Asn, RouterId};
 use crate::io::Downfall;
 use crate::prefix::PerFamily;
@@ -31,8 +31,8 @@ pub struct SessionConfig {
     pub disabled: bool,
     /// Whether the transport authenticates the peer (RFC 2385).
     pub authenticated: bool,
-    /// What is missing of the peer's key: the session is kept down meanwhile.
-    pub missing_secret: Option<String>,
+    /// What is in the way of the session, which is kept down meanwhile.
+    pub obstacle: Option<Obstacle>,
     /// What the peer's operator is told where the session is ended on purpose (RFC 9003), beside the reason.
     pub description: String,
     /// The peer's address and port.
@@ -55,7 +55,7 @@ impl SessionConfig {
             passive: peer.passive,
             disabled: peer.disabled,
             authenticated: peer.authenticated,
-            missing_secret: peer.missing_secret.clone(),
+            obstacle: peer.obstacle.clone(),
             description: peer.description.clone(),
             remote: SocketAddr::new(peer.address, peer.port),
             source: peer.source,
@@ -75,9 +75,15 @@ impl SessionConfig {
 
     /// Why the configuration keeps the session down.
     pub(super) fn held(&self) -> Option<Downfall> {
-        let missing =
-            || self.missing_secret.clone().map(|text| Downfall { reason: Reason::MissingSecret, text });
-        if self.disabled { Some(ending::plain(Reason::Disabled)) } else { missing() }
+        let hindered =
+            |obstacle: &Obstacle| Downfall { reason: obstacle.reason(), text: obstacle.text().to_owned() };
+        let disabled = self.disabled.then(|| ending::plain(Reason::Disabled));
+        disabled.or_else(|| self.obstacle.as_ref().map(hindered))
+    }
+
+    /// Whether what keeps the session down may pass by itself, so that routes outlast it.
+    pub(super) fn may_return(&self) -> bool {
+        !self.disabled && self.obstacle.as_ref().is_some_and(Obstacle::is_of_addresses)
     }
 
     /// Whether a connection made under this configuration cannot go on under

@@ -156,7 +156,11 @@ impl Session {
         let previous = core::mem::replace(&mut self.config, config);
         if let Some(held) = self.config.held() {
             let farewell = self.config.farewell(&held);
-            return self.stop(&farewell, &held, out, now);
+            return if self.config.may_return() {
+                self.suspend(&farewell, &held, out, now);
+            } else {
+                self.stop(&farewell, &held, out, now);
+            };
         }
         if previous.held().is_some() {
             return self.start(out, now);

@@ -128,11 +128,11 @@ impl Speaker {
             || before.as_path != peer.config.as_path
             || before.import != peer.config.import;
         self.on_peer(id, effects, now, |session, out| session.reconfigure(session_config, out, now));
-        if self
-            .peers
-            .get(&id)
-            .is_some_and(|peer| peer.config.disabled || peer.config.missing_secret.is_some())
-        {
+        // What an address took along comes back with it, or goes when the restart time is over.
+        let meant = |peer: &Peer| {
+            peer.config.disabled || peer.config.obstacle.as_ref().is_some_and(|it| !it.is_of_addresses())
+        };
+        if self.peers.get(&id).is_some_and(meant) {
             self.forget(id);
         }
         self.change_client(id, before.reflector_client);

@@ -192,7 +192,7 @@ impl Peer {
     /// Whether selection has nothing to wait for from the peer: it has sent all,
     /// restarts itself, or does not know restarts (RFC 4724 §4.1).
     fn has_sent(&self, family: Family) -> bool {
-        if self.config.disabled || self.config.missing_secret.is_some() || !self.config.families[family] {
+        if self.config.disabled || self.config.obstacle.is_some() || !self.config.families[family] {
             return true;
         }
         let Some((_, negotiated)) = self.session.established() else { return false };

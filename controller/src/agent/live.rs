@@ -13,7 +13,7 @@ use crate::kernel::{self, Command};
 use crate::status::clock::Clock;
 use crate::status::event;
 use crate::status::snapshot::{Publisher, Snapshot};
-use crate::transport::{self, Passwords};
+use crate::transport::{self, Neighbours};
 
 /// The drivers of a running agent.
 pub(super) struct Live {
@@ -34,8 +34,8 @@ impl Drivers for Live {
         self.transport.apply(effect);
     }
 
-    fn passwords(&mut self, passwords: Passwords) {
-        self.transport.passwords(passwords);
+    fn neighbours(&mut self, neighbours: Neighbours) {
+        self.transport.neighbours(&neighbours);
     }
 
     fn kernel(&mut self, command: Command) {

@@ -325,7 +325,7 @@ impl<D: Drivers> Agent<D> {
         self.convergence.configured(now);
         self.drivers.kernel(Command::Configure(desired.kernel));
         // Before any connection that needs them is opened or taken.
-        self.drivers.passwords(desired.passwords);
+        self.drivers.neighbours(desired.neighbours);
         if self.identity.restarts && self.speaker.is_none() {
             self.waiting = Some(desired.speaker);
             return;

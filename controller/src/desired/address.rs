@@ -63,6 +63,18 @@ fn on_interface(site: &Site<'_>, ifindex: u32, family: Family) -> Option<IpAddr>
     usable.find(|address| Some(*address) == internal).or(first).or(internal)
 }
 
+/// The first address of a family on an interface by its name that others can reach; the InternalIP if it is there.
+pub(super) fn of_interface(site: &Site<'_>, name: &str, family: Family) -> Option<IpAddr> {
+    let reachable = |address: IpAddr| match address {
+        IpAddr::V4(address) => !address.is_loopback() && !address.is_link_local(),
+        IpAddr::V6(address) => !address.is_loopback() && !address.is_unicast_link_local(),
+    };
+    let of_interface = site.addresses.iter().filter(|own| own.name == name).map(|own| own.address);
+    let mut usable = of_interface.filter(|address| Family::of(*address) == family && reachable(*address));
+    let first = usable.clone().next();
+    usable.find(|address| Some(*address) == site.facts.internal(family)).or(first)
+}
+
 fn v4(address: IpAddr) -> Option<Ipv4Addr> {
     match address {
         IpAddr::V4(address) => Some(address),

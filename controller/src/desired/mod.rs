@@ -13,6 +13,7 @@
 //!  limits     limits of prefixes
 //!  password   the key of a peer, out of its Secret
 //!  target     peers that are found on the node
+//!  reach      how far away a peer may be, and from which address it is connected to
 //!  peers      FabricPeers and the mesh -> peers
 //! ```
 
@@ -21,6 +22,7 @@ mod limits;
 mod merge;
 mod password;
 mod peers;
+mod reach;
 mod rules;
 mod scalar;
 mod site;
@@ -35,7 +37,7 @@ use bgp::rule::RouteOrigin;
 
 use crate::cluster::object::{NodeFacts, Objects, Problem, Sourced};
 use crate::kernel::KernelConfig;
-use crate::transport::Passwords;
+use crate::transport::Neighbours;
 
 use merge::{Merged, plain};
 use site::Site;
@@ -48,7 +50,7 @@ pub struct Desired {
     /// For the speaker.
     pub speaker: SpeakerConfig,
     /// For the transport.
-    pub passwords: Passwords,
+    pub neighbours: Neighbours,
     /// For the kernel driver.
     pub kernel: KernelConfig,
     /// The UIDs of the Nodes that are peers, by address: another one there is another router.
@@ -73,7 +75,7 @@ pub fn compute(objects: &Objects, name: &str, around: Surroundings<'_>) -> Resul
     disjoint(&site)?;
     warnings.extend(objects.warnings.iter().cloned());
     let origins = origins(&site, &merged, &mut warnings);
-    let (peers, passwords) = peers::peers(&site, &merged, &mut warnings)?;
+    let (peers, neighbours) = peers::peers(&site, &merged, &mut warnings)?;
     let speaker = SpeakerConfig {
         asn: merged.asn,
         router_id: merged.router_id,
@@ -103,7 +105,7 @@ pub fn compute(objects: &Objects, name: &str, around: Surroundings<'_>) -> Resul
         },
     };
     let nodes = incarnations(&site, &speaker);
-    Ok(Desired { speaker, passwords, kernel, nodes, warnings })
+    Ok(Desired { speaker, neighbours, kernel, nodes, warnings })
 }
 
 /// The node's facts without InternalIPs that pass (RFC 8981): a kubelet may report one, and a session or a next hop

@@ -10,21 +10,22 @@ use api::crd::FabricPeerSpec;
 use api::crd::peer::NextHop;
 use api::crd::target::Family as PeerFamily;
 use api::crd::value::PeerAsn;
-use bgp::config::{AsPathPolicy, NextHopMode, PeerAs, PeerConfig};
+use bgp::config::{AsPathPolicy, NextHopMode, Obstacle, PeerAs, PeerConfig};
 use bgp::id::{Asn, RouterId};
-use bgp::prefix::{Family, PerFamily};
+use bgp::prefix::{Family, PerFamily, Prefix};
 use bgp::rule::Rules;
 
 use super::address;
 use super::limits;
 use super::merge::{self, Merged};
 use super::password::password;
+use super::reach;
 use super::rules;
 use super::scalar;
 use super::site::Site;
 use super::target;
 use crate::cluster::object::{NodeFacts, Place, Problem};
-use crate::transport::{Password, Passwords};
+use crate::transport::{Hops, Neighbours, Terms};
 
 /// The port of BGP (RFC 4271 §8).
 const PORT: u16 = 179;
@@ -34,7 +35,7 @@ struct Entry<'a> {
     /// The FabricPeer; `None` for the mesh.
     object: Option<(&'a str, Option<&'a Place>)>,
     config: PeerConfig,
-    password: Option<Password>,
+    terms: Terms,
 }
 
 /// All peers of the node, ordered by address.
@@ -42,7 +43,7 @@ pub(super) fn peers(
     site: &Site<'_>,
     merged: &Merged,
     warnings: &mut Vec<Problem>,
-) -> Result<(Vec<PeerConfig>, Passwords), Vec<Problem>> {
+) -> Result<(Vec<PeerConfig>, Neighbours), Vec<Problem>> {
     let mut entries: BTreeMap<IpAddr, Entry<'_>> = BTreeMap::new();
     let mut problems = Vec::new();
     for (name, peer) in &site.objects.peers {
@@ -64,19 +65,26 @@ pub(super) fn peers(
             let text = format!("FabricPeer \"{name}\": {missing}, and its sessions stay down");
             warnings.push(Problem { place: peer.place.clone(), text });
         }
+        let missing = password.as_ref().and_then(|password| password.as_ref().err().cloned());
+        let missing = missing.map(Obstacle::MissingSecret);
         let (receive, send_limit) = limits::limits(spec.limits.as_ref());
-        for config in of_object(site, merged, name, spec, warnings) {
+        for (config, hops) in of_object(site, merged, name, spec, warnings) {
             let config = PeerConfig {
                 import: policy.0.clone(),
                 export: policy.1.clone(),
                 receive,
                 send_limit,
                 authenticated: password.is_some(),
-                missing_secret: password.as_ref().and_then(|password| password.as_ref().err().cloned()),
+                obstacle: missing.clone().or(config.obstacle),
                 ..config
             };
-            let entry =
-                Entry { object: Some(object), config, password: password.clone().and_then(Result::ok) };
+            let hindered = config.obstacle.as_ref().filter(|it| it.is_of_addresses() && !config.disabled);
+            if let Some(obstacle) = hindered {
+                let text = format!("FabricPeer \"{name}\": {}, and its session stays down", obstacle.text());
+                warnings.push(Problem { place: peer.place.clone(), text });
+            }
+            let terms = Terms { password: password.clone().and_then(Result::ok), hops };
+            let entry = Entry { object: Some(object), config, terms };
             match entries.get(&entry.config.address) {
                 Some(before) if alike(before, &entry) => {}
                 Some(before) => problems.push(contradiction(object, before, site.name)),
@@ -86,13 +94,13 @@ pub(super) fn peers(
     }
     if merged.mesh {
         for config in mesh(site, merged, warnings) {
-            entries.entry(config.address).or_insert(Entry { object: None, config, password: None });
+            entries.entry(config.address).or_insert(Entry { object: None, config, terms: Terms::default() });
         }
     }
     if problems.is_empty() {
-        let keyed = |entry: &Entry<'_>| Some((entry.config.address, entry.password.clone()?));
-        let passwords = entries.values().filter_map(keyed).collect();
-        Ok((entries.into_values().map(|entry| entry.config).collect(), passwords))
+        let each = entries.iter().map(|(address, entry)| (Prefix::host(*address), entry.terms.clone()));
+        let neighbours = each.collect();
+        Ok((entries.into_values().map(|entry| entry.config).collect(), neighbours))
     } else {
         Err(problems)
     }
@@ -109,7 +117,7 @@ fn policy(spec: &FabricPeerSpec) -> Result<(Rules, Rules), String> {
 /// Whether two objects ask for the same session under two names.
 fn alike(one: &Entry<'_>, other: &Entry<'_>) -> bool {
     PeerConfig { name: other.config.name.clone(), ..one.config.clone() } == other.config
-        && one.password == other.password
+        && one.terms == other.terms
 }
 
 fn contradiction(object: (&str, Option<&Place>), before: &Entry<'_>, node: &str) -> Problem {
@@ -128,7 +136,7 @@ fn of_object(
     name: &str,
     spec: &FabricPeerSpec,
     warnings: &mut Vec<Problem>,
-) -> Vec<PeerConfig> {
+) -> Vec<(PeerConfig, Hops)> {
     if let Some(address) = spec.address {
         if address::is_own(site, address) {
             return Vec::new();
@@ -136,7 +144,7 @@ fn of_object(
         return vec![described(site, merged, name, address, false, spec)];
     }
     if let Some(from) = &spec.address_from {
-        let (addresses, wrong) = target::addresses(site, from);
+        let (addresses, wrong) = target::addresses(site, from, spec.families.as_deref());
         for text in wrong {
             let text = format!("FabricPeer \"{name}\": field `spec.addressFrom`: {text}");
             warnings.push(Problem { place: None, text });
@@ -170,12 +178,14 @@ fn described(
     address: IpAddr,
     remote: bool,
     spec: &FabricPeerSpec,
-) -> PeerConfig {
+) -> (PeerConfig, Hops) {
     let base = base(site, merged, name, address);
-    let on_link = address::facing(site, address).is_some();
+    let reach = reach::reach(site, merged.asn, address, remote, spec);
     let has = |family| spec.families.as_ref().is_none_or(|families| families.contains(&family));
-    PeerConfig {
+    let config = PeerConfig {
         port: spec.port.unwrap_or(PORT),
+        source: reach.source,
+        obstacle: reach.obstacle,
         disabled: spec.disabled,
         asn: match spec.asn {
             PeerAsn::Number(asn) => PeerAs::Exactly(Asn(asn)),
@@ -186,7 +196,7 @@ fn described(
         families: PerFamily { ipv4: has(PeerFamily::IPv4), ipv6: has(PeerFamily::IPv6) },
         timers: merge::timers(spec.timers.as_ref(), &merged.timers),
         restart: merge::restart(spec.graceful_restart.as_ref(), &merged.restart),
-        via_default: remote && !on_link,
+        via_default: reach.via_default,
         next_hop: match spec.next_hop {
             NextHop::Auto => NextHopMode::Auto,
             NextHop::Own => NextHopMode::Own,
@@ -211,7 +221,8 @@ fn described(
         },
         accept_default: spec.accept_default_route.unwrap_or(merged.accept_default),
         ..base
-    }
+    };
+    (config, reach.hops)
 }
 
 /// The nodes that the same Fabric selects and that have the same AS. Pairs of

@@ -8,13 +8,18 @@ use bgp::prefix::Family;
 
 use super::address::subnet;
 use super::site::Site;
+use crate::kernel::LocalAddress;
 
 /// The most peers of one FabricPeer on one node: an annotation by mistake must not become hundreds of sessions.
 const MOST: usize = 16;
 
 /// The addresses, ordered and each once, and why others are left out.
-pub(super) fn addresses(site: &Site<'_>, from: &AddressFrom) -> (Vec<IpAddr>, Vec<String>) {
-    let AddressFrom { default_gateway, node_label, node_annotation, subnet_host } = from;
+pub(super) fn addresses(
+    site: &Site<'_>,
+    from: &AddressFrom,
+    families: Option<&[PeerFamily]>,
+) -> (Vec<IpAddr>, Vec<String>) {
+    let AddressFrom { default_gateway, node_label, node_annotation, subnet_host, other_end } = from;
     let mut wrong = Vec::new();
     let mut found: Vec<IpAddr> = if let Some(family) = default_gateway {
         gateways(site, self::family(*family), &mut wrong)
@@ -24,6 +29,11 @@ pub(super) fn addresses(site: &Site<'_>, from: &AddressFrom) -> (Vec<IpAddr>, Ve
         texts(site, "annotation", key, site.facts.annotations.get(key), &mut wrong)
     } else if let Some(host) = subnet_host {
         hosts(site, host, &mut wrong)
+    } else if let Some(interfaces) = other_end {
+        let carried = |family: &PeerFamily| families.is_none_or(|families| families.contains(family));
+        let families: Vec<Family> =
+            [PeerFamily::IPv4, PeerFamily::IPv6].into_iter().filter(carried).map(self::family).collect();
+        other_ends(site, interfaces, &families, &mut wrong)
     } else {
         Vec::new()
     };
@@ -82,6 +92,38 @@ fn texts(
         }
     }
     found
+}
+
+/// The neighbours on links of two addresses (RFC 3021, RFC 6164), one a link.
+fn other_ends(
+    site: &Site<'_>,
+    interfaces: &[String],
+    families: &[Family],
+    wrong: &mut Vec<String>,
+) -> Vec<IpAddr> {
+    let mut found = Vec::new();
+    for name in interfaces {
+        let ends = site.addresses.iter().filter(|own| own.name == *name).filter_map(other_end);
+        let ends: Vec<IpAddr> = ends.collect();
+        let first = families.iter().find_map(|family| ends.iter().find(|end| Family::of(**end) == *family));
+        match first {
+            Some(end) => found.push(*end),
+            None => wrong.push(format!("interface {name} of node \"{}\" has no /31 or /127", site.name)),
+        }
+    }
+    found
+}
+
+fn other_end(own: &LocalAddress) -> Option<IpAddr> {
+    match own.address {
+        IpAddr::V4(address) if own.prefix_len == 31 => {
+            Some(Ipv4Addr::from_bits(address.to_bits() ^ 1).into())
+        }
+        IpAddr::V6(address) if own.prefix_len == 127 => {
+            Some(Ipv6Addr::from_bits(address.to_bits() ^ 1).into())
+        }
+        _ => None,
+    }
 }
 
 fn hosts(site: &Site<'_>, host: &SubnetHost, wrong: &mut Vec<String>) -> Vec<IpAddr> {

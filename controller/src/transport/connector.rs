@@ -4,10 +4,11 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use bgp::prefix::Prefix;
 use tokio::net::{TcpSocket, TcpStream};
 
 use super::event::{TransportEvent, words};
-use super::keys::Keys;
+use super::neighbours::{Book, Terms};
 use super::sockopt;
 use super::stream::{Command, Ended, Stream};
 
@@ -16,12 +17,15 @@ use super::stream::{Command, Ended, Stream};
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Opens a connection from `source` if that is given.
-async fn open(remote: SocketAddr, source: Option<IpAddr>, keys: &Keys) -> io::Result<TcpStream> {
+async fn open(remote: SocketAddr, source: Option<IpAddr>, book: &Book) -> io::Result<TcpStream> {
     let socket = if remote.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    if let Some(key) = keys.of(remote.ip()) {
-        let signed = sockopt::set_md5(&socket, remote.ip(), Some(&key));
+    let Terms { password, hops } = book.of(remote.ip()).unwrap_or_default();
+    if let Some(key) = password {
+        let signed = sockopt::set_md5(&socket, Prefix::host(remote.ip()), Some(&key));
         signed.map_err(|error| io::Error::new(error.kind(), format!("TCP MD5 key: {error}")))?;
     }
+    let limited = sockopt::set_hops(&socket, remote.is_ipv4(), hops);
+    limited.map_err(|error| io::Error::new(error.kind(), format!("TTL: {error}")))?;
     if let Some(source) = source {
         let bound = socket.bind(SocketAddr::new(source, 0));
         bound.map_err(|error| io::Error::new(error.kind(), format!("source address {source}: {error}")))?;
@@ -42,10 +46,10 @@ pub(super) async fn run(
     mut commands: tokio::sync::mpsc::UnboundedReceiver<Command>,
     events: tokio::sync::mpsc::UnboundedSender<TransportEvent>,
     pool: super::pool::Pool,
-    keys: Keys,
+    book: Book,
 ) -> Ended {
     let opened = {
-        let open = open(remote, source, &keys);
+        let open = open(remote, source, &book);
         tokio::pin!(open);
         loop {
             tokio::select! {
@@ -53,8 +57,8 @@ pub(super) async fn run(
                 command = commands.recv() => match command {
                     // Nothing is written before the connection is up.
                     Some(Command::Write(_)) => {}
-                    // An attempt with the key before is in vain, and the next one has the new one.
-                    Some(Command::Key(_)) => {}
+                    // An attempt on the terms before is in vain, and the next one is on the new ones.
+                    Some(Command::Terms(_)) => {}
                     Some(Command::Close) | None => return Ended { event: None, socket: None },
                 },
             }

@@ -14,8 +14,9 @@ use tokio::sync::{Semaphore, mpsc};
 
 use super::connector;
 use super::event::TransportEvent;
-use super::keys::{Keys, Passwords};
+use super::neighbours::{Book, Neighbours, Terms, terms};
 use super::pool::Pool;
+use super::sockopt;
 use super::stream::{Command, Ended, Stream};
 
 /// Accepted connections at a time, strangers' included: the speaker closes
@@ -31,7 +32,7 @@ const REST: Duration = Duration::from_millis(100);
 pub struct Handle {
     streams: Streams,
     pool: Pool,
-    keys: Keys,
+    book: Book,
     events: mpsc::UnboundedSender<TransportEvent>,
 }
 
@@ -40,7 +41,7 @@ impl Handle {
     #[must_use]
     pub fn new() -> (Self, mpsc::UnboundedReceiver<TransportEvent>) {
         let (events, inbox) = mpsc::unbounded_channel();
-        (Self { streams: Streams::default(), pool: Pool::default(), keys: Keys::default(), events }, inbox)
+        (Self { streams: Streams::default(), pool: Pool::default(), book: Book::default(), events }, inbox)
     }
 
     /// Accepts connections from listeners.
@@ -48,18 +49,18 @@ impl Handle {
         let places = Arc::new(Semaphore::new(ACCEPTED));
         let numbers = Arc::new(AtomicU64::new(0));
         let listeners: Vec<Arc<TcpListener>> = listeners.into_iter().map(Arc::new).collect();
-        self.trouble(self.keys.listen(&listeners));
+        self.trouble(self.book.listen(&listeners));
         for listener in listeners {
             tokio::spawn(self.clone().accept(listener, Arc::clone(&places), Arc::clone(&numbers)));
         }
     }
 
-    /// Makes these the keys of peers (RFC 2385). A connection whose peer had a
-    /// key goes on with the new one; what was opened without one, or loses its
-    /// key, is the speaker's to end.
-    pub fn passwords(&self, wanted: Passwords) {
-        let (renewed, troubles) = self.keys.replace(wanted);
-        self.streams.renew(&renewed);
+    /// Makes these the terms of connections with peers. A connection whose peer
+    /// had a key (RFC 2385) goes on with the new one; what was opened without one,
+    /// or loses its key, is the speaker's to end.
+    pub fn neighbours(&self, wanted: &Neighbours) {
+        let (before, troubles) = self.book.replace(wanted.clone());
+        self.streams.renew(&before, wanted);
         self.trouble(troubles);
     }
 
@@ -74,8 +75,8 @@ impl Handle {
         match effect {
             Transport::Connect { conn, remote, source } => {
                 let commands = self.streams.insert(conn, remote.ip());
-                let (events, pool, keys) = (self.events.clone(), self.pool.clone(), self.keys.clone());
-                self.spawn(conn, connector::run(conn, remote, source, commands, events, pool, keys));
+                let (events, pool, book) = (self.events.clone(), self.pool.clone(), self.book.clone());
+                self.spawn(conn, connector::run(conn, remote, source, commands, events, pool, book));
             }
             Transport::Write { conn, bytes } => self.streams.send(conn, Command::Write(bytes)),
             Transport::Close { conn } => self.streams.send(conn, Command::Close),
@@ -112,7 +113,17 @@ impl Handle {
                 }
             };
             troubled = false;
-            if !self.keys.admits(remote.ip()) {
+            if !self.book.admits(remote.ip()) {
+                continue;
+            }
+            // Deviation: RFC 5082 §3 drops all of a peer's segments that come from too far away. The listener is
+            // everybody's, so that the handshake and what follows it until here is taken from anywhere.
+            let hops = self.book.of(remote.ip()).unwrap_or_default().hops;
+            if let Err(error) = sockopt::set_hops(&tcp, remote.is_ipv4(), hops) {
+                self.tell(TransportEvent::Trouble(format!(
+                    "TTL of a connection of {}: {error}",
+                    remote.ip()
+                )));
                 continue;
             }
             let conn = ConnId::Inbound(numbers.fetch_add(1, Ordering::Relaxed));
@@ -186,11 +197,15 @@ impl Streams {
         }
     }
 
-    /// Hands the connections of these peers their new keys.
-    fn renew(&self, keys: &Passwords) {
+    /// Has the connections whose terms have changed go on on the new ones.
+    fn renew(&self, before: &Neighbours, wanted: &Neighbours) {
+        let of = |neighbours, peer| terms(neighbours, peer).map(|(_, terms)| terms.clone());
         for Task { peer, commands } in self.lock().values() {
-            if let Some(key) = keys.get(peer) {
-                let _ = commands.send(Command::Key(key.clone()));
+            let (Some(before), Some(wanted)) = (of(before, *peer), of(wanted, *peer)) else { continue };
+            if before != wanted {
+                let password = wanted.password.filter(|_| before.password.is_some());
+                // A task that ends at this moment takes no notice.
+                let _ = commands.send(Command::Terms(Terms { password, ..wanted }));
             }
         }
     }

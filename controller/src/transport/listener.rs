@@ -7,6 +7,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 
+use super::sockopt;
+
 /// Connections that the kernel completes before they are accepted: every node
 /// of a large mesh may connect in the second after a restart.
 const BACKLOG: i32 = 4096;
@@ -78,6 +80,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
+    sockopt::answer_from_anywhere(&socket, address.is_ipv4())?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;

@@ -6,8 +6,8 @@
 //!  event       what happens on connections
 //!  stream      a task a connection: fair reading, queued writing, orderly closing
 //!  password    a key that a peer shares with this node (RFC 2385)
-//!  sockopt     the socket option for it: the one file here with unsafe code
-//!  keys        which peers have one, on the listeners
+//!  sockopt     socket options for it and for TTLs: the one file here with unsafe code
+//!  neighbours  which peers have a key, and how far away they may be
 //!  listener    two sockets, a task each
 //!  connector   a task an attempt
 //!  handle      the loop's end: effects in
@@ -22,13 +22,14 @@ pub mod listener;
 pub mod pool;
 
 mod connector;
-mod keys;
+mod neighbours;
 mod password;
 mod sockopt;
 mod stream;
 
 pub use event::TransportEvent;
 pub use handle::Handle;
-pub use keys::Passwords;
+pub use neighbours::{Neighbours, Terms};
 pub use password::{Password, PasswordError};
 pub use pool::Chunk;
+pub use sockopt::Hops;

@@ -1,10 +1,34 @@
-//! The socket option that no crate sets: TCP MD5 signatures (RFC 2385).
+//! The socket options that no crate sets: TCP MD5 signatures (RFC 2385), for one
+//! peer or a prefix of them, and the least TTL of what is received (RFC 5082).
 
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd};
 
+use bgp::prefix::Prefix;
+
 use super::password::Password;
+
+/// The greatest TTL, which nobody further away can have left (RFC 5082 §2.1).
+const MOST: u8 = 255;
+
+/// `TCP_MD5SIG_EXT` of linux/tcp.h.
+const TCP_MD5SIG_EXT: libc::c_int = 32;
+
+/// `TCP_MD5SIG_FLAG_PREFIX` of linux/tcp.h: the key is of all addresses in a prefix.
+const FLAG_PREFIX: u8 = 1;
+
+/// How far away a peer may be, in hops: 1 is a neighbour.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Hops {
+    /// As far as the system's own TTL gets.
+    #[default]
+    Any,
+    /// So far: what is sent gets no further, what comes may be from anywhere.
+    AtMost(u8),
+    /// So far, and what comes from further away is dropped (RFC 5082, GTSM).
+    Proven(u8),
+}
 
 /// `struct tcp_md5sig` of linux/tcp.h: 216 octets, aligned as a
 /// `__kernel_sockaddr_storage` is.
@@ -20,44 +44,83 @@ struct TcpMd5Sig {
 
 const _: () = assert!(size_of::<TcpMd5Sig>() == 216);
 
-/// Has the kernel sign what goes to a peer from this socket with the key, and
-/// drop what comes from it without; on a listener, for the connections that it
-/// accepts. Without a key neither.
+/// Has the kernel sign what goes to the peers in a prefix from this socket with
+/// the key, and drop what comes from them without; on a listener, for the
+/// connections that it accepts. Without a key neither. Of overlapping prefixes
+/// the longest counts.
 ///
 /// # Errors
 /// What the kernel says; a key that is taken away and was not there is none.
-pub(super) fn set_md5(socket: &impl AsFd, peer: IpAddr, key: Option<&Password>) -> io::Result<()> {
+pub(super) fn set_md5(socket: &impl AsFd, peers: Prefix, key: Option<&Password>) -> io::Result<()> {
     let octets = key.map_or(&[][..], Password::octets);
+    // A kernel older than 4.13 knows the keys of single peers alone.
+    let (name, flags, prefix_len) =
+        if peers.is_host() { (libc::TCP_MD5SIG, 0, 0) } else { (TCP_MD5SIG_EXT, FLAG_PREFIX, peers.len()) };
     let mut option = TcpMd5Sig {
-        address: sockaddr(peer),
-        flags: 0,
-        prefix_len: 0,
+        address: sockaddr(peers.address()),
+        flags,
+        prefix_len,
         key_len: u16::try_from(octets.len()).unwrap_or(0),
         ifindex: 0,
         key: [0; Password::MOST],
     };
     option.key[..octets.len()].copy_from_slice(octets);
-    match set(socket, &option) {
+    match set(socket, libc::IPPROTO_TCP, name, &option) {
         Err(error) if key.is_none() && error.raw_os_error() == Some(libc::ENOENT) => Ok(()),
         outcome => outcome,
     }
 }
 
+/// Has the kernel send to a peer of this family with the TTL that its distance
+/// asks for, and drop what comes from further away where that is to be proven.
+///
+/// # Errors
+/// What the kernel says.
+pub(super) fn set_hops(socket: &impl AsFd, ipv4: bool, hops: Hops) -> io::Result<()> {
+    // -1 is the system's own; a least TTL of 0 is none. A packet of a neighbour has not been forwarded, so that its
+    // TTL is 255 yet (RFC 5082 §3).
+    let (sent, least) = match hops {
+        Hops::Any => (-1, 0),
+        Hops::AtMost(hops) => (libc::c_int::from(hops), 0),
+        Hops::Proven(hops) => {
+            (libc::c_int::from(MOST), libc::c_int::from(MOST) + 1 - libc::c_int::from(hops))
+        }
+    };
+    let (level, ttl, least_ttl) = if ipv4 {
+        (libc::IPPROTO_IP, libc::IP_TTL, libc::IP_MINTTL)
+    } else {
+        (libc::IPPROTO_IPV6, libc::IPV6_UNICAST_HOPS, libc::IPV6_MINHOPCOUNT)
+    };
+    set(socket, level, ttl, &sent)?;
+    set(socket, level, least_ttl, &least)
+}
+
+/// Has a listener answer with the greatest TTL: a peer that asks for it (RFC 5082)
+/// drops the second segment of the handshake else, before anybody knows who it is.
+///
+/// # Errors
+/// What the kernel says.
+pub(super) fn answer_from_anywhere(listener: &impl AsFd, ipv4: bool) -> io::Result<()> {
+    let (level, name) =
+        if ipv4 { (libc::IPPROTO_IP, libc::IP_TTL) } else { (libc::IPPROTO_IPV6, libc::IPV6_UNICAST_HOPS) };
+    set(listener, level, name, &libc::c_int::from(MOST))
+}
+
+/// What may be the value of an option: without padding, and any octets of it are fine to be read.
+trait Value {}
+
+impl Value for TcpMd5Sig {}
+
+impl Value for libc::c_int {}
+
 #[allow(unsafe_code)]
-fn set(socket: &impl AsFd, option: &TcpMd5Sig) -> io::Result<()> {
+fn set<T: Value>(socket: &impl AsFd, level: libc::c_int, name: libc::c_int, option: &T) -> io::Result<()> {
     let descriptor = socket.as_fd().as_raw_fd();
-    let len = size_of::<TcpMd5Sig>() as libc::socklen_t;
+    let len = size_of::<T>() as libc::socklen_t;
     // SAFETY: the descriptor is borrowed for the call, and the kernel reads `len` octets of
     // `option`, which is that long, initialised throughout and without padding.
-    let outcome = unsafe {
-        libc::setsockopt(
-            descriptor,
-            libc::IPPROTO_TCP,
-            libc::TCP_MD5SIG,
-            std::ptr::from_ref(option).cast(),
-            len,
-        )
-    };
+    let outcome =
+        unsafe { libc::setsockopt(descriptor, level, name, std::ptr::from_ref(option).cast(), len) };
     if outcome == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 

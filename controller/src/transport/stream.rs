@@ -14,12 +14,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bgp::id::ConnId;
+use bgp::prefix::Prefix;
 use bytes::{Buf, Bytes};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::event::{Tally, TransportEvent, words};
-use super::password::Password;
+use super::neighbours::Terms;
 use super::pool::{Buffer, Pool};
 use super::sockopt;
 
@@ -39,8 +40,8 @@ const SLICES: usize = 64;
 pub(super) enum Command {
     /// Write.
     Write(Bytes),
-    /// Go on with another key of the peer.
-    Key(Password),
+    /// Go on on these terms: with the key if there is one, whatever was in force.
+    Terms(Terms),
     /// Close in order.
     Close,
 }
@@ -88,9 +89,7 @@ impl Stream {
                 biased;
                 command = self.commands.recv() => match command {
                     Some(Command::Write(bytes)) => queue.push(bytes)?,
-                    Some(Command::Key(key)) => {
-                        sockopt::set_md5(&self.tcp, self.tcp.peer_addr()?.ip(), Some(&key))?;
-                    }
+                    Some(Command::Terms(terms)) => self.agree(&terms)?,
                     Some(Command::Close) | None => return Ok(End::Asked(queue)),
                 },
                 ready = self.tcp.writable(), if !queue.is_empty() => {
@@ -116,6 +115,14 @@ impl Stream {
                 }
             }
         }
+    }
+
+    fn agree(&self, terms: &Terms) -> io::Result<()> {
+        let remote = self.tcp.peer_addr()?;
+        if let Some(key) = &terms.password {
+            sockopt::set_md5(&self.tcp, Prefix::host(remote.ip()), Some(key))?;
+        }
+        sockopt::set_hops(&self.tcp, remote.is_ipv4(), terms.hops)
     }
 
     /// Reads once; whether the peer closed its side.

@@ -42,7 +42,7 @@ pub(super) fn config() -> SessionConfig {
         disabled: false,
         description: String::new(),
         authenticated: false,
-        missing_secret: None,
+        obstacle: None,
         remote: socket(2, 179),
         source: None,
     }

@@ -1,6 +1,6 @@
 //! Limits of prefixes in both directions, and sessions that have to wait for a key.
 
-use bgp::config::{LimitAction, PeerConfig, ReceiveLimit};
+use bgp::config::{LimitAction, Obstacle, PeerConfig, ReceiveLimit};
 use bgp::io::State;
 use bgp::reason::Reason;
 use bgp::time::Duration;
@@ -141,26 +141,52 @@ fn no_more_than_the_send_limit_goes_out_and_what_waits_comes_when_there_is_room(
     assert_quiescent(&network);
 }
 
+fn missing() -> Option<Obstacle> {
+    Some(Obstacle::MissingSecret("Secret \"tor\" is missing".to_owned()))
+}
+
+#[test]
+fn an_address_that_is_away_costs_the_session_and_not_its_routes() {
+    let mut network = network(46, |_| {});
+    network.until_up();
+    network.until("a route", |network| network.fib(0, prefix(THREE[0])).is_some());
+    let away = Obstacle::NotOnLink("10.0.0.2 is not on a subnet of this node".to_owned());
+    configure(&mut network, |peer| peer.obstacle = Some(away.clone()));
+    let view = network.peer(0, 1);
+    assert_eq!((view.state, view.down.map(|down| down.reason)), (State::Idle, Some(Reason::NotOnLink)));
+    // RFC 4724 §4.2: lost, and no more; both sides keep what they had.
+    assert_eq!(view.stale.ipv4, 3);
+    assert!(view.kept_until.is_some() && network.peer(1, 0).kept_until.is_some());
+    assert!(network.fib(0, prefix(THREE[0])).is_some());
+    configure(&mut network, |peer| peer.obstacle = None);
+    network.until_up();
+    assert_quiescent(&network);
+    assert_eq!(network.peer(0, 1).stale.ipv4, 0);
+    // One that does not come back takes its routes along when the restart time is over.
+    configure(&mut network, |peer| peer.obstacle = Some(away.clone()));
+    network.run(Duration::from_secs(121));
+    assert!(network.fib(0, prefix(THREE[0])).is_none());
+}
+
 #[test]
 fn without_its_key_a_session_stays_down_with_the_reason() {
-    let missing = "Secret \"tor\" is missing";
     let mut network = network(45, |peer| {
-        (peer.authenticated, peer.missing_secret) = (true, Some("Secret \"tor\" is missing".into()));
+        (peer.authenticated, peer.obstacle) = (true, missing());
     });
     network.run(Duration::from_secs(30));
     let view = network.peer(0, 1);
     assert_eq!((view.state, view.established_count), (State::Idle, 0));
     assert_eq!(
         view.down.map(|down| (down.reason, down.text)),
-        Some((Reason::MissingSecret, missing.to_owned()))
+        Some((Reason::MissingSecret, "Secret \"tor\" is missing".to_owned()))
     );
-    configure(&mut network, |peer| peer.missing_secret = None);
+    configure(&mut network, |peer| peer.obstacle = None);
     network.until_up();
-    configure(&mut network, |peer| peer.missing_secret = Some("Secret \"tor\" is missing".into()));
+    configure(&mut network, |peer| peer.obstacle = missing());
     assert_eq!(network.peer(0, 1).state, State::Idle);
     assert!(network.fib(0, prefix(THREE[0])).is_none());
     // From a key to none the session starts anew: it was another one's to trust.
-    configure(&mut network, |peer| peer.missing_secret = None);
+    configure(&mut network, |peer| peer.obstacle = None);
     network.until_up();
     let ups = network.peer(0, 1).established_count;
     configure(&mut network, |peer| peer.authenticated = false);

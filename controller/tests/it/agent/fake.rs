@@ -24,7 +24,7 @@ use controller::event::Event;
 use controller::kernel::{Command, KernelEvent, LocalAddress};
 use controller::status::clock::Clock;
 use controller::status::snapshot::{Publisher, Snapshot, Snapshots};
-use controller::transport::{Passwords, TransportEvent};
+use controller::transport::{Neighbours, TransportEvent};
 
 /// What the drivers were told, and the time.
 pub(super) struct Fake {
@@ -32,7 +32,7 @@ pub(super) struct Fake {
     /// What passes each time that the clock is read.
     pub(super) tick: Duration,
     pub(super) transport: Vec<(Instant, Transport)>,
-    pub(super) passwords: Passwords,
+    pub(super) neighbours: Neighbours,
     pub(super) kernel: Vec<Command>,
     pub(super) kept: Vec<Arc<Objects>>,
     publisher: Publisher,
@@ -48,8 +48,8 @@ impl Drivers for Fake {
         self.transport.push((self.now.get(), effect));
     }
 
-    fn passwords(&mut self, passwords: Passwords) {
-        self.passwords = passwords;
+    fn neighbours(&mut self, neighbours: Neighbours) {
+        self.neighbours = neighbours;
     }
 
     fn kernel(&mut self, command: Command) {
@@ -106,7 +106,7 @@ impl World {
             now: Rc::clone(&now),
             tick: Duration::ZERO,
             transport: Vec::new(),
-            passwords: Passwords::new(),
+            neighbours: Neighbours::new(),
             kernel: Vec::new(),
             kept: Vec::new(),
             publisher,

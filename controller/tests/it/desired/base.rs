@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use controller::cli::crd::CrdArgs;
 use controller::cluster::directory;
 use controller::desired::{Surroundings, compute};
+use controller::kernel::LocalAddress;
 use k8s_openapi::api::admissionregistration::v1::{
     ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
 };
@@ -126,7 +127,15 @@ fn the_example_is_one_that_the_agent_takes() {
     let folder = tempfile::tempdir().unwrap();
     fs::copy(self::folder().join("example/one-tor.yaml"), folder.path().join("fabric.yaml")).unwrap();
     let objects = directory::read(folder.path()).unwrap();
-    let desired = compute(&objects, "worker-1", Surroundings::default()).unwrap();
+    let own = LocalAddress {
+        ifindex: 2,
+        name: "eth0".into(),
+        address: "192.0.2.11".parse().unwrap(),
+        prefix_len: 24,
+        up: true,
+    };
+    let around = Surroundings { addresses: &[own], ..Surroundings::default() };
+    let desired = compute(&objects, "worker-1", around).unwrap();
     assert_eq!((desired.speaker.peers.len(), desired.speaker.origins.len()), (1, 2));
     assert!(desired.warnings.is_empty(), "{:?}", desired.warnings);
 }

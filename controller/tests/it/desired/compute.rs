@@ -1,6 +1,8 @@
 //! The computation of what a node is to be, by small clusters.
 
-use bgp::config::{AsPathPolicy, LimitAction, NextHopMode, OwnNextHop, PeerAs, PeerConfig, ReceiveLimit};
+use bgp::config::{
+    AsPathPolicy, LimitAction, NextHopMode, Obstacle, OwnNextHop, PeerAs, PeerConfig, ReceiveLimit,
+};
 use bgp::id::{Asn, RouterId};
 use bgp::prefix::{PerFamily, Prefix};
 use bgp::rule::RouteOrigin;
@@ -82,7 +84,7 @@ fn names(peers: &[PeerConfig]) -> Vec<(&str, String)> {
 
 #[test]
 fn a_node_alone_has_its_defaults() {
-    let Desired { speaker, kernel, warnings, passwords: _, nodes: _ } =
+    let Desired { speaker, kernel, warnings, neighbours: _, nodes: _ } =
         desired(&(fabric("f", "asn: {value: 65001}") + &node(1, "1")));
     assert_eq!((speaker.asn, speaker.router_id), (Asn(65001), RouterId(0x0a00_0001)));
     assert!(!speaker.transit && speaker.install && speaker.relax_as_path && speaker.peers.is_empty());
@@ -247,7 +249,7 @@ fn a_router_outside_a_cluster_needs_a_name_and_no_more() {
     let text = fabric("f", "asn: {value: 65101}, routerID: {value: 10.9.9.9}, transit: true, mesh: None")
         + node
         + &peer("leaf", "address: 10.0.1.1, asn: 65001");
-    let Desired { speaker, kernel, warnings, passwords: _, nodes: _ } = desired(&text);
+    let Desired { speaker, kernel, warnings, neighbours: _, nodes: _ } = desired(&text);
     assert!(speaker.transit && speaker.origins.is_empty() && kernel.unreachable.is_empty());
     assert_eq!(speaker.peers[0].own_next_hop.ipv4, Some("10.0.1.2".parse().unwrap()));
     assert!(warnings.is_empty(), "{warnings:?}");
@@ -319,10 +321,11 @@ fn a_key_comes_from_its_secret_and_a_missing_one_keeps_the_session_down() {
         (secret(&long), "key `password` of Secret \"tor\" is longer than 80 octets"),
     ];
     for (text, why) in missing {
-        let Desired { speaker, passwords, warnings, .. } = desired(&text);
+        let Desired { speaker, neighbours, warnings, .. } = desired(&text);
         let peer = &speaker.peers[0];
-        assert_eq!((peer.authenticated, peer.missing_secret.as_deref()), (true, Some(why)));
-        assert!(passwords.is_empty());
+        let obstacle = Some(Obstacle::MissingSecret(why.to_owned()));
+        assert_eq!((peer.authenticated, &peer.obstacle), (true, &obstacle));
+        assert!(neighbours.values().all(|terms| terms.password.is_none()));
         assert!(
             lines(&warnings)[0].ends_with(&format!("FabricPeer \"tor\": {why}, and its sessions stay down"))
         );
@@ -330,11 +333,12 @@ fn a_key_comes_from_its_secret_and_a_missing_one_keeps_the_session_down() {
     // `data` is base64, and `stringData` wins; nothing that can be printed shows the key.
     for lines in ["data: {password: aHVudGVyMg==}", "data: {password: eA==}\nstringData: {password: hunter2}"]
     {
-        let Desired { speaker, passwords, warnings, .. } = desired(&secret(lines));
-        assert_eq!((speaker.peers[0].authenticated, &speaker.peers[0].missing_secret), (true, &None));
-        assert_eq!(passwords[&"10.0.2.3".parse().unwrap()], Password::new(b"hunter2").unwrap());
+        let Desired { speaker, neighbours, warnings, .. } = desired(&secret(lines));
+        assert_eq!((speaker.peers[0].authenticated, &speaker.peers[0].obstacle), (true, &None));
+        let terms = &neighbours[&"10.0.2.3/32".parse().unwrap()];
+        assert_eq!(terms.password, Some(Password::new(b"hunter2").unwrap()));
         assert!(warnings.is_empty());
-        let shown = format!("{passwords:?} {:?}", read(&secret(lines)).unwrap());
+        let shown = format!("{neighbours:?} {:?}", read(&secret(lines)).unwrap());
         assert!(shown.contains("redacted") && !shown.contains("hunter2"), "{shown}");
         assert!(!shown.contains(&format!("{:?}", b"hunter2")), "{shown}");
     }

@@ -77,7 +77,7 @@ fn labels_and_annotations() {
     gives("nodeAnnotation: tors", "", list, &[], &["10.0.1.1", "10.0.1.2", "fd00:1::1"], &[]);
     let not = "annotation `tors` of node \"n1\": `224.0.0.1` is not the address of a peer";
     gives("nodeAnnotation: tors", "", "tors: \"10.0.1.1,224.0.0.1\"", &[], &["10.0.1.1"], &[not]);
-    let many: Vec<String> = (1..=20).map(|number| format!("10.9.0.{number}")).collect();
+    let many: Vec<String> = (1..=20).map(|number| format!("10.0.1.{}", 100 + number)).collect();
     let (peers, warnings) = found("nodeAnnotation: tors", "", &format!("tors: \"{}\"", many.join(",")), &[]);
     assert_eq!(peers.len(), 16);
     assert_eq!(warnings, [format!("{BEFORE}20 addresses are more than 16, and the rest is left out")]);

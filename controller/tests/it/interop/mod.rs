@@ -15,6 +15,7 @@ mod matrix;
 pub(crate) mod node;
 mod password;
 mod pod;
+mod reach;
 mod recording;
 mod reflector;
 mod restart;

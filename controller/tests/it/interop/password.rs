@@ -40,13 +40,18 @@ pub(super) fn until_said(node: &Node, word: &str) {
 
 /// Segments that the kernel of a namespace dropped for their signature.
 pub(super) fn dropped(netns: &Netns) -> u64 {
+    counted(netns, "TCPMD5")
+}
+
+/// The sum of the kernel's counters of TCP in a namespace whose name begins so.
+pub(super) fn counted(netns: &Netns, prefix: &str) -> u64 {
     let read = || std::fs::read_to_string("/proc/thread-self/net/netstat").unwrap();
     let shown = netns.enter(read);
     let mut lines = shown.lines().filter(|line| line.starts_with("TcpExt:"));
     let (names, values) = (lines.next().unwrap(), lines.next().unwrap());
     let pairs = names.split_whitespace().zip(values.split_whitespace());
-    let signed = pairs.filter(|(name, _)| name.starts_with("TCPMD5"));
-    signed.map(|(_, count)| count.parse::<u64>().unwrap()).sum()
+    let wanted = pairs.filter(|(name, _)| name.starts_with(prefix));
+    wanted.map(|(_, count)| count.parse::<u64>().unwrap()).sum()
 }
 
 /// Waits until the node's kernel has dropped segments for their signature.
