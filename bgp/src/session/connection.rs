@@ -31,6 +31,8 @@ pub(super) struct Connection {
     pub(super) negotiated: Option<Negotiated>,
     /// In OpenConfirm, while our KEEPALIVE is held back: whether the peer's has come.
     pub(super) settling: Option<bool>,
+    /// While our OPEN waits for the end of another connection: what has come.
+    pub(super) early: Option<Vec<u8>>,
     framer: Framer,
 }
 
@@ -46,6 +48,7 @@ impl Connection {
             offered: None,
             negotiated: None,
             settling: None,
+            early: None,
             framer: Framer::new(),
         }
     }

@@ -119,8 +119,11 @@ impl Session {
         }
     }
 
-    /// Sends the KEEPALIVE that was held back.
+    /// Sends the KEEPALIVE or the OPEN that was held back.
     pub(super) fn release(&mut self, side: Side, out: &mut Vec<Action>, now: Instant) {
+        if self.is_held(side) {
+            return self.admit(out, now);
+        }
         let Some(connection) = self.slot_mut(side) else { return };
         let Some(heard) = connection.settling.take() else { return };
         connection.timers.clear(Timer::Settle);
@@ -142,7 +145,7 @@ impl Session {
         }
     }
 
-    fn beat(&mut self, side: Side, out: &mut Vec<Action>, now: Instant) {
+    pub(super) fn beat(&mut self, side: Side, out: &mut Vec<Action>, now: Instant) {
         let (slot, jitter) = self.slot_and_jitter(side);
         if let Some(connection) = slot {
             connection.beat(jitter, out, now);
@@ -202,6 +205,7 @@ impl Session {
                 self.running = false;
                 self.rest_until = Some(now + rest(self.rests));
                 self.rests = self.rests.saturating_add(1);
+                self.dismiss(out, now);
             }
         } else if ending.failure && connection.state >= State::OpenSent {
             self.retry.failures = self.retry.failures.saturating_add(1);

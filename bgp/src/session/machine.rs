@@ -112,6 +112,7 @@ impl Session {
         self.retry = Retry::default();
         self.blame(cause.clone());
         self.unsettle([true, true]);
+        self.dismiss(out, now);
         for side in Side::ALL {
             let ending = Ending::stopped(farewell.clone(), cause.clone());
             self.feed(side, Input::Stop(ending), out, now);
@@ -132,6 +133,7 @@ impl Session {
             self.running = false;
             self.retry = Retry::default();
             self.blame(cause.clone());
+            self.dismiss(out, now);
             for side in Side::ALL {
                 self.feed(side, Input::Stop(Ending::suspended(cause.clone())), out, now);
             }
@@ -171,6 +173,9 @@ impl Session {
         let outlived =
             Side::ALL.map(|side| self.slot(side).as_ref().is_some_and(|c| self.outlived(c, &previous)));
         self.unsettle(outlived);
+        if outlived[0] || outlived[1] {
+            self.dismiss(out, now);
+        }
         for (side, _) in Side::ALL.into_iter().zip(outlived).filter(|(_, outlived)| *outlived) {
             self.end(side, Ending::reconfigured(), out, now);
         }
@@ -215,26 +220,19 @@ impl Session {
 
     /// The peer opened a connection; `local` is our end. While the session is
     /// stopped it is answered by Cease 6/5, while it is Established by Cease 6/7
-    /// (RFC 4486 §3, RFC 4271 §6.8). A connection that the peer opened before,
-    /// and that is not Established, gives way: it may be half-open, and the peer
-    /// has no use for two. An Established one without hold time, whose end nothing
-    /// else would tell, gives way to a new one's OPEN (RFC 4271 §8.1.1,
+    /// (RFC 4486 §3, RFC 4271 §6.8), unless the Established connection ends within
+    /// a second. A connection that the peer opened before, and that is not
+    /// Established, gives way: it may be half-open, and the peer has no use for
+    /// two. An Established one without hold time, whose end nothing else would
+    /// tell, gives way to a new one's OPEN (RFC 4271 §8.1.1,
     /// CollisionDetectEstablishedState).
     pub fn accepted(&mut self, conn: ConnId, local: SocketAddr, out: &mut Vec<Action>, now: Instant) {
-        let refusal = match self.state() {
-            State::Idle => Some(Cease::ConnectionRejected),
-            State::Established if !self.may_be_half_open(now) => Some(Cease::ConnectionCollision),
-            _ => None,
+        let held = match self.state() {
+            State::Idle => return self.refuse(conn, Cease::ConnectionRejected, out, now),
+            State::Established => !self.may_be_half_open(now),
+            _ => false,
         };
-        if let Some(refusal) = refusal {
-            let refusal = Notification::cease(refusal);
-            let mut bytes = Vec::new();
-            refusal.encode(&mut bytes);
-            self.notifications.sent = Some(Told::new(&refusal, now));
-            out.push(Action::Write { conn, bytes });
-            out.push(Action::Close { conn });
-            return;
-        }
+        self.dismiss(out, now);
         if self.inbound.as_ref().is_some_and(|connection| connection.state == State::Established) {
             // The other slot is free: nothing is kept beside an Established connection.
             core::mem::swap(&mut self.inbound, &mut self.outbound);
@@ -245,8 +243,12 @@ impl Session {
                 self.notifications.sent = Some(Told::new(sent, now));
             }
         }
-        self.feed(Side::Inbound, Input::Up, out, now);
-        self.arm_retry(now);
+        if held {
+            self.hold_back(out, now);
+        } else {
+            self.feed(Side::Inbound, Input::Up, out, now);
+            self.arm_retry(now);
+        }
     }
 
     /// Whether the Established connection may be dead without any timer to tell, or
@@ -262,6 +264,9 @@ impl Session {
     pub fn closed(&mut self, conn: ConnId, error: Option<&str>, out: &mut Vec<Action>, now: Instant) {
         if let Some((side, connection)) = self.find(conn) {
             connection.gone = true;
+            if connection.early.is_some() {
+                return self.dismiss(out, now);
+            }
             self.feed(side, Input::Lost(Ending::lost(error)), out, now);
         }
     }
@@ -282,6 +287,7 @@ impl Session {
         out: &mut Vec<Action>,
         now: Instant,
     ) {
+        self.keep_early(conn, chunk, out, now);
         while let Some((side, connection)) = self.find(conn).filter(|(_, c)| c.state >= State::OpenSent) {
             let Some(input) = connection.read(chunk, sink) else { return };
             let was = connection.state;
@@ -361,6 +367,7 @@ impl Session {
                 self.feed(side, Input::SendHoldExpired(Ending::send_hold_expired(waited)), out, now);
             }
             Timer::Keepalive => self.feed(side, Input::KeepaliveDue, out, now),
+            Timer::Settle if self.is_held(side) => self.dismiss(out, now),
             Timer::Settle => {
                 self.release(side, out, now);
                 self.tell(out);

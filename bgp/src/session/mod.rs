@@ -7,6 +7,7 @@
 //!  action     what the machine asks for, and where UPDATEs go
 //!  machine    Session: what comes in, what can be asked
 //!  drive      carries out the steps on the connections, resolves collisions
+//!  held       a connection that comes while another one is Established
 //!  connection one TCP connection: state, framer, timers
 //!  fsm        state x input -> step, pure
 //!  negotiate  the OPEN exchange, pure        collision  which connection stays, pure
@@ -16,7 +17,7 @@
 //! ```
 //!
 //! Invariants: at most one connection is Established, and none beside it, the
-//! peer's next one excepted where no hold time would ever end the first; after
+//! peer's next one excepted: held for a moment, or greeted where nothing else might tell the end of the first; after
 //! any end of any connection a started session takes an inbound one, and, unless
 //! passive, has an attempt to connect under way or armed, or a connection in
 //! OpenConfirm or Established that its hold timer ends; a NOTIFICATION is never
@@ -29,6 +30,7 @@ mod connection;
 mod drive;
 mod ending;
 mod fsm;
+mod held;
 mod machine;
 mod negotiate;
 mod restart;

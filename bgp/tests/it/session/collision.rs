@@ -11,7 +11,9 @@ use bgp::time::Duration;
 use bgp::wire::notification::{Cease, Notification};
 use bgp::wire::open::Open;
 
-use super::rig::{INBOUND, OUTBOUND, Rig, bytes_of, config, keepalive, notification, peer_open, seconds};
+use super::rig::{
+    INBOUND, OUTBOUND, Rig, bytes_of, config, keepalive, notification, peer_open, refused_update, seconds,
+};
 
 const SECOND: ConnId = ConnId::Inbound(2);
 
@@ -190,11 +192,74 @@ fn a_half_open_inbound_connection_does_not_keep_us_from_connecting() {
 
 #[test]
 fn a_second_connection_is_refused_while_established() {
+    // At once it is not, because the other end of the first one may be on its way here: that is asked about.
+    for open in [vec![], open_from(true)] {
+        let mut rig = Rig::established(config());
+        rig.accepted(INBOUND);
+        assert_eq!(rig.said(), "KEEPALIVE");
+        rig.receive(INBOUND, &open);
+        assert_eq!(rig.said(), "", "no OPEN, which the peer might take for a restart of ours");
+        rig.pass(seconds(1));
+        assert_eq!(rig.said(), "6/7@in1 close@in1");
+        assert_eq!(established_on(&rig), Some(OUTBOUND));
+    }
+    // One that the peer gives up is forgotten, and one that is followed by another is refused.
     let mut rig = Rig::established(config());
     rig.accepted(INBOUND);
-    assert_eq!(rig.said(), "6/7@in1 close@in1");
+    rig.closed(INBOUND, None);
+    rig.accepted(SECOND);
+    rig.accepted(ConnId::Inbound(3));
+    assert_eq!(rig.said(), "KEEPALIVE KEEPALIVE 6/7@in2 close@in2 KEEPALIVE");
+    rig.pass(seconds(1));
+    assert_eq!(rig.said(), "6/7@in3 close@in3");
+}
+
+#[test]
+fn a_peer_that_is_back_before_its_end_was_heard_of_is_taken() {
+    for (octets, said) in [
+        (vec![], "down OPEN@in1"),
+        (open_from(true), "down OPEN@in1 KEEPALIVE@in1"),
+        // What is wrong with its OPEN is said as ever.
+        (bytes_of(&Open { asn: bgp::id::Asn(65009), ..peer_open() }), "down OPEN@in1 2/2@in1 close@in1"),
+    ] {
+        let mut rig = Rig::established(config());
+        rig.accepted(INBOUND);
+        let (first, rest) = octets.split_at(octets.len() / 2);
+        rig.receive(INBOUND, first);
+        rig.receive(INBOUND, rest);
+        rig.said();
+        rig.closed(OUTBOUND, Some("connection reset by peer"));
+        assert_eq!(rig.said(), said);
+        if said.ends_with("KEEPALIVE@in1") {
+            rig.receive(INBOUND, &keepalive());
+            assert_eq!(established_on(&rig), Some(INBOUND));
+        }
+    }
+}
+
+#[test]
+fn a_held_connection_is_not_the_way_around_a_stop() {
+    let mut rig = Rig::established(config());
+    rig.accepted(INBOUND);
     rig.receive(INBOUND, &open_from(true));
-    assert_eq!(established_on(&rig), Some(OUTBOUND));
+    rig.said();
+    let cause = Downfall { reason: Reason::Shutdown, text: "maintenance".to_owned() };
+    let farewell = Notification::cease(Cease::AdministrativeShutdown);
+    rig.session.stop(&farewell, &cause, &mut rig.out, rig.now);
+    assert_eq!(rig.said(), "6/7@in1 close@in1 6/2 close down");
+    // Nor around a limit of prefixes.
+    let mut rig = Rig::established(config());
+    rig.accepted(INBOUND);
+    rig.said();
+    rig.receive(OUTBOUND, &refused_update());
+    assert_eq!(rig.said(), "3/1 close down OPEN@in1", "an error is no limit");
+    // What is more than a message is not kept.
+    let mut rig = Rig::established(config());
+    rig.accepted(INBOUND);
+    rig.receive(INBOUND, &vec![0xff; 1 << 16]);
+    rig.said();
+    rig.closed(OUTBOUND, None);
+    assert_eq!(rig.said(), "down OPEN@in1 1/3@in1 close@in1");
 }
 
 #[test]
@@ -203,8 +268,8 @@ fn a_session_without_hold_time_gives_way_to_the_peers_next_connection() {
     config.timers.hold = Duration::ZERO;
     let mut rig = Rig::established(config);
     rig.accepted(INBOUND);
-    assert_eq!(rig.said(), "6/7@in1 close@in1", "a collision is not a restart");
     rig.pass(seconds(10));
+    assert_eq!(rig.said(), "KEEPALIVE 6/7@in1 close@in1", "a collision is not a restart");
     rig.accepted(SECOND);
     assert_eq!(rig.said(), "OPEN@in2");
     assert_eq!(established_on(&rig), Some(OUTBOUND), "not on the word of a TCP connection alone");

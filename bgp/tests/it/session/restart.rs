@@ -175,8 +175,10 @@ fn a_peer_that_restarts_unnoticed_is_let_in_and_its_old_connection_closed_withou
     let mut rig = up(able(false), &returning(false));
     let young = ConnId::Inbound(5);
     rig.accepted(young);
+    rig.receive(young, &bytes_of(&returning(false)));
+    rig.pass(seconds(1));
     assert_eq!(rig.session.state(), State::Established, "so soon it is a collision");
-    rig.pass(seconds(8));
+    rig.pass(seconds(7));
     rig.receive(OUTBOUND, &keepalive());
     rig.pass(seconds(4));
     rig.out.clear();
@@ -185,4 +187,23 @@ fn a_peer_that_restarts_unnoticed_is_let_in_and_its_old_connection_closed_withou
     assert_eq!(end(&mut rig), (BOTH, None));
     rig.receive(INBOUND, &keepalive());
     assert_eq!(rig.session.established().map(|(conn, _)| conn), Some(INBOUND));
+}
+
+#[test]
+fn a_peer_that_says_that_it_restarts_is_let_in_however_soon() {
+    let mut restarted = returning(false);
+    let families = vec![(1, 1, true), (2, 1, true)];
+    let said = GracefulRestart { restarting: true, notification: false, seconds: 30, families };
+    *restarted.capabilities.last_mut().expect("one") = Capability::GracefulRestart(said);
+    let mut rig = up(able(false), &returning(false));
+    rig.accepted(INBOUND);
+    rig.receive(INBOUND, &bytes_of(&restarted));
+    assert_eq!(end(&mut rig), (BOTH, None));
+    rig.receive(INBOUND, &keepalive());
+    assert_eq!(rig.session.established().map(|(conn, _)| conn), Some(INBOUND));
+    // Its last OPEN said so as well: the same restart on two connections that have crossed.
+    let mut rig = up(able(false), &restarted);
+    rig.accepted(INBOUND);
+    rig.receive(INBOUND, &bytes_of(&restarted));
+    assert_eq!(rig.session.established().map(|(conn, _)| conn), Some(OUTBOUND));
 }

@@ -67,7 +67,7 @@ accepted
   Active       OpenSent OPEN@in1
   OpenSent     OpenSent OPEN@in1
   OpenConfirm  OpenConfirm OPEN@in1
-  Established  Established 6/7@in1 close@in1
+  Established  Established KEEPALIVE
 closed
   Idle         .
   Connect      Active
