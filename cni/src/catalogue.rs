@@ -42,13 +42,12 @@ pub fn extras(document: &Document, network: &Network) -> Result<Vec<Extra>> {
 /// # Errors
 /// The first conflict.
 pub fn admit(extras: &[Extra], attachment: &Attachment, ledger: &[Reservation]) -> Result<()> {
-    let others: Vec<Reservation> = ledger
+    let others: Vec<&Reservation> = ledger
         .iter()
         .filter(|other| {
             (other.container.as_str(), other.interface.as_str())
                 != (attachment.container(), attachment.interface())
         })
-        .cloned()
         .collect();
     extras
         .iter()

@@ -83,7 +83,7 @@ pub trait Feature: Sync {
     ///
     /// # Errors
     /// A conflict, with the other's name.
-    fn admit(&self, record: &Value, attachment: &Attachment, others: &[Reservation]) -> Result<()> {
+    fn admit(&self, record: &Value, attachment: &Attachment, others: &[&Reservation]) -> Result<()> {
         let _ = (record, attachment, others);
         Ok(())
     }

@@ -106,7 +106,7 @@ impl Feature for Filter {
         Ok(Some(serde_json::to_value(record).map_err(|e| Error::new(Code::Io, e.to_string()))?))
     }
 
-    fn admit(&self, record: &Value, _: &Attachment, others: &[Reservation]) -> Result<()> {
+    fn admit(&self, record: &Value, _: &Attachment, others: &[&Reservation]) -> Result<()> {
         let own = Record::decode(record)?.port_mappings;
         if own.is_empty() {
             return Ok(());

@@ -16,11 +16,15 @@ use netlink_sys::{
     Socket, SocketAddr,
     protocols::{NETLINK_NETFILTER, NETLINK_ROUTE},
 };
+use nix::sys::socket::{setsockopt, sockopt::SndBufForce};
 
 use crate::attribute::{attributes, text, u16_at, u32_at};
 
 /// The kernel sends at most 32 KiB in one datagram of a dump; the rest is margin.
 const BUFFER: usize = 64 * 1024;
+
+/// What every socket takes at once; the kernel's own limit is above it.
+const SENDABLE: usize = 128 * 1024;
 
 /// How often a dump is tried while routes come and go, as they do when a peer comes up.
 const DUMPS: usize = 4;
@@ -249,6 +253,7 @@ impl Netlink {
         for message in batch {
             self.append_raw(&mut bytes, message, 0);
         }
+        self.make_room(bytes.len())?;
         self.send(&bytes)?;
         let mut failure = None;
         loop {
@@ -320,6 +325,14 @@ impl Netlink {
         bytes.extend(flags.to_ne_bytes());
         bytes.extend(self.sequence.to_ne_bytes());
         bytes.extend([0; 4]);
+    }
+
+    /// A socket takes no more at once than its buffer holds, and a batch cannot be divided.
+    fn make_room(&self, length: usize) -> io::Result<()> {
+        if length <= SENDABLE {
+            return Ok(());
+        }
+        setsockopt(&self.socket, SndBufForce, &length).map_err(io::Error::from)
     }
 
     fn send(&self, bytes: &[u8]) -> io::Result<()> {

@@ -100,13 +100,14 @@ fn rules(nft: &mut Nftables) -> Result<Vec<SeenRule>> {
     Ok(replies.iter().filter_map(|reply| dump::rule(reply)).filter(|rule| rule.table == TABLE.1).collect())
 }
 
-/// Refuses what collides with another pod's mapping, also where only the meaning does: one
-/// address of the node, and all of them, are different keys.
+/// Refuses what collides with another pod's mapping though the kernel would take it: one address
+/// of the node, and all of them, are different keys. What has the same key the kernel refuses, so
+/// that the maps, which may be long, need not be looked through.
 fn refuse_overlap(nft: &mut Nftables, tenant: &Tenant<'_>, host: &mut Netlink) -> Result<()> {
-    if tenant.mappings.is_empty() {
-        return Ok(());
-    }
-    for map in Map::ALL {
+    let of_one = |mapping: &&Mapping| mapping.host_ip.is_some_and(|address| !address.is_unspecified());
+    let ones = tenant.mappings.iter().filter(of_one).count();
+    let differs = |map: &Map| if map.one_address { ones < tenant.mappings.len() } else { ones > 0 };
+    for map in Map::ALL.into_iter().filter(differs) {
         for element in nft.elements(TABLE, map.name())? {
             let Some(held) = portmap::read(map, &element) else { continue };
             let Some(mapping) = tenant.mappings.iter().find(|mapping| portmap::collide(mapping, &held))
@@ -132,7 +133,13 @@ fn make_way(nft: &mut Nftables, tenant: &Tenant<'_>, host: &mut Netlink) -> Resu
     for (set, element) in &tenant.elements {
         for other in nft.elements(TABLE, set)?.into_iter().filter(|other| other.key == element.key) {
             if !is_orphan(&other, tenant.owner, host)? {
-                return Err(taken(&format!("an element of {set} in the packet filter"), holder(&other)));
+                let map = Map::ALL.into_iter().find(|map| map.name() == set);
+                let mapping = map.and_then(|map| portmap::read(map, &other));
+                let what = mapping.map_or_else(
+                    || format!("an element of {set} in the packet filter"),
+                    |mapping| portmap::shown(&mapping),
+                );
+                return Err(taken(&what, holder(&other)));
             }
             dead.push((set.clone(), other));
         }

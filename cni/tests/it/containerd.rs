@@ -71,12 +71,23 @@ impl Containerd {
     /// Waits until no process of a pod is left, so that nobody holds a namespace.
     #[track_caller]
     pub(crate) fn until_idle(&self) {
-        let shims = || {
+        Self::until_ended("containerd-shim");
+    }
+
+    /// Waits until nobody runs the plugin, not even for a runtime that has died.
+    #[track_caller]
+    pub(crate) fn until_called(&self) {
+        Self::until_ended("plugins/underlay-cni");
+    }
+
+    #[track_caller]
+    fn until_ended(program: &str) {
+        let running = || {
             let processes = fs::read_dir("/proc").expect("/proc is read").flatten();
             let lines = processes.filter_map(|entry| fs::read_to_string(entry.path().join("cmdline")).ok());
-            lines.filter(|line| line.contains("containerd-shim")).count()
+            lines.filter(|line| line.contains(program)).count()
         };
-        wait::until("the pods' processes to end", LIMIT, || match shims() {
+        wait::until(&format!("{program} to end"), LIMIT, || match running() {
             0 => Ok(()),
             left => Err(format!("{left} are left")),
         });

@@ -12,5 +12,6 @@ mod gc;
 mod link;
 mod ports;
 mod rates;
+mod sctp;
 mod speed;
 mod status;

@@ -2,6 +2,7 @@
 
 mod container;
 mod containerd;
+mod cost;
 mod cri;
 mod dependency;
 mod interop;

@@ -119,7 +119,19 @@ impl Node {
 
     /// A call's process, its configuration written, its output not yet read.
     pub(crate) fn spawn(&self, verb: &str, pod: Option<&Pod>, conf: &str, env: &[(&str, &str)]) -> Child {
-        let mut command = self.netns.exec(PLUGIN, [] as [&str; 0]);
+        self.spawn_program(PLUGIN, verb, pod, conf, env)
+    }
+
+    /// The same of another build of the plugin.
+    pub(crate) fn spawn_program(
+        &self,
+        program: &str,
+        verb: &str,
+        pod: Option<&Pod>,
+        conf: &str,
+        env: &[(&str, &str)],
+    ) -> Child {
+        let mut command = self.netns.exec(program, [] as [&str; 0]);
         command.env_clear().env("CNI_COMMAND", verb).env("CNI_PATH", REFERENCE).env("CNI_IFNAME", "eth0");
         if let Some(pod) = pod {
             command.env("CNI_CONTAINERID", &pod.id).env("CNI_NETNS", pod.netns.path());

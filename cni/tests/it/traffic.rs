@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use labs::Netns;
 
@@ -73,6 +73,28 @@ pub(crate) fn ask(client: &UdpSocket) -> io::Result<String> {
     let mut buffer = [0; 64];
     let length = client.recv(&mut buffer)?;
     Ok(String::from_utf8_lossy(&buffer[..length]).into_owned())
+}
+
+/// How many connections [`flows`] opens.
+const FLOWS: u32 = 200;
+
+/// The time of one datagram and its answer, each from a port of its own.
+pub(crate) fn flows(from: &Netns, to: &str, port: u16) -> Duration {
+    let to = SocketAddr::new(to.parse().expect("an address"), port);
+    from.enter(|| {
+        let open = |_| {
+            let socket = UdpSocket::bind("0.0.0.0:0").expect("a socket");
+            socket.connect(to).expect("a route");
+            socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+            socket
+        };
+        let sockets: Vec<UdpSocket> = (0..FLOWS).map(open).collect();
+        let start = Instant::now();
+        for socket in &sockets {
+            socket.send(b"?").and_then(|_| socket.recv(&mut [0; 64])).expect("an answer");
+        }
+        start.elapsed() / FLOWS
+    })
 }
 
 /// What a server answers to one datagram from a new port.

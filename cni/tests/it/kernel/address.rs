@@ -29,35 +29,40 @@ fn parallel_adds_give_distinct_addresses() {
 }
 
 #[test]
-fn adds_and_dels_at_once() {
+fn five_hundred_adds_and_dels_at_once() {
+    const PODS: usize = 500;
     labs::require!("root");
     labs::sandbox!(|sandbox| {
         let mut node = Node::new(sandbox);
-        // 61 addresses for at most 60 pods: freed ones are needed again at once.
-        node.conf["subnets"] = json!(["10.244.1.0/26", "fd00:10:244:1::/64"]);
+        // 509 addresses, all but nine of which are needed at some moment.
+        node.conf["subnets"] = json!(["10.244.0.0/23", "fd00:10:244:1::/64"]);
         let conf = node.conf.to_string();
-        let pods: Vec<Pod> = (0..60).map(|n| node.pod(sandbox, &format!("c{n}"))).collect();
-        let mut up = [false; 60];
-        for round in 0..6_usize {
-            let turned: Vec<usize> = (0..60).filter(|n| round == 0 || (n * 7 + round) % 3 == 0).collect();
+        let pods: Vec<Pod> = (0..PODS).map(|n| node.pod(sandbox, &format!("c{n}"))).collect();
+        let mut up = [false; PODS];
+        // The first time every other pod comes; then all of them turn round, twice.
+        for step in [2, 1, 1] {
+            let turned: Vec<usize> = (0..PODS).step_by(step).collect();
             let calls: Vec<_> = turned
                 .iter()
                 .map(|n| node.spawn(if up[*n] { "DEL" } else { "ADD" }, Some(&pods[*n]), &conf, &[]))
                 .collect();
+            let mut given = BTreeSet::new();
             for (n, call) in turned.into_iter().zip(calls) {
                 let answer = wait(call);
                 if up[n] {
                     answer.silent();
                 } else {
-                    drop(answer.result());
+                    given.extend(addresses(&answer.result()));
                 }
                 up[n] = !up[n];
             }
             let mut holders = node.holders();
             holders.sort();
-            let mut expected: Vec<String> = (0..60).filter(|n| up[*n]).map(|n| pods[n].id.clone()).collect();
+            let mut expected: Vec<String> =
+                (0..PODS).filter(|n| up[*n]).map(|n| pods[n].id.clone()).collect();
             expected.sort();
             assert_eq!(holders, expected);
+            assert_eq!(given.len(), 2 * expected.len(), "no address twice");
             for words in ["route show proto 172", "-6 route show proto 172"] {
                 let routes = node.netns.ip(words);
                 let targets: BTreeSet<&str> =
