@@ -25,8 +25,12 @@ fn main() {
 
 const PREFIXES: [usize; 3] = [1, 200, 900];
 
-const CODEC: Codec =
-    Codec { four_octet: true, external: true, families: PerFamily { ipv4: true, ipv6: true } };
+const CODEC: Codec = Codec {
+    four_octet: true,
+    external: true,
+    families: PerFamily { ipv4: true, ipv6: true },
+    add_path: Codec::NO_PATH_IDS,
+};
 
 /// Four ASes and two communities, as a path through a fabric has them.
 fn attributes(family: Family) -> PathAttributes {

@@ -202,6 +202,16 @@ impl Default for Restart {
     }
 }
 
+/// How many paths of a prefix are exchanged with a peer (RFC 7911).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct AddPath {
+    /// Whether several paths of a prefix are taken.
+    pub receive: bool,
+    /// The most paths of a prefix that are sent, the best ones; zero: several are not offered.
+    pub send: u8,
+}
+
 /// What both sides agreed on about restarts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PeerRestart {
@@ -241,6 +251,8 @@ pub struct PeerConfig {
     pub timers: Timers,
     /// What is said of restarts.
     pub restart: Restart,
+    /// How many paths of a prefix are exchanged, in each family.
+    pub add_path: AddPath,
     /// Whether the peer's next hops may resolve by a default route (mesh and multihop peers).
     pub via_default: bool,
     /// The own addresses to name as next hop towards this peer.
@@ -330,6 +342,7 @@ impl PeerConfig {
                 connect_retry: Duration::from_secs(120),
             },
             restart: Restart::default(),
+            add_path: AddPath::default(),
             via_default: false,
             own_next_hop: OwnNextHop::default(),
             next_hop: NextHopMode::Auto,

@@ -48,6 +48,17 @@ impl fmt::Display for RouterId {
     }
 }
 
+/// The Path Identifier: tells the paths of one prefix apart that a speaker sends
+/// to a peer (RFC 7911 §3). Its sender chooses it, and any value may come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PathId(pub u32);
+
+impl fmt::Display for PathId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// A configured peer, as the speaker numbers it; never reused for another peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]

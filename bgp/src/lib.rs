@@ -36,6 +36,7 @@
 //! | 5492, 9072 | capabilities, long optional parameters | `wire::open`, `wire::capability` |
 //! | 6286, 6608 | identifiers, errors of the state machine | `session`, `wire::notification` |
 //! | 6793 | four-octet AS numbers | `wire::as_path`, `wire::decode`, `wire::encode` |
+//! | 7911 | several paths of a prefix, both ways | `wire::add_path`, `wire::nlri`, `session`, `rib` |
 //! | 8654 | messages of up to 65 535 octets | `wire::frame`, `wire::pack` |
 //! | 9687 | a peer that does not read | `session` |
 //! | 7606, 7607 | what a bad attribute leads to, AS 0 | `wire::decode`, `wire::grade`, `wire::update` |

@@ -62,6 +62,8 @@ reasons! {
     LongerClusterList = "longer-cluster-list", "another path was reflected fewer times";
     /// RFC 4271 §9.1.2.2 g.
     HigherPeerAddress = "higher-peer-address", "another path's peer has a lower address";
+    /// Of several paths that a peer sends (RFC 7911).
+    HigherPathId = "higher-path-id", "another path of the peer has a lower Path Identifier";
 
     // Import: why a received path is kept but not considered.
     /// Own AS in AS_PATH (RFC 4271 §9.1.2).
@@ -88,6 +90,8 @@ reasons! {
     NotAccepted = "not-accepted", "the prefix lies outside of what is accepted";
     /// An `import` rule of the peer rejects it.
     ImportRule = "import-rule", "an import rule of the peer rejects the path";
+    /// More paths of the prefix than are kept of one peer (RFC 7911).
+    PathLimit = "path-limit", "the peer sent more paths of the prefix than are kept";
     /// Withdrawn for a malformed attribute (RFC 7606 §2).
     TreatAsWithdraw = "treat-as-withdraw", "the UPDATE held a malformed attribute";
     /// Above `limits.receive`.

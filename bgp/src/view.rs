@@ -4,7 +4,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use crate::config::PeerRestart;
-use crate::id::{Asn, PeerId, RouterId};
+use crate::id::{Asn, PathId, PeerId, RouterId};
 use crate::io::{Downfall, NextHop, Notifications, State};
 use crate::prefix::{PerFamily, Prefix};
 use crate::reason::Reason;
@@ -99,6 +99,8 @@ pub enum PathSource {
 pub struct PathView {
     /// Where it comes from.
     pub source: PathSource,
+    /// What its peer calls it; `None` where the peer sends one path a prefix (RFC 7911).
+    pub path_id: Option<PathId>,
     /// Its attributes as received.
     pub attributes: PathAttributes,
     /// Its attributes in use, where an import rule changed them.
@@ -225,8 +227,17 @@ pub struct SentView {
     pub name: String,
     /// Its address.
     pub address: IpAddr,
-    /// The attributes as sent, or why nothing is.
-    pub sent: Result<PathAttributes, Refusal>,
+    /// The paths as sent, one unless several were negotiated (RFC 7911), or why nothing is.
+    pub sent: Result<Vec<SentPath>, Refusal>,
+}
+
+/// A path as a peer is sent it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SentPath {
+    /// What the peer knows it by; `None` where it is sent one path a prefix.
+    pub path_id: Option<PathId>,
+    /// The attributes.
+    pub attributes: PathAttributes,
 }
 
 /// Why a prefix is not sent.

@@ -109,6 +109,9 @@ pub struct FabricPeerSpec {
     /// What is said of restarts; the Fabric's where unset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub graceful_restart: Option<GracefulRestart>,
+    /// Several paths of a prefix (RFC 7911), in every family that is offered; neither way if unset.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub add_path: Option<AddPath>,
     /// Session timers; the Fabric's where unset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timers: Option<Timers>,
@@ -128,6 +131,20 @@ pub struct FabricPeerSpec {
     /// peer's subnet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_address_from: Option<SourceAddress>,
+}
+
+/// Several paths of a prefix (RFC 7911).
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AddPath {
+    /// The most paths of a prefix that are sent, the best ones; several are not offered if unset. One
+    /// that the node does not use itself is sent only where its next hop stays as it was received.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new(rule::ADD_PATH_SEND.cel).message(rule::ADD_PATH_SEND.text))]
+    pub send: Option<u8>,
+    /// Whether several are taken.
+    #[serde(default)]
+    pub receive: bool,
 }
 
 /// Other nodes as peers.
@@ -258,6 +275,8 @@ impl FabricPeerSpec {
             let named = !secret.name.is_empty() && !secret.key.is_empty();
             check.that(named, "spec.passwordSecretRef", rule::SECRET_REF);
         }
+        let sent = self.add_path.as_ref().and_then(|add_path| add_path.send);
+        check.that(sent != Some(0), "spec.addPath.send", rule::ADD_PATH_SEND);
         let receive = self.limits.as_ref().and_then(|limits| limits.receive.as_ref());
         let warn_at = receive.and_then(|limit| limit.warn_at);
         let share = warn_at.is_none_or(|share| (1..=100).contains(&share));

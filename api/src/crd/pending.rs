@@ -8,8 +8,7 @@ pub type Path = &'static [&'static str];
 pub const FABRIC: &[Path] = &[&["advertise", "services"], &["fib", "nextHopGroups"], &["masquerade"]];
 
 /// Pending fields of `FabricPeer`.
-pub const FABRIC_PEER: &[Path] =
-    &[&["interface"], &["listen"], &["localAS"], &["role"], &["bfd"], &["addPath"]];
+pub const FABRIC_PEER: &[Path] = &[&["interface"], &["listen"], &["localAS"], &["role"], &["bfd"]];
 
 /// The pending fields of a kind.
 #[must_use]

@@ -137,6 +137,8 @@ rules! {
     PREPEND = "prepend", "prepend is 0 to 16", "";
     /// A share of the limit.
     WARN_AT = "warn-at", "warnAt is 1 to 100, in per cent of max", "self >= 1 && self <= 100";
+    /// None is said by leaving it out; an octet holds the most.
+    ADD_PATH_SEND = "add-path-send", "addPath.send is 1 to 255", "self >= 1 && self <= 255";
     /// A Secret and a key in it.
     SECRET_REF = "secret-ref", "passwordSecretRef names a Secret and a key in it",
         "self.name != '' && self.key != ''";

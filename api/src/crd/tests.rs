@@ -152,6 +152,9 @@ fn peers() -> Table {
             vec![rule::SOURCE_ADDRESS],
         ),
         (json!({"addressFrom": {"otherEnd": ["eth1", "eth1"]}, "asn": 1}), vec![rule::OTHER_END]),
+        (json!({"address": "10.0.1.1", "asn": 1, "addPath": {"send": 8, "receive": true}}), vec![]),
+        (json!({"address": "10.0.1.1", "asn": 1, "addPath": {"receive": true}}), vec![]),
+        (json!({"address": "10.0.1.1", "asn": 1, "addPath": {"send": 0}}), vec![rule::ADD_PATH_SEND]),
         (json!({"address": "10.0.1.1", "asn": 1, "families": []}), vec![rule::SOME_FAMILY]),
         (json!({"address": "10.0.1.1", "asn": 1, "families": ["IPv4", "IPv4"]}), vec![rule::SOME_FAMILY]),
     ]

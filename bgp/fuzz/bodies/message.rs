@@ -5,6 +5,7 @@
 //! to the same again.
 
 use bgp::prefix::{Family, PerFamily};
+use bgp::wire::add_path::Mode;
 use bgp::wire::codec::Codec;
 use bgp::wire::decode;
 use bgp::wire::frame::{Framer, Kind, MAX_EXTENDED_LEN, MAX_LEN};
@@ -21,6 +22,10 @@ pub(crate) fn run(data: &[u8]) {
         four_octet: choice & 1 == 0,
         external: choice & 2 == 0,
         families: PerFamily { ipv4: choice & 4 == 0, ipv6: choice & 8 == 0 },
+        add_path: {
+            let mode = Mode { receive: choice & 32 != 0, send: choice & 64 != 0 };
+            PerFamily { ipv4: mode, ipv6: mode }
+        },
     };
     let extended = choice & 16 != 0;
     let whole = frames(stream, stream.len().max(1), extended);

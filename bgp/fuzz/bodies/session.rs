@@ -69,6 +69,7 @@ fn config() -> SessionConfig {
         families: PerFamily { ipv4: true, ipv6: true },
         timers: Timers { hold: seconds(9), keepalive: seconds(3), connect_retry: seconds(5) },
         restart: bgp::config::Restart::default(),
+        add_path: bgp::config::AddPath::default(),
         passive: false,
         disabled: false,
         description: String::new(),

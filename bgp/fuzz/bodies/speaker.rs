@@ -220,10 +220,15 @@ fn attributes() -> PathAttributes {
 }
 
 fn announce() -> Vec<u8> {
-    let codec = Codec { four_octet: true, external: true, families: PerFamily { ipv4: true, ipv6: true } };
+    let codec = Codec {
+        four_octet: true,
+        external: true,
+        families: PerFamily { ipv4: true, ipv6: true },
+        add_path: Codec::NO_PATH_IDS,
+    };
     let (mut encoded, mut bytes) = (Vec::new(), Vec::new());
     encode::attributes(&attributes(), &codec, Family::Ipv4, &mut encoded);
-    let prefixes = [ROUTE.parse().expect("a prefix")];
+    let prefixes: [bgp::prefix::Prefix; 1] = [ROUTE.parse().expect("a prefix")];
     pack::announce(&encoded, attributes().next_hop, Family::Ipv4, prefixes, pack::Longest::Plain, &mut bytes)
         .expect("one prefix fits a message");
     bytes

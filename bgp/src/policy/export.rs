@@ -244,19 +244,25 @@ impl Export {
         sent.cluster_list = clusters.collect();
     }
 
+    /// Whether the next hop that came with the path stays.
+    #[must_use]
+    pub fn keeps_next_hop(&self, path: &Outgoing<'_>) -> bool {
+        let keeps = match self.next_hop {
+            NextHopMode::Auto => !self.external,
+            // RFC 4456 §10: another NEXT_HOP than the one received may make loops.
+            NextHopMode::Own => self.reflects(path),
+            NextHopMode::Unchanged => true,
+        };
+        keeps && path.kind != SourceKind::Local
+    }
+
     /// The next hop to name: ours, or the one that came with the path.
     fn choose_next_hop(&self, path: &Outgoing<'_>) -> Option<NextHops> {
         let own = match path.family() {
             Family::Ipv4 => self.own_next_hop.ipv4.map(NextHops::V4),
             Family::Ipv6 => self.own_next_hop.ipv6.map(|global| NextHops::V6 { global, link_local: None }),
         };
-        let keep = match self.next_hop {
-            NextHopMode::Auto => !self.external,
-            // RFC 4456 §10: another NEXT_HOP than the one received may make loops.
-            NextHopMode::Own => self.reflects(path),
-            NextHopMode::Unchanged => true,
-        };
-        if path.kind == SourceKind::Local || !keep {
+        if !self.keeps_next_hop(path) {
             return own;
         }
         match path.attributes.next_hop {

@@ -1,7 +1,7 @@
 //! Adj-RIB-In (RFC 4271 §3.2): what each source announced. Every path stays in
 //! the table with its verdict, whether the import rules let it in or not.
 //!
-//! An announcement replaces the path of the same source, whatever the verdict:
+//! An announcement replaces the path of the same key, whatever the verdict:
 //! one that is refused, such as a loop, is an implicit withdrawal of the route
 //! before it. Where what came or went cannot change what is selected, the
 //! verdict is set here and the decision does not run.
@@ -9,68 +9,93 @@
 use crate::reason::Reason;
 use crate::rib::attributes::AttrId;
 use crate::rib::decision::{is_above_med, joins_selected, loses_to_best};
-use crate::rib::source::SourceId;
+use crate::rib::place::Place;
+use crate::rib::source::PathKey;
 use crate::rib::stale::Epoch;
 use crate::rib::state::{Scratch, State};
-use crate::rib::table::{Flags, Key, Path, Table};
+use crate::rib::table::{EntryId, Flags, Key, Path, Table};
 
 /// What an announcement did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Announced {
     /// The path is in the table, refused or not.
     Stored,
-    /// The prefix is beyond the receive limit: counted, not stored.
+    /// The path is beyond the receive limit, or beyond [`MOST_PATHS`](super::source::MOST_PATHS)
+    /// of its prefix: counted, not stored.
     BeyondLimit,
     /// The source was removed.
     Ignored,
 }
 
-/// Takes a path in; `refusal` is the import verdict, `limit` the most prefixes
+/// Takes a path in; `refusal` is the import verdict, `limit` the most paths
 /// of the family that the source may have in the table.
 pub(super) fn announce<K: Key>(
     table: &mut Table<K>,
     state: &mut State,
-    source: SourceId,
+    from: PathKey,
     key: K,
     attrs: AttrId,
     refusal: Option<Reason>,
     limit: u32,
 ) -> Announced {
+    let source = from.source;
     if state.sources.is_leaving(source) {
         return Announced::Ignored;
     }
     let full = state.sources.counts(source, K::FAMILY).is_some_and(|counts| counts.stored() >= limit.into());
     let slot = if full { table.find(key) } else { Some(table.find_or_insert(key)) };
-    let held = slot.and_then(|slot| place(table.paths(slot), source));
-    let Some(slot) = slot.filter(|_| held.is_some() || !full) else {
-        if let Some(counts) = state.sources.counts_mut(source, K::FAMILY) {
-            counts.add(Some(Reason::PrefixLimit));
+    let place = slot.map(|slot| {
+        let (entry, paths) = (EntryId::new(K::FAMILY, slot), table.paths(slot));
+        match full {
+            true => state.place(entry, paths, from).map(Place::Held),
+            false => Some(state.place_new(entry, paths, from)),
         }
-        return Announced::BeyondLimit;
-    };
-    let path = Path::new(attrs, source, refusal).of_epoch(state.sources.epoch(source, K::FAMILY));
-    match held {
-        Some(at) => replace(table, state, slot, at, path),
-        None => {
+    });
+    let path = |handle, epoch| Path::new(attrs, handle, refusal).of_epoch(epoch);
+    let epoch = state.sources.epoch(source, K::FAMILY);
+    match (slot, place.flatten()) {
+        (Some(slot), Some(Place::Held(at))) => {
+            let handle = table.paths(slot)[at].source();
+            replace(table, state, slot, at, path(handle, epoch));
+        }
+        (Some(slot), Some(Place::New(handle))) => {
+            let path = path(handle, epoch);
             state.book(K::FAMILY, path);
             table.push_path(slot, path);
             arrived(table, state, slot, path);
+        }
+        (_, beyond) => {
+            let reason = if beyond.is_some() { Reason::PathLimit } else { Reason::PrefixLimit };
+            if let Some(counts) = state.sources.counts_mut(source, K::FAMILY) {
+                counts.add(Some(reason));
+            }
+            return Announced::BeyondLimit;
         }
     }
     Announced::Stored
 }
 
-/// Takes the path of a source out; false if it had none in the table.
-pub(super) fn withdraw<K: Key>(table: &mut Table<K>, state: &mut State, source: SourceId, key: K) -> bool {
-    let found = table.find(key).and_then(|slot| Some((slot, place(table.paths(slot), source)?)));
+/// Takes the path of a key out; false if it had none in the table.
+pub(super) fn withdraw<K: Key>(table: &mut Table<K>, state: &mut State, from: PathKey, key: K) -> bool {
+    let slot = table.find(key);
+    let was_full = slot.is_some_and(|slot| state.is_full(table.paths(slot), from.source));
+    let found = slot.and_then(|slot| {
+        let entry = EntryId::new(K::FAMILY, slot);
+        Some((slot, state.place(entry, table.paths(slot), from)?))
+    });
     if let Some((slot, at)) = found {
         remove(table, state, slot, at);
+    }
+    let Some(counts) = state.sources.counts_mut(from.source, K::FAMILY) else { return found.is_some() };
+    if found.is_some() {
+        counts.has_path_room |= was_full;
         return true;
     }
-    if let Some(counts) = state.sources.counts_mut(source, K::FAMILY)
-        && counts.rejected_as(Reason::PrefixLimit) > 0
-    {
-        counts.remove(Some(Reason::PrefixLimit));
+    // Which of the two it was is not kept: what is likely, then what is left.
+    let likely = if was_full { Reason::PathLimit } else { Reason::PrefixLimit };
+    let beyond = [likely, Reason::PrefixLimit, Reason::PathLimit];
+    if let Some(reason) = beyond.into_iter().find(|&reason| counts.rejected_as(reason) > 0) {
+        counts.remove(Some(reason));
     }
     false
 }
@@ -78,15 +103,26 @@ pub(super) fn withdraw<K: Key>(table: &mut Table<K>, state: &mut State, source: 
 /// Takes a path out by its place.
 pub(super) fn remove<K: Key>(table: &mut Table<K>, state: &mut State, slot: u32, at: usize) {
     let path = table.remove_path(slot, at);
+    if state.sources.has_ids(path.source()) {
+        state.path_ids.forget(EntryId::new(K::FAMILY, slot), path);
+    }
     state.unbook(K::FAMILY, path);
     if is_harmless_loss(path, state) {
+        tell_of_all(table, state, slot, path.is_accepted());
         state.retire(table, slot);
     } else {
         state.mark_dirty(table, slot);
     }
 }
 
-/// Puts a path, of the same source, in the place of another one.
+/// Where paths beside the best one are sent too, a change among them is handed out.
+fn tell_of_all<K: Key>(table: &mut Table<K>, state: &mut State, slot: u32, may_be_sent: bool) {
+    if state.tells_of_all && may_be_sent {
+        state.mark_changed(table, slot);
+    }
+}
+
+/// Puts a path, of the same handle, in the place of another one.
 pub(super) fn replace<K: Key>(table: &mut Table<K>, state: &mut State, slot: u32, at: usize, path: Path) {
     let old = table.paths(slot)[at];
     if old.attrs() == path.attrs() && old.refusal() == path.refusal() {
@@ -98,6 +134,7 @@ pub(super) fn replace<K: Key>(table: &mut Table<K>, state: &mut State, slot: u32
     state.unbook(K::FAMILY, old);
     table.paths_mut(slot)[at] = path;
     if is_harmless_loss(old, state) {
+        tell_of_all(table, state, slot, old.is_accepted());
         arrived(table, state, slot, path);
     } else {
         state.mark_dirty(table, slot);
@@ -121,11 +158,6 @@ fn refresh<K: Key>(table: &mut Table<K>, state: &mut State, slot: u32, at: usize
     }
 }
 
-/// Where the path of a source is.
-fn place(paths: &[Path], source: SourceId) -> Option<usize> {
-    paths.iter().position(|path| path.source() == source)
-}
-
 /// Whether a path that went had no part in what was selected, nor in the
 /// verdicts of others. One that got past the MED rung may have kept a path of
 /// its neighbouring AS out.
@@ -145,10 +177,11 @@ fn arrived<K: Key>(table: &mut Table<K>, state: &mut State, slot: u32, path: Pat
     if !path.is_accepted() || table.entry(slot).has(Flags::DIRTY) {
         return;
     }
+    let entry = EntryId::new(K::FAMILY, slot);
     let scratch = &mut core::mem::take(&mut state.scratch);
-    let verdict = state.candidate(K::FAMILY, path).and_then(|candidate| {
+    let verdict = state.candidate(entry, path).and_then(|candidate| {
         let best = table.paths(slot).first().copied().filter(|path| path.is_best());
-        let Some(best) = best.and_then(|best| state.candidate(K::FAMILY, best)) else {
+        let Some(best) = best.and_then(|best| state.candidate(entry, best)) else {
             return candidate.metric.is_none().then_some(Reason::NextHopUnreachable);
         };
         let (multipath, med_matters) = (state.multipath(), state.attributes.has_med());
@@ -156,7 +189,7 @@ fn arrived<K: Key>(table: &mut Table<K>, state: &mut State, slot: u32, path: Pat
             let Scratch { candidates, .. } = scratch;
             candidates.clear();
             let selected = table.paths(slot).iter().filter(|path| path.is_selected());
-            candidates.extend(selected.filter_map(|&path| state.candidate(K::FAMILY, path)));
+            candidates.extend(selected.filter_map(|&path| state.candidate(entry, path)));
             joins_selected(&candidate, candidates, multipath, med_matters)
                 .filter(|&verdict| verdict != Reason::Multipath || !state.config.install)
         })
@@ -164,7 +197,10 @@ fn arrived<K: Key>(table: &mut Table<K>, state: &mut State, slot: u32, path: Pat
     state.scratch = core::mem::take(scratch);
     let path = table.paths_mut(slot).iter_mut().find(|held| held.source() == path.source());
     match (verdict, path) {
-        (Some(verdict), Some(path)) => path.set_verdict(verdict),
+        (Some(verdict), Some(path)) => {
+            path.set_verdict(verdict);
+            tell_of_all(table, state, slot, true);
+        }
         _ => state.mark_dirty(table, slot),
     }
 }

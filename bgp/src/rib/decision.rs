@@ -19,13 +19,14 @@
 //!  lowest BGP Identifier  else higher-router-id         §9.1.2.2 f
 //!  shortest CLUSTER_LIST  else longer-cluster-list      RFC 4456 §9
 //!  lowest peer address    else higher-peer-address      §9.1.2.2 g
+//!  lowest Path Identifier else higher-path-id           of one peer's paths (RFC 7911)
 //! ```
 
 use core::cmp::{Ordering, Reverse};
 use core::fmt;
 use std::net::IpAddr;
 
-use crate::id::{Asn, RouterId};
+use crate::id::{Asn, PathId, RouterId};
 use crate::reason::Reason;
 use crate::rib::source::SourceKind;
 use crate::wire::attribute::Origin;
@@ -57,6 +58,8 @@ pub struct Candidate {
     pub address: Option<IpAddr>,
     /// Tells apart what is equal in all else: the handle of the source.
     pub tie: u16,
+    /// The Path Identifier; `None` where the peer sends one path a prefix.
+    pub path_id: Option<PathId>,
     /// The next hop, as a number: paths by the same one take one place of the ECMP set.
     pub next_hop: u32,
 }
@@ -112,6 +115,7 @@ fn by_identity(a: &Candidate, b: &Candidate) -> Option<(Ordering, Reason)> {
         (a.cluster_len.cmp(&b.cluster_len), Reason::LongerClusterList),
         (a.address.cmp(&b.address), Reason::HigherPeerAddress),
         (a.tie.cmp(&b.tie), Reason::HigherPeerAddress),
+        (a.path_id.cmp(&b.path_id), Reason::HigherPathId),
     ];
     steps.into_iter().find(|(ordering, _)| ordering.is_ne())
 }
@@ -296,9 +300,10 @@ pub fn by_rank(a_verdict: Reason, a: &Candidate, b_verdict: Reason, b: &Candidat
 }
 
 /// The verdicts from the best to the worst.
-const RANKS: [Reason; 14] = [
+const RANKS: [Reason; 15] = [
     Reason::Best,
     Reason::Multipath,
+    Reason::HigherPathId,
     Reason::HigherPeerAddress,
     Reason::LongerClusterList,
     Reason::HigherRouterId,
@@ -341,6 +346,8 @@ pub enum Value {
     ClusterLen(u32),
     /// The peer's address.
     Address(IpAddr),
+    /// The Path Identifier.
+    PathId(PathId),
 }
 
 impl fmt::Display for Value {
@@ -354,6 +361,7 @@ impl fmt::Display for Value {
             Self::RouterId(value) => write!(f, "router id {value}"),
             Self::ClusterLen(value) => write!(f, "{value} clusters"),
             Self::Address(value) => write!(f, "peer {value}"),
+            Self::PathId(value) => write!(f, "path id {value}"),
         }
     }
 }
@@ -409,6 +417,7 @@ fn values(verdict: Reason, own: &Candidate, better: &Candidate) -> Option<(Value
             Reason::HigherRouterId => Value::RouterId(path.router_id),
             Reason::LongerClusterList => Value::ClusterLen(path.cluster_len),
             Reason::HigherPeerAddress => Value::Address(path.address?),
+            Reason::HigherPathId => Value::PathId(path.path_id?),
             _ => return None,
         })
     };

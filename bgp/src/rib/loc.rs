@@ -15,7 +15,6 @@
 //! does not wait. A rejected change withdraws what was advertised.
 
 use crate::io::{RouteAck, RouteChange, SetId};
-use crate::prefix::Family;
 use crate::reason::Reason;
 use crate::rib::attributes::AttrId;
 use crate::rib::source::{SourceId, SourceKind};
@@ -61,7 +60,7 @@ pub(super) fn purge<K: Key>(table: &mut Table<K>, state: &mut State, slot: u32) 
 
 /// Fills in the accepted paths of an entry, and where each is.
 fn gather(
-    family: Family,
+    entry: EntryId,
     paths: &[Path],
     state: &State,
     candidates: &mut Vec<Candidate>,
@@ -70,7 +69,7 @@ fn gather(
     candidates.clear();
     places.clear();
     for (at, &path) in paths.iter().enumerate().filter(|(_, path)| path.is_accepted()) {
-        if let Some(candidate) = state.candidate(family, path) {
+        if let Some(candidate) = state.candidate(entry, path) {
             candidates.push(candidate);
             places.push(at as u32);
         }
@@ -80,7 +79,7 @@ fn gather(
 /// Gives every accepted path its verdict, and puts the best one first.
 fn judge<K: Key>(table: &mut Table<K>, state: &State, slot: u32, scratch: &mut Scratch) {
     let Scratch { ladder, candidates, places, verdicts, .. } = scratch;
-    gather(K::FAMILY, table.paths(slot), state, candidates, places);
+    gather(EntryId::new(K::FAMILY, slot), table.paths(slot), state, candidates, places);
     verdicts.clear();
     verdicts.resize(candidates.len(), Reason::Pending);
     let paths = table.paths_mut(slot);

@@ -5,6 +5,8 @@
 //!  table                   prefix -> paths of eight octets
 //!  next_hop  sets          what resolves; ECMP sets
 //!  state                   what both families share, and the books
+//!  path_id                 what peers call their paths where they send several
+//!  place                   the place of a path that comes
 //!  adj_in  decision  loc   what was announced -> what is best -> kernel, advertisement
 //!  adj_out                 what was sent to whom, over `Rib`
 //!  stale  restart          paths of peers that restart; selection put off after an own one
@@ -37,6 +39,9 @@ pub mod table;
 mod adj_in;
 mod deferral;
 mod loc;
+mod look;
+mod path_id;
+mod place;
 mod query;
 mod restart;
 mod stale;
@@ -47,13 +52,12 @@ pub use self::adj_in::Announced;
 pub use self::attributes::AttrId;
 pub use self::loc::Advertise;
 pub use self::query::EntryView;
-pub use self::source::{Source, SourceCounts, SourceId, SourceKind};
+pub use self::source::{MOST_PATHS, PathKey, Source, SourceCounts, SourceId, SourceKind};
 pub use self::state::RibConfig;
 pub use self::table::{EntryId, Path};
 pub use self::walk::Judge;
 
 use self::attributes::Store;
-use self::decision::Comparison;
 use self::next_hop::HopId;
 use self::source::Sources;
 use self::state::State;
@@ -62,7 +66,6 @@ use self::walk::{Met, Walk};
 use std::net::IpAddr;
 
 use crate::io::{Effects, NextHop, RouteAck};
-use crate::policy::Outgoing;
 use crate::prefix::{Family, PerFamily, Prefix, Prefix4, Prefix6};
 use crate::reason::Reason;
 use crate::view::{KernelCounts, RouteCursor};
@@ -179,7 +182,7 @@ impl Rib {
     /// Whether a path of an entry is stale.
     #[must_use]
     pub fn is_stale(&self, family: Family, path: Path) -> bool {
-        self.state.sources.stale(path.source(), family).is_some_and(|stale| stale.is_stale(path.epoch()))
+        self.state.is_stale(family, path)
     }
 
     /// Puts the selection of learned paths off (RFC 4724 §4.1), or ends that.
@@ -210,39 +213,59 @@ impl Rib {
         }
     }
 
-    /// Takes in a path of a source, in the place of the one before. `refusal` is
-    /// the verdict of the import rules; `limit` is the most prefixes of the family
-    /// that the source may have in the table, beyond which a new one is counted
-    /// and not stored.
+    /// Takes in a path of a source, in the place of the one before of the same Path
+    /// Identifier. `refusal` is the verdict of the import rules; `limit` is the most
+    /// paths of the family that the source may have in the table, beyond which a
+    /// new one is counted and not stored.
     pub fn announce(
         &mut self,
-        source: SourceId,
+        key: impl Into<PathKey>,
         prefix: Prefix,
         attrs: AttrId,
         refusal: Option<Reason>,
         limit: u32,
     ) -> Announced {
-        let state = &mut self.state;
+        let (state, from) = (&mut self.state, key.into());
         match prefix {
-            Prefix::V4(key) => adj_in::announce(&mut self.ipv4, state, source, key, attrs, refusal, limit),
-            Prefix::V6(key) => adj_in::announce(&mut self.ipv6, state, source, key, attrs, refusal, limit),
+            Prefix::V4(key) => adj_in::announce(&mut self.ipv4, state, from, key, attrs, refusal, limit),
+            Prefix::V6(key) => adj_in::announce(&mut self.ipv6, state, from, key, attrs, refusal, limit),
         }
     }
 
-    /// Forgets how many prefixes beyond the limit a source announced: it is
+    /// Forgets how many paths beyond the limits a source announced: it is
     /// asked to send all of the family again.
     pub fn forget_beyond_limit(&mut self, source: SourceId, family: Family) {
         if let Some(counts) = self.state.sources.counts_mut(source, family) {
-            counts.forget(Reason::PrefixLimit);
+            counts.forget_beyond_limit();
         }
     }
 
-    /// Takes the path of a source out; false if the table held none.
-    pub fn withdraw(&mut self, source: SourceId, prefix: Prefix) -> bool {
+    /// Takes the path of a source out; false if the table held none (RFC 7911 §5:
+    /// a Path Identifier that was not seen before is ignored).
+    pub fn withdraw(&mut self, key: impl Into<PathKey>, prefix: Prefix) -> bool {
+        let (state, from) = (&mut self.state, key.into());
         match prefix {
-            Prefix::V4(key) => adj_in::withdraw(&mut self.ipv4, &mut self.state, source, key),
-            Prefix::V6(key) => adj_in::withdraw(&mut self.ipv6, &mut self.state, source, key),
+            Prefix::V4(key) => adj_in::withdraw(&mut self.ipv4, state, from, key),
+            Prefix::V6(key) => adj_in::withdraw(&mut self.ipv6, state, from, key),
         }
+    }
+
+    /// Has [`Rib::changed`] hand out entries for paths beside the best one too, from
+    /// here on, or no more.
+    pub const fn tell_of_all(&mut self, all: bool) {
+        self.state.tells_of_all = all;
+    }
+
+    /// Keeps what a path that was sent names, its attribute set and its handle.
+    pub fn retain(&mut self, attributes: AttrId, source: SourceId) {
+        self.state.attributes.retain(attributes);
+        self.state.sources.retain(source);
+    }
+
+    /// Gives up what [`Rib::retain`] kept.
+    pub fn release(&mut self, attributes: AttrId, source: SourceId) {
+        self.state.attributes.release(attributes);
+        self.state.sources.release(source);
     }
 
     /// Takes the kernel's view of a next hop: the metric of the route that
@@ -386,14 +409,6 @@ impl Rib {
         &self.state.sources
     }
 
-    /// A path as export looks at it; `None` if its source is gone.
-    #[must_use]
-    pub fn outgoing(&self, prefix: Prefix, attributes: AttrId, source: SourceId) -> Option<Outgoing<'_>> {
-        let Source { kind, origin, client, router_id, .. } = *self.state.sources.get(source)?;
-        let attributes = self.state.attributes.get(attributes);
-        Some(Outgoing { prefix, kind, origin, client, router_id, attributes })
-    }
-
     /// The entry of a prefix.
     #[must_use]
     pub fn find(&self, prefix: Prefix) -> Option<EntryId> {
@@ -463,25 +478,5 @@ impl Rib {
     #[must_use]
     pub fn counts(&self, source: SourceId, family: Family) -> Option<&SourceCounts> {
         self.state.sources.counts(source, family)
-    }
-
-    /// The paths of an entry as the ladder ranks them, refused ones last, each
-    /// with what its rung compared. Empty if the entry was freed.
-    #[must_use]
-    pub fn ranked(&self, id: EntryId) -> Vec<(Path, Comparison)> {
-        self.entry(id).map_or_else(Vec::new, |entry| query::ranked(id.family(), entry.paths, &self.state))
-    }
-
-    /// The next hops of the selected paths of an entry, ordered.
-    #[must_use]
-    pub fn next_hops(&self, id: EntryId) -> Vec<NextHop> {
-        self.entry(id).map_or_else(Vec::new, |entry| query::next_hops(entry.paths, &self.state))
-    }
-
-    /// The next hop of a path and the metric of what resolves it; `None` for a local path.
-    #[must_use]
-    pub fn resolution(&self, path: Path) -> Option<(NextHop, Option<u32>)> {
-        let metric = self.state.hop(path).and_then(|hop| self.state.tracker.metric(hop));
-        self.state.next_hop(path).map(|next_hop| (next_hop, metric))
     }
 }

@@ -2,9 +2,9 @@
 //! changes anything.
 
 use crate::io::NextHop;
-use crate::prefix::{Family, Prefix};
+use crate::prefix::Prefix;
 use crate::reason::Reason;
-use crate::rib::decision::{self, Comparison};
+use crate::rib::decision::{self, Candidate, Comparison};
 use crate::rib::loc::{self, Advertise};
 use crate::rib::state::State;
 use crate::rib::table::{EntryId, Flags, Key, Path, Table};
@@ -48,14 +48,25 @@ pub(super) fn next_hops(paths: &[Path], state: &State) -> Vec<NextHop> {
     next_hops
 }
 
+/// The paths that may be sent where several of a prefix are, the best first, as
+/// the last decision ranked them: stale ones only where there is no fresh one.
+pub(super) fn sendable(entry: EntryId, paths: &[Path], state: &State) -> Vec<Path> {
+    let out = [Reason::Pending, Reason::NextHopUnreachable, Reason::Stale];
+    let usable = paths.iter().filter(|path| path.is_accepted() && !out.contains(&path.verdict()));
+    let mut ranked: Vec<(Candidate, Path)> =
+        usable.filter_map(|&path| Some((state.candidate(entry, path)?, path))).collect();
+    ranked.sort_by(|(a, a_path), (b, b_path)| decision::by_rank(a_path.verdict(), a, b_path.verdict(), b));
+    ranked.into_iter().map(|(_, path)| path).collect()
+}
+
 /// The paths as the ladder ranks them, refused ones last, each with what its
 /// rung compared. Computed from what is stored at this moment by the function
 /// that decides.
-pub(super) fn ranked(family: Family, paths: &[Path], state: &State) -> Vec<(Path, Comparison)> {
+pub(super) fn ranked(entry: EntryId, paths: &[Path], state: &State) -> Vec<(Path, Comparison)> {
     let mut candidates = Vec::new();
     let mut accepted = Vec::new();
     for &path in paths.iter().filter(|path| path.is_accepted()) {
-        if let Some(candidate) = state.candidate(family, path) {
+        if let Some(candidate) = state.candidate(entry, path) {
             candidates.push(candidate);
             accepted.push(path);
         }
@@ -69,8 +80,8 @@ pub(super) fn ranked(family: Family, paths: &[Path], state: &State) -> Vec<(Path
     });
     let mut ranked: Vec<_> = order.into_iter().map(|at| (accepted[at], compared[at])).collect();
     let mut refused: Vec<Path> = paths.iter().copied().filter(|path| !path.is_accepted()).collect();
-    refused
-        .sort_by_key(|path| (state.sources.get(path.source()).map(|source| source.address), path.source()));
+    let address = |path: &Path| state.sources.get(path.source()).map(|source| source.address);
+    refused.sort_by_key(|path| (address(path), state.path_id(entry, *path), path.source()));
     let verdict =
         |path: Path| Comparison { verdict: path.refusal().unwrap_or(Reason::Pending), values: None };
     ranked.extend(refused.into_iter().map(|path| (path, verdict(path))));

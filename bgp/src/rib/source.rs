@@ -2,12 +2,16 @@
 //! names its source by a handle of two octets.
 //!
 //! Owns the handles and the counts of each source, which are kept with every
-//! path that comes, goes or is judged again. A handle is used again only after
-//! its last path is gone from the table.
+//! path that comes, goes or is judged again. A source that sends several paths of
+//! a prefix (RFC 7911) has a handle for each place among them, so that within an
+//! entry a handle names one path: `owner` gives the source of any of them.
+//!
+//! A source's handles are used again only after its last path is gone from the
+//! table, and from what was sent.
 
 use std::net::IpAddr;
 
-use crate::id::{Asn, PeerId, RouterId};
+use crate::id::{Asn, PathId, PeerId, RouterId};
 pub use crate::policy::SourceKind;
 use crate::prefix::{Family, PerFamily};
 use crate::reason::Reason;
@@ -25,6 +29,25 @@ impl SourceId {
         self.0 as usize
     }
 }
+
+/// What tells a path of a prefix from the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PathKey {
+    /// The source.
+    pub source: SourceId,
+    /// Which of the source's paths it is; `None` where it sends one a prefix (RFC 7911 §5).
+    pub id: Option<PathId>,
+}
+
+impl From<SourceId> for PathKey {
+    fn from(source: SourceId) -> Self {
+        Self { source, id: None }
+    }
+}
+
+/// The most paths of one prefix that a source may have: more than an ECMP set
+/// holds, and few enough to look through for every one that comes.
+pub const MOST_PATHS: usize = 64;
 
 /// A source of paths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,8 +77,11 @@ pub struct SourceCounts {
     pub accepted: u64,
     /// The others by reason, ordered by reason. Of prefixes beyond the receive
     /// limit ([`Reason::PrefixLimit`]) only the number is kept: an announcement
-    /// counts one, a withdrawal of a prefix that is not stored takes one off.
+    /// counts one, a withdrawal of a prefix that is not stored takes one off. So
+    /// it is with paths beyond [`MOST_PATHS`] ([`Reason::PathLimit`]).
     pub rejected: Vec<(Reason, u64)>,
+    /// Whether a path went from a prefix that had no room for more.
+    pub(super) has_path_room: bool,
 }
 
 impl SourceCounts {
@@ -76,7 +102,13 @@ impl SourceCounts {
     /// Those that are in the table: all but those beyond the receive limit.
     #[must_use]
     pub fn stored(&self) -> u64 {
-        self.received() - self.rejected_as(Reason::PrefixLimit)
+        self.received() - self.rejected_as(Reason::PrefixLimit) - self.rejected_as(Reason::PathLimit)
+    }
+
+    /// Whether paths that found no room beside others of their prefix may find some.
+    #[must_use]
+    pub fn has_path_room(&self) -> bool {
+        self.has_path_room && self.rejected_as(Reason::PathLimit) > 0
     }
 
     pub(super) fn add(&mut self, refusal: Option<Reason>) {
@@ -90,8 +122,9 @@ impl SourceCounts {
         }
     }
 
-    pub(super) fn forget(&mut self, reason: Reason) {
-        self.rejected.retain(|&(held, _)| held != reason);
+    pub(super) fn forget_beyond_limit(&mut self) {
+        self.rejected.retain(|(held, _)| !matches!(held, Reason::PrefixLimit | Reason::PathLimit));
+        self.has_path_room = false;
     }
 
     pub(super) fn remove(&mut self, refusal: Option<Reason>) {
@@ -118,12 +151,29 @@ struct Slot {
     judging: Option<u32>,
     /// Which of its paths are stale.
     stale: PerFamily<Staleness>,
+    /// The handles of further paths of a prefix, behind its own.
+    lanes: Vec<SourceId>,
+    /// Whether Path Identifiers came with paths.
+    has_ids: bool,
+    /// How much of what was sent names one of its handles.
+    uses: u32,
+    /// Whether its last path is gone from the table.
+    freed: bool,
+}
+
+/// What a handle stands for.
+#[derive(Debug)]
+enum Handle {
+    Free,
+    Source(Box<Slot>),
+    /// A further path of a prefix.
+    Lane(SourceId),
 }
 
 /// The sources by handle.
 #[derive(Debug, Default)]
 pub struct Sources {
-    slots: Vec<Option<Slot>>,
+    handles: Vec<Handle>,
     free: Vec<u16>,
 }
 
@@ -136,22 +186,95 @@ impl Sources {
             leaving: None,
             judging: None,
             stale: PerFamily::default(),
+            lanes: Vec::new(),
+            has_ids: false,
+            uses: 0,
+            freed: false,
         };
+        self.take(Handle::Source(Box::new(slot)))
+    }
+
+    fn take(&mut self, handle: Handle) -> Option<SourceId> {
         if let Some(id) = self.free.pop() {
-            self.slots[usize::from(id)] = Some(slot);
+            self.handles[usize::from(id)] = handle;
             return Some(SourceId(id));
         }
-        let id = u16::try_from(self.slots.len()).ok().filter(|&id| id < u16::MAX)?;
-        self.slots.push(Some(slot));
+        let id = u16::try_from(self.handles.len()).ok().filter(|&id| id < u16::MAX)?;
+        self.handles.push(handle);
         Some(SourceId(id))
     }
 
+    /// The source of a handle: itself, but for one of several paths of a prefix.
+    #[must_use]
+    pub fn owner(&self, id: SourceId) -> SourceId {
+        match self.handles.get(id.index()) {
+            Some(Handle::Lane(owner)) => *owner,
+            _ => id,
+        }
+    }
+
+    /// The handle of a source's path at a place among those of one prefix; `None`
+    /// when all 65 535 are in use.
+    pub(super) fn lane(&mut self, source: SourceId, place: usize) -> Option<SourceId> {
+        let Some(further) = place.checked_sub(1) else { return Some(source) };
+        while self.slot(source)?.lanes.len() <= further {
+            let lane = self.take(Handle::Lane(source))?;
+            self.slot_mut(source)?.lanes.push(lane);
+        }
+        self.slot(source)?.lanes.get(further).copied()
+    }
+
     fn slot(&self, id: SourceId) -> Option<&Slot> {
-        self.slots.get(id.index()).and_then(Option::as_ref)
+        match self.handles.get(self.owner(id).index()) {
+            Some(Handle::Source(slot)) => Some(slot),
+            _ => None,
+        }
     }
 
     fn slot_mut(&mut self, id: SourceId) -> Option<&mut Slot> {
-        self.slots.get_mut(id.index()).and_then(Option::as_mut)
+        let owner = self.owner(id);
+        match self.handles.get_mut(owner.index()) {
+            Some(Handle::Source(slot)) => Some(slot),
+            _ => None,
+        }
+    }
+
+    /// The slots in the order of their handles.
+    fn slots_mut(&mut self) -> impl Iterator<Item = (SourceId, &mut Slot)> {
+        self.handles.iter_mut().enumerate().filter_map(|(index, handle)| match handle {
+            Handle::Source(slot) => Some((SourceId(index as u16), &mut **slot)),
+            _ => None,
+        })
+    }
+
+    /// Whether paths of the source may have Path Identifiers.
+    pub(super) fn has_ids(&self, id: SourceId) -> bool {
+        self.slot(id).is_some_and(|slot| slot.has_ids)
+    }
+
+    /// A Path Identifier came from the source.
+    pub(super) fn note_ids(&mut self, id: SourceId) {
+        if let Some(slot) = self.slot_mut(id) {
+            slot.has_ids = true;
+        }
+    }
+
+    /// Something that was sent names the handle.
+    pub(super) fn retain(&mut self, id: SourceId) {
+        if let Some(slot) = self.slot_mut(id) {
+            slot.uses += 1;
+        }
+    }
+
+    /// What was sent names the handle no more.
+    pub(super) fn release(&mut self, id: SourceId) {
+        let owner = self.owner(id);
+        if let Some(slot) = self.slot_mut(owner) {
+            slot.uses -= 1;
+            if slot.freed {
+                self.free(owner);
+            }
+        }
     }
 
     /// The source of a handle, those on their way out included.
@@ -213,43 +336,48 @@ impl Sources {
         }
     }
 
-    /// Frees the handle of a source that has no path in the table.
+    /// Frees the handles of a source that has no path in the table, once nothing
+    /// that was sent names them.
     pub(super) fn free(&mut self, id: SourceId) {
-        if self.slots.get_mut(id.index()).and_then(Option::take).is_some() {
-            self.free.push(id.0);
+        let Some(slot) = self.slot_mut(id) else { return };
+        slot.leaving.get_or_insert(0);
+        slot.freed = true;
+        if slot.uses > 0 {
+            return;
+        }
+        let lanes = core::mem::take(&mut slot.lanes);
+        for handle in core::iter::once(id).chain(lanes) {
+            self.handles[handle.index()] = Handle::Free;
+            self.free.push(handle.0);
         }
     }
 
     /// Marks the paths of one source, or of all, to be judged in a lap.
     pub(super) fn judge(&mut self, id: Option<SourceId>, lap: u32) {
-        let wanted = id.map(SourceId::index);
-        for (index, slot) in self.slots.iter_mut().enumerate() {
-            if let Some(slot) = slot.as_mut().filter(|_| wanted.is_none_or(|wanted| wanted == index)) {
-                slot.judging = Some(lap);
-            }
+        for (_, slot) in self.slots_mut().filter(|(source, _)| id.is_none_or(|wanted| wanted == *source)) {
+            slot.judging = Some(lap);
         }
     }
 
     /// After a lap over the whole table: frees the sources whose paths it took out.
     pub(super) fn walked(&mut self, lap: u32) {
-        for (index, slot) in self.slots.iter_mut().enumerate() {
+        let mut gone = Vec::new();
+        for (id, slot) in self.slots_mut() {
             for family in Family::ALL {
-                if let Some(slot) = slot {
-                    slot.stale[family].walked(lap);
-                }
+                slot.stale[family].walked(lap);
             }
-            if slot.as_ref().is_some_and(|slot| slot.leaving.is_some_and(|leaving| leaving <= lap)) {
-                *slot = None;
-                self.free.push(index as u16);
+            if !slot.freed && slot.leaving.is_some_and(|leaving| leaving <= lap) {
+                gone.push(id);
             }
         }
+        gone.into_iter().for_each(|id| self.free(id));
     }
 
     /// The sources in the order of their handles, those on their way out excepted.
     pub fn iter(&self) -> impl Iterator<Item = (SourceId, &Source)> {
-        self.slots.iter().enumerate().filter_map(|(index, slot)| {
-            let slot = slot.as_ref().filter(|slot| slot.leaving.is_none())?;
-            Some((SourceId(index as u16), &slot.source))
+        self.handles.iter().enumerate().filter_map(|(index, handle)| match handle {
+            Handle::Source(slot) if slot.leaving.is_none() => Some((SourceId(index as u16), &slot.source)),
+            _ => None,
         })
     }
 }

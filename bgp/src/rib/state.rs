@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
+use crate::id::PathId;
 use crate::io::{NextHop, RouteChange};
 use crate::prefix::{Family, PerFamily};
 use crate::reason::Reason;
@@ -14,6 +15,7 @@ use crate::rib::attributes::Store;
 use crate::rib::decision::{Candidate, Ladder, Multipath};
 use crate::rib::deferral::Deferral;
 use crate::rib::next_hop::{HopId, Tracker};
+use crate::rib::path_id::PathIds;
 use crate::rib::sets::Sets;
 use crate::rib::source::{SourceKind, Sources};
 use crate::rib::stale::Staleness;
@@ -55,6 +57,10 @@ pub(super) struct State {
     pub(super) scratch: Scratch,
     /// How far the first selection is after an own restart.
     pub(super) deferral: PerFamily<Deferral>,
+    /// What peers call their paths where they send several of a prefix.
+    pub(super) path_ids: PathIds,
+    /// Whether entries are handed out as changed for paths beside the best one too.
+    pub(super) tells_of_all: bool,
 }
 
 /// Room for one decision, kept for the next one.
@@ -85,6 +91,8 @@ impl State {
             kernel: PerFamily::default(),
             scratch: Scratch::default(),
             deferral: PerFamily::default(),
+            path_ids: PathIds::new(seed),
+            tells_of_all: false,
         }
     }
 
@@ -120,8 +128,21 @@ impl State {
         self.sources.stale(path.source(), family).is_some_and(yields)
     }
 
+    /// The Path Identifier of a path.
+    pub(super) fn path_id(&self, entry: EntryId, path: Path) -> Option<PathId> {
+        if !self.sources.has_ids(path.source()) {
+            return None;
+        }
+        self.path_ids.of(entry, path.source())
+    }
+
+    /// Whether a path is to be sent again by its peer, or goes.
+    pub(super) fn is_stale(&self, family: Family, path: Path) -> bool {
+        self.sources.stale(path.source(), family).is_some_and(|stale| stale.is_stale(path.epoch()))
+    }
+
     /// What the ladder compares of a path.
-    pub(super) fn candidate(&self, family: Family, path: Path) -> Option<Candidate> {
+    pub(super) fn candidate(&self, entry: EntryId, path: Path) -> Option<Candidate> {
         let source = self.sources.get(path.source())?;
         let facts = self.attributes.facts(path.attrs());
         let hop = HopId::of(facts.next_hop, source.via_default);
@@ -131,7 +152,7 @@ impl State {
         };
         Some(Candidate {
             metric,
-            stale: self.has_to_yield(family, path),
+            stale: self.has_to_yield(entry.family(), path),
             kind: source.kind,
             local_preference: facts.local_preference,
             hops: facts.hops,
@@ -141,7 +162,8 @@ impl State {
             router_id: facts.originator.unwrap_or(source.router_id),
             cluster_len: facts.cluster_len,
             address: source.address,
-            tie: path.source().0,
+            tie: self.sources.owner(path.source()).0,
+            path_id: self.path_id(entry, path),
             next_hop: hop.number(),
         })
     }
@@ -158,7 +180,7 @@ impl State {
         if path.is_accepted()
             && let (Some(hop), Some(next_hop)) = (self.hop(path), self.next_hop(path))
         {
-            self.tracker.add(path.source(), hop, next_hop);
+            self.tracker.add(self.sources.owner(path.source()), hop, next_hop);
         }
     }
 
@@ -167,7 +189,7 @@ impl State {
         if path.is_accepted()
             && let Some(hop) = self.hop(path)
         {
-            self.tracker.remove(path.source(), hop);
+            self.tracker.remove(self.sources.owner(path.source()), hop);
         }
         if let Some(counts) = self.sources.counts_mut(path.source(), family) {
             counts.remove(path.refusal());

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::ending;
-use crate::config::{Obstacle, PeerAs, PeerConfig, Restart, SpeakerConfig, Timers};
+use crate::config::{AddPath, Obstacle, PeerAs, PeerConfig, Restart, SpeakerConfig, Timers};
 use crate::id::{Asn, RouterId};
 use crate::io::Downfall;
 use crate::prefix::PerFamily;
@@ -25,6 +25,8 @@ pub struct SessionConfig {
     pub timers: Timers,
     /// What is said of restarts.
     pub restart: Restart,
+    /// How many paths of a prefix are exchanged.
+    pub add_path: AddPath,
     /// Whether only the peer connects.
     pub passive: bool,
     /// Whether the session is kept down on purpose.
@@ -52,6 +54,7 @@ impl SessionConfig {
             families: peer.families,
             timers: peer.timers,
             restart: peer.restart,
+            add_path: peer.add_path,
             passive: peer.passive,
             disabled: peer.disabled,
             authenticated: peer.authenticated,
@@ -93,6 +96,8 @@ impl SessionConfig {
         self.local_asn != next.local_asn
             || self.router_id != next.router_id
             || self.families != next.families
+            || self.add_path.receive != next.add_path.receive
+            || (self.add_path.send > 0) != (next.add_path.send > 0)
             || self.authenticated != next.authenticated
             || self.remote.ip() != next.remote.ip()
     }

@@ -9,6 +9,7 @@ use crate::id::{Asn, RouterId};
 use crate::prefix::{Family, PerFamily};
 use crate::reason::Reason;
 use crate::time::Duration;
+use crate::wire::add_path::{AddPath, Mode};
 use crate::wire::capability::Capability;
 use crate::wire::codec::Codec;
 use crate::wire::notification::Notification;
@@ -61,6 +62,7 @@ pub(super) fn offer(config: &SessionConfig, plain: bool, survived: Survived) -> 
             Capability::FourOctetAs(config.local_asn),
         ]);
         capabilities.extend(restart::offer(config, survived).map(Capability::GracefulRestart));
+        capabilities.extend(offered_paths(config).map(Capability::AddPath));
         capabilities
     };
     Open {
@@ -74,6 +76,28 @@ pub(super) fn offer(config: &SessionConfig, plain: bool, survived: Survived) -> 
 fn multiprotocol(config: &SessionConfig) -> Vec<Capability> {
     let wanted = Family::ALL.into_iter().filter(|family| config.families[*family]);
     wanted.map(Capability::multiprotocol).collect()
+}
+
+/// For which families we take or send several paths of a prefix (RFC 7911 §4);
+/// `None` where neither is wanted.
+fn offered_paths(config: &SessionConfig) -> Option<AddPath> {
+    let mut offer = AddPath::default();
+    let mode = Mode { receive: config.add_path.receive, send: config.add_path.send > 0 };
+    for family in Family::ALL.into_iter().filter(|family| config.families[*family]) {
+        offer.name(family, mode);
+    }
+    (!offer.families.is_empty()).then_some(offer)
+}
+
+/// Where prefixes have Path Identifiers: in the direction in which one side sends
+/// them and the other takes them (RFC 7911 §5).
+fn path_ids(offered: &Open, open: &Open, families: PerFamily<bool>) -> PerFamily<Mode> {
+    let agreed = |family: Family| {
+        let (ours, theirs) = (offered.add_path(family), open.add_path(family));
+        let carried = families[family];
+        Mode { receive: carried && ours.receive && theirs.send, send: carried && ours.send && theirs.receive }
+    };
+    PerFamily { ipv4: agreed(Family::Ipv4), ipv6: agreed(Family::Ipv6) }
 }
 
 /// Checks the peer's OPEN against the configuration and our own OPEN.
@@ -97,7 +121,7 @@ pub(super) fn accept(config: &SessionConfig, offered: &Open, open: &Open) -> Res
         restart: restart::agree(offered, open, families),
         enhanced_refresh: both(&Capability::EnhancedRefresh),
         extended: both(&Capability::ExtendedMessage),
-        codec: Codec { four_octet, external, families },
+        codec: Codec { four_octet, external, families, add_path: path_ids(offered, open, families) },
     })
 }
 

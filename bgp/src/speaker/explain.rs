@@ -7,8 +7,7 @@ use crate::rib::adj_out::AdjOut;
 use crate::rib::{Advertise, EntryView};
 use crate::speaker::Speaker;
 use crate::speaker::peer::Peer;
-use crate::view::{Explanation, KernelView, Refusal, SentView, WithdrawnView};
-use crate::wire::attribute::PathAttributes;
+use crate::view::{Explanation, KernelView, Refusal, SentPath, SentView, WithdrawnView};
 
 impl Speaker {
     /// The whole story of one prefix.
@@ -47,7 +46,7 @@ impl Speaker {
         family: Family,
         entry: Option<&EntryView<'_>>,
         peer: &Peer,
-    ) -> Result<PathAttributes, Refusal> {
+    ) -> Result<Vec<SentPath>, Refusal> {
         let refusal = |reason: Reason| Refusal { reason, detail: reason.says().to_owned() };
         let receiver = peer.receiver(&self.config).ok_or_else(|| refusal(Reason::SessionDown))?;
         if !receiver.codec.families[family] {
@@ -55,16 +54,19 @@ impl Speaker {
         }
         let entry = entry.ok_or_else(|| refusal(Reason::NothingSelected))?;
         let export = receiver.export;
-        if let Some((attributes, source)) = self.adj_out.sent(peer.id, entry.id)
-            && let Some(path) = self.rib.outgoing(entry.prefix, attributes, source)
-            && let Ok(sent) = export.apply(&path)
-        {
-            return Ok(sent);
+        let sent = self.adj_out.sent(&self.rib, peer.id, entry.id);
+        let exported = sent.iter().filter_map(|sent| {
+            let path = self.rib.outgoing(entry.prefix, sent.attributes, sent.source)?;
+            Some(SentPath { path_id: sent.id, attributes: export.apply(&path).ok()? })
+        });
+        let exported: Vec<SentPath> = exported.collect();
+        if !exported.is_empty() {
+            return Ok(exported);
         }
         let Some(best) = entry.paths.first().filter(|path| path.is_best()) else {
             return Err(refusal(Reason::NothingSelected));
         };
-        if best.source() == receiver.source {
+        if self.rib.sources().owner(best.source()) == receiver.source {
             return Err(refusal(Reason::LearnedFromPeer));
         }
         if let Some(path) = self.rib.outgoing(entry.prefix, best.attrs(), best.source())

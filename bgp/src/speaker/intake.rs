@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 use crate::config::{PeerConfig, SpeakerConfig};
 use crate::policy::Import;
 use crate::prefix::{Family, PerFamily};
-use crate::rib::{AttrId, Rib, SourceCounts, SourceId};
+use crate::rib::{AttrId, PathKey, Rib, SourceCounts, SourceId};
 use crate::session::{Negotiated, Sink};
 use crate::speaker::again::Again;
 use crate::speaker::limit::is_fatal;
@@ -48,9 +48,9 @@ impl Sink for Intake<'_> {
         let update = Update::parse(body, &negotiated.codec)?;
         // Without a handle there is no place for its paths (RFC 4486 §4, Out of Resources).
         let source = self.source.ok_or_else(|| Notification::cease(Cease::OutOfResources))?;
-        for prefix in update.withdrawn().flat_map(Nlri::iter) {
-            self.rib.withdraw(source, prefix);
-            self.withdrawn.forget(prefix);
+        for route in update.withdrawn().flat_map(Nlri::routes) {
+            self.rib.withdraw(PathKey { source, id: route.id }, route.prefix);
+            self.withdrawn.forget(route);
         }
         let before = self.problems.len();
         for announced in update.announced() {
@@ -94,10 +94,10 @@ impl Intake<'_> {
         let Some(attributes) = self.intern(negotiated, update, &announced)? else {
             // RFC 7606 §2: the routes of the message are treated as withdrawn.
             let cause = self.problems.iter().rev().find(|problem| problem.grade == Grade::TreatAsWithdraw);
-            for prefix in announced.nlri.iter() {
-                self.rib.withdraw(source, prefix);
+            for route in announced.nlri.routes() {
+                self.rib.withdraw(PathKey { source, id: route.id }, route.prefix);
                 if let Some(cause) = cause {
-                    self.withdrawn.note(prefix, cause);
+                    self.withdrawn.note(route, cause);
                 }
             }
             return Ok(());
@@ -110,7 +110,8 @@ impl Intake<'_> {
         let last_resort = import.is_last_resort(self.rib.attributes().get(attributes));
         // What the rules made of the set, a rule each: prefixes of one UPDATE meet few.
         let mut made = Made::new();
-        for prefix in announced.nlri.iter() {
+        for route in announced.nlri.routes() {
+            let prefix = route.prefix;
             let verdict = match shared {
                 Some(reason) => Err(reason),
                 None => import.judge_prefix(prefix, self.rib.attributes().get(attributes)),
@@ -120,8 +121,8 @@ impl Intake<'_> {
                 Ok(rule) => (changed(self.rib, &import, rule, attributes, &mut made), None),
                 Err(reason) => (attributes, Some(reason)),
             };
-            self.withdrawn.forget(prefix);
-            self.rib.announce(source, prefix, attributes, refusal, limit);
+            self.withdrawn.forget(route);
+            self.rib.announce(PathKey { source, id: route.id }, prefix, attributes, refusal, limit);
         }
         let stored = self.rib.counts(source, family).map_or(0, SourceCounts::stored);
         if is_fatal(&self.peer.receive, stored) {

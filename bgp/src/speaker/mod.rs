@@ -357,15 +357,20 @@ impl Speaker {
         let Some(peer) = self.peers.get_mut(&id) else { return };
         peer.forget_news();
         let Some(receiver) = peer.receiver(&self.config) else { return };
+        let several = |family| receiver.codec.add_path[family].send;
+        if Family::ALL.into_iter().any(several) {
+            self.rib.tell_of_all(true);
+        }
         for family in Family::ALL {
             if negotiated.codec.families[family] {
-                self.adj_out.join(receiver.clone(), family);
+                self.adj_out.join(&receiver, family);
             }
         }
     }
 
     fn peer_down(&mut self, id: PeerId) {
         self.adj_out.leave(&mut self.rib, id);
+        self.rib.tell_of_all(self.adj_out.sends_several());
         if let Some(peer) = self.peers.get_mut(&id) {
             peer.watch = limit::Watch::default();
             peer.again = again::Again::default();

@@ -155,6 +155,7 @@ impl Peer {
             codec: negotiated.codec,
             export: self.export(speaker, negotiated),
             limit: self.config.send_limit,
+            several: self.config.add_path.send,
             marks: negotiated.enhanced_refresh,
         })
     }

@@ -97,7 +97,7 @@ impl Speaker {
             RouteFilter::All => !entry.paths.is_empty(),
             RouteFilter::Received(peer) => entry.paths.iter().any(|path| of(peer, path)),
             RouteFilter::Rejected => entry.paths.iter().any(|path| !path.is_accepted()),
-            RouteFilter::Sent(peer) => self.adj_out.sent(peer, entry.id).is_some(),
+            RouteFilter::Sent(peer) => !self.adj_out.sent(&self.rib, peer, entry.id).is_empty(),
             RouteFilter::Installed => entry.kernel == KernelView::Installed,
         }
     }
@@ -150,6 +150,7 @@ impl Speaker {
         let stale = self.rib.is_stale(entry.prefix.family(), path);
         Some(PathView {
             source: path_source,
+            path_id: self.rib.path_id(entry.id, path),
             attributes: received,
             changed,
             verdict,

@@ -156,7 +156,7 @@ impl Speaker {
     fn reconcile_exports(&mut self) {
         for peer in self.peers.values() {
             if let Some(receiver) = peer.receiver(&self.config) {
-                self.adj_out.change_export(&mut self.rib, peer.id, &receiver.export, receiver.limit);
+                self.adj_out.change_export(&mut self.rib, &receiver);
             }
         }
     }

@@ -66,7 +66,7 @@ impl Peer {
     fn has_room(&self, rib: &Rib, family: Family) -> bool {
         let counts = self.source.and_then(|source| rib.counts(source, family));
         counts.is_some_and(|counts| {
-            let beyond = counts.rejected_as(Reason::PrefixLimit) > 0;
+            let beyond = counts.rejected_as(Reason::PrefixLimit) > 0 || counts.has_path_room();
             beyond && counts.stored() < self.config.receive.stored().into()
         })
     }

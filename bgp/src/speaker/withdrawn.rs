@@ -6,33 +6,34 @@ use std::collections::VecDeque;
 
 use crate::prefix::Prefix;
 use crate::wire::grade::Problem;
+use crate::wire::nlri::Route;
 
 /// The most prefixes that are kept of a peer.
 const MOST: usize = 256;
 
 /// The prefixes of one peer, the newest last, each once.
 #[derive(Debug, Default)]
-pub(super) struct Withdrawn(VecDeque<(Prefix, Problem)>);
+pub(super) struct Withdrawn(VecDeque<(Route, Problem)>);
 
 impl Withdrawn {
     /// An UPDATE that announced the prefix was malformed.
-    pub(super) fn note(&mut self, prefix: Prefix, problem: &Problem) {
-        self.forget(prefix);
+    pub(super) fn note(&mut self, route: Route, problem: &Problem) {
+        self.forget(route);
         if self.0.len() == MOST {
             self.0.pop_front();
         }
-        self.0.push_back((prefix, problem.clone()));
+        self.0.push_back((route, problem.clone()));
     }
 
     /// The prefix was announced or withdrawn in order. Costs nothing where there is nothing.
-    pub(super) fn forget(&mut self, prefix: Prefix) {
+    pub(super) fn forget(&mut self, route: Route) {
         if !self.0.is_empty() {
-            self.0.retain(|(other, _)| *other != prefix);
+            self.0.retain(|(other, _)| *other != route);
         }
     }
 
     /// What was wrong with the last UPDATE of the prefix.
     pub(super) fn problem(&self, prefix: Prefix) -> Option<&Problem> {
-        self.0.iter().find(|(other, _)| *other == prefix).map(|(_, problem)| problem)
+        self.0.iter().rev().find(|(other, _)| other.prefix == prefix).map(|(_, problem)| problem)
     }
 }

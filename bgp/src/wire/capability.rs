@@ -1,6 +1,7 @@
 //! Capabilities of an OPEN (RFC 5492 §4). One that this speaker does not know
 //! is kept as it is.
 
+use super::add_path::AddPath;
 use super::cursor::Cursor;
 use super::notification::Notification;
 use super::restart::GracefulRestart;
@@ -15,6 +16,7 @@ const ROUTE_REFRESH: u8 = 2;
 const EXTENDED_MESSAGE: u8 = 6;
 const GRACEFUL_RESTART: u8 = 64;
 const FOUR_OCTET_AS: u8 = 65;
+const ADD_PATH: u8 = 69;
 const ENHANCED_REFRESH: u8 = 70;
 
 /// One capability.
@@ -35,6 +37,8 @@ pub enum Capability {
     FourOctetAs(Asn),
     /// What becomes of routes while the speaker restarts (RFC 4724 §3).
     GracefulRestart(GracefulRestart),
+    /// For which families several paths of a prefix come and go (RFC 7911 §4).
+    AddPath(AddPath),
     /// The begin and the end of an answer to ROUTE-REFRESH are marked (RFC 7313 §3.1).
     EnhancedRefresh,
     /// Any other.
@@ -68,11 +72,9 @@ impl Capability {
                 out.extend_from_slice(&asn.0.to_be_bytes());
             }
             Self::GracefulRestart(restart) => {
-                let start = out.len();
-                out.extend_from_slice(&[GRACEFUL_RESTART, 0]);
-                restart.encode(out);
-                out[start + 1] = u8::try_from(out.len() - start - 2).unwrap_or(u8::MAX);
+                counted(GRACEFUL_RESTART, out, |out| restart.encode(out));
             }
+            Self::AddPath(add_path) => counted(ADD_PATH, out, |out| add_path.encode(out)),
             Self::Unknown { code, value } => {
                 let len = u8::try_from(value.len()).unwrap_or(u8::MAX);
                 out.extend_from_slice(&[*code, len]);
@@ -105,10 +107,19 @@ impl Capability {
             (ROUTE_REFRESH, []) => Some(Self::RouteRefresh),
             (EXTENDED_MESSAGE, []) => Some(Self::ExtendedMessage),
             (GRACEFUL_RESTART, value) => GracefulRestart::decode(value).map(Self::GracefulRestart),
+            (ADD_PATH, value) => AddPath::decode(value).map(Self::AddPath),
             (ENHANCED_REFRESH, []) => Some(Self::EnhancedRefresh),
             (FOUR_OCTET_AS, &[a, b, c, d]) => Some(Self::FourOctetAs(Asn(u32::from_be_bytes([a, b, c, d])))),
             (MULTIPROTOCOL | ROUTE_REFRESH | EXTENDED_MESSAGE | FOUR_OCTET_AS | ENHANCED_REFRESH, _) => None,
             _ => Some(Self::Unknown { code, value: value.into() }),
         }
     }
+}
+
+/// Appends the code, and a value behind its length.
+fn counted(code: u8, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    let start = out.len();
+    out.extend_from_slice(&[code, 0]);
+    write(out);
+    out[start + 1] = u8::try_from(out.len() - start - 2).unwrap_or(u8::MAX);
 }

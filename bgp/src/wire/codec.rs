@@ -1,5 +1,6 @@
 //! What two speakers negotiated, as far as it changes how bytes are read.
 
+use super::add_path::Mode;
 use crate::prefix::PerFamily;
 
 /// How the messages of one session are encoded.
@@ -11,9 +12,17 @@ pub struct Codec {
     pub external: bool,
     /// The families that both sides offered (RFC 4760 §8); prefixes of others are ignored.
     pub families: PerFamily<bool>,
+    /// Whether prefixes have Path Identifiers, in what comes and in what goes (RFC 7911 §5).
+    pub add_path: PerFamily<Mode>,
 }
 
 impl Codec {
+    /// Prefixes stand alone in both directions and families.
+    pub const NO_PATH_IDS: PerFamily<Mode> = {
+        let none = Mode { receive: false, send: false };
+        PerFamily { ipv4: none, ipv6: none }
+    };
+
     /// A number for what changes the meaning of attribute bytes: equal bytes
     /// from sessions of one flavour decode to equal attributes.
     #[must_use]

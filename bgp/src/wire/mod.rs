@@ -11,6 +11,7 @@
 //!
 //! The value of a protocol error is the [`notification::Notification`] to send.
 
+pub mod add_path;
 pub mod as_path;
 pub mod attribute;
 pub mod capability;

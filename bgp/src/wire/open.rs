@@ -1,5 +1,6 @@
 //! OPEN (RFC 4271 §4.2 and §6.2, RFC 5492, RFC 6286, RFC 9072).
 
+use super::add_path::Mode;
 use super::capability::{self, Capability};
 use super::cursor::Cursor;
 use super::header::{self, Kind};
@@ -45,6 +46,17 @@ impl Open {
             Capability::GracefulRestart(restart) => Some(restart),
             _ => None,
         })
+    }
+
+    /// What is said of the Path Identifiers of a family (RFC 7911 §4); nothing
+    /// where it is not named.
+    #[must_use]
+    pub fn add_path(&self, family: Family) -> Mode {
+        let said = self.capabilities.iter().rev().filter_map(|capability| match capability {
+            Capability::AddPath(add_path) => add_path.mode(family),
+            _ => None,
+        });
+        said.into_iter().next().unwrap_or_default()
     }
 
     /// The families that were offered: IPv4 alone where no family was named

@@ -4,12 +4,13 @@
 use super::attribute::NextHops;
 use super::code;
 use super::header::{self, HEADER_LEN, Kind, MAX_EXTENDED_LEN, MAX_LEN};
-use super::nlri;
-use crate::prefix::{Family, Prefix};
+use super::nlri::{self, PATH_ID_LEN, Route};
+use crate::prefix::Family;
 
-/// The longest prefix as a field holds it.
-const fn longest(family: Family) -> usize {
-    1 + family.max_len() as usize / 8
+/// The longest prefix as a field holds it, with or without a Path Identifier.
+const fn longest(family: Family, has_ids: bool) -> usize {
+    let id = if has_ids { PATH_ID_LEN } else { 0 };
+    id + 1 + family.max_len() as usize / 8
 }
 
 /// Why prefixes cannot be announced.
@@ -45,8 +46,8 @@ impl Longest {
     }
 }
 
-/// Appends UPDATEs that announce the prefixes, all of `family`, and returns how
-/// many messages they are. `attributes` is what
+/// Appends UPDATEs that announce the prefixes, all of `family` and all with a
+/// Path Identifier or all without, and returns how many messages they are. `attributes` is what
 /// [`encode::attributes`](super::encode::attributes) wrote for the same family.
 ///
 /// # Errors
@@ -56,7 +57,7 @@ pub fn announce(
     attributes: &[u8],
     next_hop: NextHops,
     family: Family,
-    prefixes: impl IntoIterator<Item = Prefix>,
+    prefixes: impl IntoIterator<Item: Into<Route>>,
     most: Longest,
     out: &mut Vec<u8>,
 ) -> Result<usize, PackError> {
@@ -71,9 +72,10 @@ pub fn announce(
         // The MP_REACH_NLRI header, family, next hop and reserved octet.
         Family::Ipv6 => HEADER_LEN + 4 + 4 + 5 + usize::from(next_hop_len) + attributes.len(),
     };
-    let room = |most: Longest| most.octets().checked_sub(around).filter(|room| *room >= longest(family));
+    let mut prefixes = prefixes.into_iter().map(Into::into).peekable();
+    let least = longest(family, prefixes.peek().is_some_and(|route| route.id.is_some()));
+    let room = |most: Longest| most.octets().checked_sub(around).filter(|room| *room >= least);
     let room = room(Longest::Plain).or_else(|| room(most)).ok_or(PackError::TooLong(attributes.len()))?;
-    let mut prefixes = prefixes.into_iter().peekable();
     let mut messages = 0;
     while prefixes.peek().is_some() {
         let start = header::begin(out, Kind::Update);
@@ -105,8 +107,8 @@ pub fn announce(
 
 /// Appends UPDATEs that withdraw the prefixes, all of `family`, and returns how
 /// many messages they are.
-pub fn withdraw(family: Family, prefixes: impl IntoIterator<Item = Prefix>, out: &mut Vec<u8>) -> usize {
-    let mut prefixes = prefixes.into_iter().peekable();
+pub fn withdraw(family: Family, prefixes: impl IntoIterator<Item: Into<Route>>, out: &mut Vec<u8>) -> usize {
+    let mut prefixes = prefixes.into_iter().map(Into::into).peekable();
     let mut messages = 0;
     while prefixes.peek().is_some() {
         let start = header::begin(out, Kind::Update);
@@ -147,15 +149,15 @@ pub fn end_of_rib(family: Family, out: &mut Vec<u8>) {
 
 /// Moves prefixes into the field while the next one fits.
 fn fill(
-    prefixes: &mut core::iter::Peekable<impl Iterator<Item = Prefix>>,
+    prefixes: &mut core::iter::Peekable<impl Iterator<Item = Route>>,
     family: Family,
     room: usize,
     out: &mut Vec<u8>,
 ) {
     let end = out.len() + room;
-    while let Some(prefix) = prefixes.next_if(|prefix| out.len() + nlri::encoded_len(*prefix) <= end) {
-        debug_assert_eq!(prefix.family(), family, "the caller sorts prefixes by family");
-        nlri::encode(prefix, out);
+    while let Some(route) = prefixes.next_if(|route| out.len() + nlri::encoded_len(*route) <= end) {
+        debug_assert_eq!(route.prefix.family(), family, "the caller sorts prefixes by family");
+        nlri::encode(route, out);
     }
 }
 

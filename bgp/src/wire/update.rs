@@ -66,8 +66,9 @@ impl<'a> Update<'a> {
         let (withdrawn, field, nlri) =
             sections(body).ok_or(Notification::update(UpdateError::MalformedAttributeList, &[]))?;
         let network = || Notification::update(UpdateError::InvalidNetworkField, &[]);
-        let withdrawn = Nlri::parse(Family::Ipv4, withdrawn).ok_or_else(network)?;
-        let nlri = Nlri::parse(Family::Ipv4, nlri).ok_or_else(network)?;
+        let ids = codec.add_path.ipv4.receive;
+        let withdrawn = Nlri::parse(Family::Ipv4, ids, withdrawn).ok_or_else(network)?;
+        let nlri = Nlri::parse(Family::Ipv4, ids, nlri).ok_or_else(network)?;
 
         let (mp, attributes) = cut(field, codec)?;
         let end_of_rib = end_of_rib(body, field, &mp);
@@ -224,7 +225,7 @@ impl<'a> Multiprotocol<'a> {
         self.reachable = !cursor.is_empty();
         let Some(family) = family.filter(|family| codec.families[*family]) else { return Some(()) };
         let next_hop = Some(next_hops(family, next_hop)?);
-        let nlri = Nlri::parse(family, cursor.rest())?;
+        let nlri = Nlri::parse(family, codec.add_path[family].receive, cursor.rest())?;
         self.reach = Some(Announced { next_hop, nlri });
         Some(())
     }
@@ -234,7 +235,7 @@ impl<'a> Multiprotocol<'a> {
         let mut cursor = Cursor::new(tlv.value);
         let family = Family::from_afi_safi(cursor.u16()?, cursor.u8()?);
         let Some(family) = family.filter(|family| codec.families[*family]) else { return Some(()) };
-        self.unreach = Some(Nlri::parse(family, cursor.rest())?);
+        self.unreach = Some(Nlri::parse(family, codec.add_path[family].receive, cursor.rest())?);
         Some(())
     }
 }

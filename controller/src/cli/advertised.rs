@@ -26,23 +26,33 @@ pub(super) fn sent(advertisements: &[v1::Advertisement], paths: &[v1::Path]) -> 
         _ if !paths.iter().any(|path| path.selected) => {
             vec![Row::new("sent to", "-", "not advertised: nothing selected")]
         }
-        several => several.iter().map(advertisement).collect(),
+        several => several.iter().flat_map(advertisement).collect(),
     }
 }
 
-fn advertisement(sent: &v1::Advertisement) -> Row {
+/// A row a path.
+fn advertisement(sent: &v1::Advertisement) -> Vec<Row> {
     let peer = sent.peer.as_ref().map(text::peer).unwrap_or_default();
     match &sent.outcome {
-        Some(Sent::Sent(attributes)) => {
-            let shunned = attributes.communities.contains(&Community::GRACEFUL_SHUTDOWN.to_string());
-            let shunned = if shunned { ", GRACEFUL_SHUTDOWN" } else { "" };
-            Row::new("sent to", peer, as_path(Some(attributes)))
-                .end(format!("next hop {}{shunned}", attributes.next_hop))
+        Some(Sent::Sent(attributes)) if sent.paths.is_empty() => vec![path(peer, attributes)],
+        Some(Sent::Sent(_)) => {
+            let one = |sent: &v1::SentPath| {
+                let attributes = sent.attributes.clone().unwrap_or_default();
+                path(text::with_path_id(&peer, Some(sent.path_id)), &attributes)
+            };
+            sent.paths.iter().map(one).collect()
         }
         Some(Sent::Refused(refusal)) => {
             let why = reasoned(&refusal.reason, &refusal.detail);
-            Row::new("sent to", peer, format!("not advertised: {why}"))
+            vec![Row::new("sent to", peer, format!("not advertised: {why}"))]
         }
-        None => Row::new("sent to", peer, "-"),
+        None => vec![Row::new("sent to", peer, "-")],
     }
+}
+
+fn path(peer: String, attributes: &v1::PathAttributes) -> Row {
+    let shunned = attributes.communities.contains(&Community::GRACEFUL_SHUTDOWN.to_string());
+    let shunned = if shunned { ", GRACEFUL_SHUTDOWN" } else { "" };
+    Row::new("sent to", peer, as_path(Some(attributes)))
+        .end(format!("next hop {}{shunned}", attributes.next_hop))
 }

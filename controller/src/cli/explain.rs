@@ -161,7 +161,7 @@ fn rows(story: &v1::PrefixExplanation) -> Vec<Row> {
 
 fn source(path: &v1::Path) -> String {
     match &path.source {
-        Some(v1::path::Source::Peer(peer)) => text::peer(peer),
+        Some(v1::path::Source::Peer(peer)) => text::with_path_id(&text::peer(peer), path.path_id),
         Some(v1::path::Source::Local(_)) | None => "local".to_owned(),
     }
 }

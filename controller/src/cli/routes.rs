@@ -160,7 +160,7 @@ impl Render for Routes {
 
 fn brief(node: &str, prefix: &str, path: &v1::Path) -> Vec<String> {
     let from = match &path.source {
-        Some(v1::path::Source::Peer(peer)) => peer.name.clone(),
+        Some(v1::path::Source::Peer(peer)) => text::with_path_id(&peer.name, path.path_id),
         Some(v1::path::Source::Local(_)) => "local".to_owned(),
         None => String::new(),
     };

@@ -10,7 +10,7 @@ use api::crd::FabricPeerSpec;
 use api::crd::peer::NextHop;
 use api::crd::target::Family as PeerFamily;
 use api::crd::value::PeerAsn;
-use bgp::config::{AsPathPolicy, NextHopMode, Obstacle, PeerAs, PeerConfig};
+use bgp::config::{AddPath, AsPathPolicy, NextHopMode, Obstacle, PeerAs, PeerConfig};
 use bgp::id::{Asn, RouterId};
 use bgp::prefix::{Family, PerFamily, Prefix};
 use bgp::rule::Rules;
@@ -196,6 +196,10 @@ fn described(
         families: PerFamily { ipv4: has(PeerFamily::IPv4), ipv6: has(PeerFamily::IPv6) },
         timers: merge::timers(spec.timers.as_ref(), &merged.timers),
         restart: merge::restart(spec.graceful_restart.as_ref(), &merged.restart),
+        add_path: spec.add_path.as_ref().map_or_else(AddPath::default, |wanted| AddPath {
+            receive: wanted.receive,
+            send: wanted.send.unwrap_or(0),
+        }),
         via_default: reach.via_default,
         next_hop: match spec.next_hop {
             NextHop::Auto => NextHopMode::Auto,

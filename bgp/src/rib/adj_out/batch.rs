@@ -8,22 +8,23 @@ use core::ops::Range;
 use bytes::Bytes;
 
 use crate::policy::Export;
-use crate::prefix::{Family, Prefix};
+use crate::prefix::Family;
 use crate::rib::Rib;
 use crate::rib::adj_out::slot::Sent;
 use crate::rib::source::SourceId;
 use crate::wire::codec::Codec;
+use crate::wire::nlri::Route;
 use crate::wire::{encode, pack};
 
 /// The changes of one flush.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Changes {
     /// With the place of the export rule: what one run shares.
-    announced: Vec<(Sent, Option<usize>, Prefix)>,
+    announced: Vec<(Sent, Option<usize>, Route)>,
     /// By the source of what is withdrawn: that peer was never sent it.
-    withdrawn: Vec<(SourceId, Prefix)>,
+    withdrawn: Vec<(SourceId, Route)>,
     /// Withdrawn from one member alone, because the new path is its own.
-    taken_back: Vec<(SourceId, Prefix)>,
+    taken_back: Vec<(SourceId, Route)>,
 }
 
 /// The messages of one flush.
@@ -40,17 +41,19 @@ impl Changes {
         self.announced.is_empty() && self.withdrawn.is_empty() && self.taken_back.is_empty()
     }
 
-    /// The prefix is announced in place of `before`.
-    pub(super) fn announce(&mut self, prefix: Prefix, sent: Sent, rule: Option<usize>, before: Option<Sent>) {
-        if before.is_some_and(|before| before.source != sent.source) {
-            self.taken_back.push((sent.source, prefix));
-        }
-        self.announced.push((sent, rule, prefix));
+    /// The path is announced.
+    pub(super) fn announce(&mut self, route: Route, sent: Sent, rule: Option<usize>) {
+        self.announced.push((sent, rule, route));
     }
 
-    /// The prefix is withdrawn.
-    pub(super) fn withdraw(&mut self, prefix: Prefix, before: Sent) {
-        self.withdrawn.push((before.source, prefix));
+    /// The path, which came from `owner`, is withdrawn.
+    pub(super) fn withdraw(&mut self, route: Route, owner: SourceId) {
+        self.withdrawn.push((owner, route));
+    }
+
+    /// What is announced in the path's place came from `owner`, which is not sent it.
+    pub(super) fn take_back(&mut self, route: Route, owner: SourceId) {
+        self.taken_back.push((owner, route));
     }
 
     /// The changes as messages: withdrawals first, so that a prefix that went
@@ -61,34 +64,34 @@ impl Changes {
         self.withdrawn.sort_unstable();
         for run in self.withdrawn.chunk_by(|a, b| a.0 == b.0) {
             let start = out.len();
-            pack::withdraw(family, run.iter().map(|&(_, prefix)| prefix), &mut out);
+            pack::withdraw(family, run.iter().map(|&(_, route)| route), &mut out);
             segments.push((run[0].0, start..out.len()));
         }
         self.announced.sort_unstable();
         let mut attribute_bytes = Vec::new();
         for run in self.announced.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)) {
-            let (Sent { attributes, source }, _, prefix) = run[0];
+            let (Sent { attributes, source }, _, Route { prefix, .. }) = run[0];
             let sent = rib.outgoing(prefix, attributes, source).and_then(|path| export.apply(&path).ok());
             let start = out.len();
-            let prefixes = run.iter().map(|&(_, _, prefix)| prefix);
+            let routes = run.iter().map(|&(_, _, route)| route);
             let packed = sent.map(|sent| {
                 attribute_bytes.clear();
                 encode::attributes(&sent, codec, family, &mut attribute_bytes);
-                let (next_hop, prefixes) = (sent.next_hop, prefixes.clone());
-                pack::announce(&attribute_bytes, next_hop, family, prefixes, export.longest, &mut out)
+                let (next_hop, routes) = (sent.next_hop, routes.clone());
+                pack::announce(&attribute_bytes, next_hop, family, routes, export.longest, &mut out)
             });
             // A slot holds what export let through; should the two ever differ,
             // an old announcement must not outlive the change.
             if !matches!(packed, Some(Ok(_))) {
-                pack::withdraw(family, prefixes, &mut out);
+                pack::withdraw(family, routes, &mut out);
             }
-            segments.push((source, start..out.len()));
+            segments.push((rib.sources().owner(source), start..out.len()));
         }
         self.taken_back.sort_unstable();
         let mut single = Vec::new();
         for run in self.taken_back.chunk_by(|a, b| a.0 == b.0) {
             let mut bytes = Vec::new();
-            pack::withdraw(family, run.iter().map(|&(_, prefix)| prefix), &mut bytes);
+            pack::withdraw(family, run.iter().map(|&(_, route)| route), &mut bytes);
             single.push((run[0].0, bytes));
         }
         self.announced.clear();

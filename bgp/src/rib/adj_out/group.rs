@@ -1,18 +1,25 @@
 //! An update group: peers that are sent the same (RFC 4271 §9.2), with one slot
 //! a prefix for all of them.
 //!
+//! A group that is sent several paths of a prefix (RFC 7911) names each by the
+//! handle of its source: that stays the same for as long as the path is in the
+//! table, whatever comes and goes beside it.
+//!
 //! A member that joins, or that reads more slowly than the others, has a group
 //! of its own until it has caught up; two groups of one key that have nothing
 //! left to send hold equal slots, and become one.
 
-use crate::id::PeerId;
+use smallvec::SmallVec;
+
+use crate::id::{PathId, PeerId};
 use crate::policy::Export;
 use crate::prefix::{Family, Prefix};
 use crate::rib::adj_out::batch::{Changes, Messages};
-use crate::rib::adj_out::slot::{Sent, Slots};
+use crate::rib::adj_out::slot::{Sent, Sents, Slots};
 use crate::rib::{Advertise, EntryId, EntryView, Rib, SourceId};
 use crate::view::{KernelView, RouteCursor};
 use crate::wire::codec::Codec;
+use crate::wire::nlri::Route;
 
 /// What members of one group share.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,8 +30,11 @@ pub(super) struct Key {
     pub(super) export: Export,
     /// How it is written.
     pub(super) codec: Codec,
-    /// The most prefixes, and the peer that is counted: such a group has one member.
+    /// The most paths, and the peer that is counted: such a group has one member.
     pub(super) limit: Option<(u32, PeerId)>,
+    /// The most paths of a prefix, each with a Path Identifier (RFC 7911); `None`
+    /// for the best one alone, and without.
+    pub(super) several: Option<u8>,
 }
 
 /// A peer in the group.
@@ -95,7 +105,7 @@ impl Group {
     /// A group of one that goes on from what this one has sent.
     pub(super) fn split(&self, rib: &mut Rib, index: usize) -> Self {
         for sent in self.slots.all() {
-            rib.attributes_mut().retain(sent.attributes);
+            rib.retain(sent.attributes, sent.source);
         }
         Self {
             key: self.key.clone(),
@@ -124,7 +134,7 @@ impl Group {
     /// Gives the slots' uses of attribute sets back.
     pub(super) fn release(self, rib: &mut Rib) {
         for sent in self.slots.all() {
-            rib.attributes_mut().release(sent.attributes);
+            rib.release(sent.attributes, sent.source);
         }
     }
 
@@ -149,14 +159,21 @@ impl Group {
         self.is_idle() && self.slots.held() == 0 && self.members.iter().any(|member| member.greeting)
     }
 
-    /// How many prefixes the member is sent.
+    /// How many paths the member is sent.
     pub(super) fn count(&self, source: SourceId) -> usize {
         self.slots.filled() - self.slots.filled_by(source)
     }
 
     /// What was last sent of the entry to the member whose paths come from `source`.
-    pub(super) fn sent(&self, entry: EntryId, source: SourceId) -> Option<Sent> {
-        self.slots.sent(entry).filter(|sent| sent.source != source)
+    pub(super) fn sent(&self, rib: &Rib, entry: EntryId, source: SourceId) -> Sents {
+        let mut sents = self.slots.sent(entry);
+        sents.retain(|sent| rib.sources().owner(sent.source) != source);
+        sents
+    }
+
+    /// What a path of that handle is called on the wire.
+    pub(super) fn path_id(&self, source: SourceId) -> Option<PathId> {
+        self.key.several.map(|_| name(source))
     }
 
     /// Takes note of an entry whose advertisement may have changed. A prefix
@@ -168,7 +185,7 @@ impl Group {
         match advertise {
             Advertise::Nothing => {
                 self.slots.limit(id, false);
-                self.put(rib, id, prefix, None);
+                self.put(rib, id, prefix, &[], false);
             }
             Advertise::Hold => {}
             Advertise::Path { .. } => {
@@ -206,35 +223,60 @@ impl Group {
         self.changes.encode(rib, self.key.family, &self.key.export, &self.key.codec)
     }
 
-    /// Compares what the entry's path asks for with what was sent.
+    /// Compares what the entry's paths ask for with what was sent.
     fn visit(&mut self, rib: &mut Rib, id: EntryId, resend: bool) {
         let Some(entry) = rib.entry(id) else { return };
         let (prefix, advertise) = (entry.prefix, advertised(rib, &entry, &self.key.export));
         self.slots.hold(id, awaits_kernel(&entry, advertise));
         let sent = self.slots.sent(id);
-        let wanted = match advertise {
-            Advertise::Hold => sent,
-            Advertise::Nothing => None,
-            Advertise::Path { attrs, source } => Some(Sent { attributes: attrs, source }),
+        let mut wanted: Wanted = match advertise {
+            Advertise::Nothing => Wanted::new(),
+            Advertise::Hold => sent.iter().filter_map(|&sent| self.judged(rib, prefix, sent)).collect(),
+            Advertise::Path { attrs: attributes, source } => match self.key.several {
+                None => self.judged(rib, prefix, Sent { attributes, source }).into_iter().collect(),
+                Some(most) => self.best(rib, id, prefix, most),
+            },
         };
-        let wanted = wanted.and_then(|wanted| {
-            let path = rib.outgoing(prefix, wanted.attributes, wanted.source)?;
-            Some((wanted, self.key.export.judge(&path).ok()?))
-        });
-        let limited = wanted.is_some_and(|(wanted, _)| self.is_beyond_limit(wanted, sent));
+        let limited = self.limit(rib, &sent, &mut wanted);
         self.slots.limit(id, limited);
-        let wanted = wanted.filter(|_| !limited);
-        if resend || wanted.map(|(wanted, _)| wanted) != sent {
-            self.put(rib, id, prefix, wanted);
+        wanted.sort_unstable_by_key(|(wanted, _)| wanted.source);
+        if resend || !wanted.iter().map(|(wanted, _)| *wanted).eq(sent.iter().copied()) {
+            self.put(rib, id, prefix, &wanted, resend);
         }
     }
 
-    /// Whether the limit leaves no room for a path in the place of what was sent.
-    fn is_beyond_limit(&self, wanted: Sent, before: Option<Sent>) -> bool {
+    /// The path with the place of the export rule that it meets, if it may be sent.
+    fn judged(&self, rib: &Rib, prefix: Prefix, sent: Sent) -> Option<(Sent, Option<usize>)> {
+        let path = rib.outgoing(prefix, sent.attributes, sent.source)?;
+        Some((sent, self.key.export.judge(&path).ok()?))
+    }
+
+    /// The best paths that may be sent. One whose next hop would be this node is
+    /// among them only if it is used here: packets would take another way than the
+    /// path that was announced, and might come back.
+    fn best(&self, rib: &Rib, id: EntryId, prefix: Prefix, most: u8) -> Wanted {
+        let paths = rib.sendable(id).into_iter().filter(|path| {
+            let outgoing = rib.outgoing(prefix, path.attrs(), path.source());
+            path.is_selected() || outgoing.is_some_and(|outgoing| self.key.export.keeps_next_hop(&outgoing))
+        });
+        let sent = paths.map(|path| Sent { attributes: path.attrs(), source: path.source() });
+        sent.filter_map(|sent| self.judged(rib, prefix, sent)).take(most.into()).collect()
+    }
+
+    /// Takes out the paths for which the limit leaves no room beside what is sent of
+    /// other prefixes; says whether there were any.
+    fn limit(&self, rib: &Rib, before: &[Sent], wanted: &mut Wanted) -> bool {
         let (Some((most, _)), Some(member)) = (self.key.limit, self.members.first()) else { return false };
-        let counts = |sent: Sent| sent.source != member.source;
-        let others = self.count(member.source) - usize::from(before.is_some_and(counts));
-        counts(wanted) && others >= most as usize
+        let counts = |sent: &Sent| rib.sources().owner(sent.source) != member.source;
+        let others = self.count(member.source) - before.iter().filter(|sent| counts(sent)).count();
+        let mut room = (most as usize).saturating_sub(others);
+        let all = wanted.len();
+        wanted.retain(|(sent, _)| {
+            let fits = !counts(sent) || room > 0;
+            room -= usize::from(fits && counts(sent));
+            fits
+        });
+        wanted.len() < all
     }
 
     /// Whether prefixes that the limit kept back fit in.
@@ -254,19 +296,44 @@ impl Group {
     }
 
     /// Changes the slot, and notes what the members are to be told. With what is
-    /// wanted comes the place of the export rule that it meets.
-    fn put(&mut self, rib: &mut Rib, id: EntryId, prefix: Prefix, wanted: Option<(Sent, Option<usize>)>) {
-        if let Some((sent, _)) = wanted {
-            rib.attributes_mut().retain(sent.attributes);
+    /// wanted, ordered by handle, comes the place of the export rule that it meets.
+    fn put(
+        &mut self,
+        rib: &mut Rib,
+        id: EntryId,
+        prefix: Prefix,
+        wanted: &[(Sent, Option<usize>)],
+        resend: bool,
+    ) {
+        let sents: Sents = wanted.iter().map(|(sent, _)| *sent).collect();
+        for sent in &sents {
+            rib.retain(sent.attributes, sent.source);
         }
-        let before = self.slots.replace(id, wanted.map(|(sent, _)| sent));
-        match (wanted, before) {
-            (Some((sent, rule)), _) => self.changes.announce(prefix, sent, rule, before),
-            (None, Some(before)) => self.changes.withdraw(prefix, before),
-            (None, None) => {}
+        let before = self.slots.sent(id);
+        self.slots.replace(id, &before, &sents, rib.sources());
+        let owner = |sent: &Sent| rib.sources().owner(sent.source);
+        let several = self.key.several.is_some();
+        let route = |sent: &Sent| Route { id: several.then(|| name(sent.source)), prefix };
+        for (sent, rule) in wanted {
+            if !resend && before.contains(sent) {
+                continue;
+            }
+            self.changes.announce(route(sent), *sent, *rule);
         }
-        if let Some(before) = before {
-            rib.attributes_mut().release(before.attributes);
+        for sent in &before {
+            // RFC 7911 §5: a path is replaced by the next one of its identifier.
+            let next = match several {
+                false => sents.first(),
+                true => sents.iter().find(|next| next.source == sent.source),
+            };
+            match next {
+                None => self.changes.withdraw(route(sent), owner(sent)),
+                Some(next) if owner(next) != owner(sent) => self.changes.take_back(route(sent), owner(next)),
+                Some(_) => {}
+            }
+        }
+        for sent in &before {
+            rib.release(sent.attributes, sent.source);
         }
     }
 }
@@ -284,6 +351,14 @@ pub(super) fn advertised(rib: &Rib, entry: &EntryView<'_>, export: &Export) -> A
     }
     entry.advertise
 }
+
+/// The Path Identifier of a handle's path: not zero, which some speakers take for none.
+const fn name(source: SourceId) -> PathId {
+    PathId(source.index() as u32 + 1)
+}
+
+/// What is to be sent of a prefix, each path with the place of the export rule.
+type Wanted = SmallVec<[(Sent, Option<usize>); 2]>;
 
 /// Whether what may be advertised of the entry is about to be known. A route that
 /// the kernel is asked to drop leaves nothing to know, and its end is not told of.

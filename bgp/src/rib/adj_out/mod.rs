@@ -12,10 +12,11 @@ mod slot;
 
 use bytes::Bytes;
 
-use crate::id::PeerId;
+use crate::id::{PathId, PeerId};
 use crate::policy::Export;
 use crate::prefix::Family;
 use crate::rib::adj_out::group::{Again, Group, Key, Member};
+use crate::rib::adj_out::slot::Sent;
 use crate::rib::{Advertise, AttrId, EntryId, EntryView, Rib, SourceId};
 use crate::wire::codec::Codec;
 use crate::wire::pack;
@@ -32,10 +33,37 @@ pub struct Receiver {
     pub codec: Codec,
     /// What it is sent.
     pub export: Export,
-    /// The most prefixes of a family that it is sent.
+    /// The most paths of a family that it is sent.
     pub limit: Option<u32>,
+    /// The most paths of a prefix, where several were negotiated (RFC 7911).
+    pub several: u8,
     /// Whether begin and end of what is sent again are marked (RFC 7313).
     pub marks: bool,
+}
+
+impl Receiver {
+    /// What the peer shares with others that are sent the same of a family.
+    fn key(&self, family: Family) -> Key {
+        Key {
+            family,
+            export: self.export.clone(),
+            // How prefixes are read makes no difference here, and `several` says how they are written.
+            codec: Codec { add_path: Codec::NO_PATH_IDS, ..self.codec },
+            limit: self.limit.map(|most| (most, self.peer)),
+            several: self.codec.add_path[family].send.then_some(self.several),
+        }
+    }
+}
+
+/// A path as it was sent to a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SentPath {
+    /// Its Path Identifier; `None` where the peer is sent one path a prefix.
+    pub id: Option<PathId>,
+    /// The attribute set of the table, before export.
+    pub attributes: AttrId,
+    /// Where it came from.
+    pub source: SourceId,
 }
 
 /// All update groups.
@@ -46,10 +74,10 @@ pub struct AdjOut {
 
 impl AdjOut {
     /// A session came up: the peer is sent all of the family, then End-of-RIB.
-    pub fn join(&mut self, receiver: Receiver, family: Family) {
-        let Receiver { peer, source, codec, export, limit, marks } = receiver;
+    pub fn join(&mut self, receiver: &Receiver, family: Family) {
+        let Receiver { peer, source, marks, .. } = *receiver;
         let member = Member { peer, source, greeting: true, marks, again: Again::No };
-        let key = Key { family, export, codec, limit: limit.map(|most| (most, peer)) };
+        let key = receiver.key(family);
         match self.groups.iter_mut().find(|group| group.key == key && group.is_fresh()) {
             Some(group) => group.members.push(member),
             None => self.groups.push(Group::new(key, member)),
@@ -64,17 +92,14 @@ impl AdjOut {
         self.drop_empty(rib);
     }
 
-    /// The peer's export rules or its limit changed: what the new ones change is sent again.
-    pub fn change_export(&mut self, rib: &mut Rib, peer: PeerId, export: &Export, limit: Option<u32>) {
-        let limit = limit.map(|most| (most, peer));
+    /// The peer's export rules or limits changed: what the new ones change is sent again.
+    pub fn change_export(&mut self, rib: &mut Rib, receiver: &Receiver) {
         for family in Family::ALL {
+            let (peer, key) = (receiver.peer, receiver.key(family));
             let outdated = |group: &Group| {
-                group.key.family == family
-                    && (group.key.export != *export || group.key.limit != limit)
-                    && group.position(peer).is_some()
+                group.key.family == family && group.key != key && group.position(peer).is_some()
             };
             if let Some(index) = self.groups.iter().position(outdated) {
-                let key = Key { export: export.clone(), limit, ..self.groups[index].key };
                 self.send_again(rib, index, peer, key);
             }
         }
@@ -84,6 +109,12 @@ impl AdjOut {
     /// peer may be sent is looked at again.
     pub fn look_again(&mut self) {
         self.groups.iter_mut().for_each(Group::look_again);
+    }
+
+    /// Whether a peer is sent several paths of a prefix.
+    #[must_use]
+    pub fn sends_several(&self) -> bool {
+        self.groups.iter().any(|group| group.key.several.is_some())
     }
 
     /// Gives the peer a group of its own, which walks the whole table again.
@@ -190,7 +221,7 @@ impl AdjOut {
         group::advertised(rib, entry, export)
     }
 
-    /// How many prefixes of the family the peer is sent.
+    /// How many paths of the family the peer is sent.
     #[must_use]
     pub fn count(&self, peer: PeerId, family: Family) -> usize {
         self.group_of(peer, family).map_or(0, |(group, member)| group.count(member.source))
@@ -208,12 +239,17 @@ impl AdjOut {
         self.group_of(peer, entry.family()).is_some_and(|(group, _)| group.is_limited(entry))
     }
 
-    /// What was last sent of the entry to the peer: attributes of the table,
-    /// before export, and the source of the path.
+    /// What was last sent of the entry to the peer.
     #[must_use]
-    pub fn sent(&self, peer: PeerId, entry: EntryId) -> Option<(AttrId, SourceId)> {
-        let (group, member) = self.group_of(peer, entry.family())?;
-        group.sent(entry, member.source).map(|sent| (sent.attributes, sent.source))
+    pub fn sent(&self, rib: &Rib, peer: PeerId, entry: EntryId) -> Vec<SentPath> {
+        let Some((group, member)) = self.group_of(peer, entry.family()) else { return Vec::new() };
+        let sents = group.sent(rib, entry, member.source).into_iter();
+        let path = |sent: Sent| SentPath {
+            id: group.path_id(sent.source),
+            attributes: sent.attributes,
+            source: sent.source,
+        };
+        sents.map(path).collect()
     }
 
     fn group_of(&self, peer: PeerId, family: Family) -> Option<(&Group, &Member)> {

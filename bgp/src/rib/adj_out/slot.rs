@@ -1,16 +1,26 @@
 //! What an update group last sent, one slot an entry of the table.
 
+use std::collections::BTreeMap;
+
+use smallvec::SmallVec;
+
+use crate::rib::source::Sources;
 use crate::rib::{AttrId, EntryId, SourceId};
 
-/// The last announcement of one prefix. Each member of the group but the one
-/// that is its source was sent it, so that no bitmap of members is needed.
+/// An announcement of one prefix. Each member of the group but the one that is
+/// its source was sent it, so that no bitmap of members is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Sent {
     /// The attribute set of the table, before export; the slot holds a use of it.
     pub(super) attributes: AttrId,
-    /// Where the path came from.
+    /// Where the path came from: the handle, which tells paths of one prefix
+    /// apart. The slot holds a use of it.
     pub(super) source: SourceId,
 }
+
+/// What was last announced of one prefix, ordered by handle: at most one path
+/// unless the group is sent several.
+pub(super) type Sents = SmallVec<[Sent; 2]>;
 
 /// One slot: eight bytes.
 #[derive(Clone, Copy, Debug)]
@@ -35,13 +45,17 @@ const PIECE: usize = 1 << 12;
 const QUEUED: u16 = 1;
 /// The entry's path waits for the kernel.
 const HELD: u16 = 2;
-/// The entry's path is not sent, as the limit is reached.
+/// The entry has a path that is not sent, as the limit is reached.
 const LIMITED: u16 = 4;
+/// More paths of the entry are sent than the slot holds.
+const MORE: u16 = 8;
 
 /// The slots of one group, parallel to the table's entries.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Slots {
     pieces: Vec<Box<[Slot]>>,
+    /// The paths behind the first of an entry, where there are any.
+    more: BTreeMap<EntryId, Box<[Sent]>>,
     filled: usize,
     /// How many of them come from each source, by its number.
     by_source: Vec<usize>,
@@ -51,16 +65,19 @@ pub(super) struct Slots {
 
 impl Slots {
     /// What was last sent of the entry.
-    pub(super) fn sent(&self, entry: EntryId) -> Option<Sent> {
-        self.pieces.get(entry.index() / PIECE)?[entry.index() % PIECE].sent()
+    pub(super) fn sent(&self, entry: EntryId) -> Sents {
+        let Some(piece) = self.pieces.get(entry.index() / PIECE) else { return Sents::new() };
+        let slot = piece[entry.index() % PIECE];
+        let more = if slot.flags & MORE == 0 { None } else { self.more.get(&entry) };
+        slot.sent().into_iter().chain(more.into_iter().flatten().copied()).collect()
     }
 
-    /// How many prefixes are announced.
+    /// How many paths are announced.
     pub(super) fn filled(&self) -> usize {
         self.filled
     }
 
-    /// How many of the announced prefixes come from the source.
+    /// How many of the announced paths come from the source.
     pub(super) fn filled_by(&self, source: SourceId) -> usize {
         self.by_source.get(source.index()).copied().unwrap_or(0)
     }
@@ -70,28 +87,33 @@ impl Slots {
         self.held
     }
 
-    /// Puts what is sent from here on into the slot; returns what was there.
-    pub(super) fn replace(&mut self, entry: EntryId, sent: Option<Sent>) -> Option<Sent> {
-        let before = self.sent(entry);
-        if before.is_none() && sent.is_none() {
-            return None;
+    /// Puts what is sent from here on into the slot, ordered by handle.
+    pub(super) fn replace(&mut self, entry: EntryId, before: &[Sent], sents: &[Sent], sources: &Sources) {
+        if before.is_empty() && sents.is_empty() {
+            return;
         }
         let slot = self.slot(entry);
-        slot.attributes = sent.map(|sent| sent.attributes);
-        slot.source = sent.map_or(Slot::EMPTY.source, |sent| sent.source);
-        if let Some(sent) = sent {
-            let source = sent.source.index();
+        let first = sents.first();
+        slot.attributes = first.map(|sent| sent.attributes);
+        slot.source = first.map_or(Slot::EMPTY.source, |sent| sent.source);
+        let had_more = slot.flags & MORE != 0;
+        slot.flags = if sents.len() > 1 { slot.flags | MORE } else { slot.flags & !MORE };
+        match sents {
+            [_, more @ ..] if !more.is_empty() => drop(self.more.insert(entry, more.into())),
+            _ if had_more => drop(self.more.remove(&entry)),
+            _ => {}
+        }
+        for sent in sents {
+            let source = sources.owner(sent.source).index();
             if self.by_source.len() <= source {
                 self.by_source.resize(source + 1, 0);
             }
             self.by_source[source] += 1;
-            self.filled += 1;
         }
-        if let Some(before) = before {
-            self.by_source[before.source.index()] -= 1;
-            self.filled -= 1;
+        for sent in before {
+            self.by_source[sources.owner(sent.source).index()] -= 1;
         }
-        before
+        self.filled = self.filled + sents.len() - before.len();
     }
 
     /// Marks the entry as queued; false if it was already.
@@ -115,7 +137,7 @@ impl Slots {
         self.held = self.held + usize::from(held) - usize::from(before);
     }
 
-    /// How many prefixes are not sent, as the limit is reached.
+    /// How many prefixes have a path that is not sent, as the limit is reached.
     pub(super) fn limited(&self) -> usize {
         self.limited
     }
@@ -126,7 +148,7 @@ impl Slots {
         piece.is_some_and(|piece| piece[entry.index() % PIECE].flags & LIMITED != 0)
     }
 
-    /// Notes whether the entry's path is not sent, as the limit is reached.
+    /// Notes whether a path of the entry is not sent, as the limit is reached.
     pub(super) fn limit(&mut self, entry: EntryId, limited: bool) {
         let before = self.is_limited(entry);
         if before != limited {
@@ -136,9 +158,10 @@ impl Slots {
         }
     }
 
-    /// All that is sent, in the table's order.
+    /// All that is sent.
     pub(super) fn all(&self) -> impl Iterator<Item = Sent> + '_ {
-        self.pieces.iter().flatten().filter_map(|slot| slot.sent())
+        let first = self.pieces.iter().flatten().filter_map(|slot| slot.sent());
+        first.chain(self.more.values().flatten().copied())
     }
 
     fn slot(&mut self, entry: EntryId) -> &mut Slot {

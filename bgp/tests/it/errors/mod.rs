@@ -121,7 +121,7 @@ fn far() -> Vec<u8> {
     let path =
         PathAttributes { as_path: AsPath { segments: vec![first] }, ..PathAttributes::originated(next_hop) };
     let families = bgp::prefix::PerFamily { ipv4: true, ipv6: false };
-    let codec = Codec { four_octet: true, external: true, families };
+    let codec = Codec { four_octet: true, external: true, families, add_path: Codec::NO_PATH_IDS };
     let (mut attributes, mut bytes) = (Vec::new(), Vec::new());
     let far: Prefix = FAR.parse().expect("a prefix");
     encode::attributes(&path, &codec, far.family(), &mut attributes);

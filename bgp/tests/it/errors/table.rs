@@ -175,7 +175,7 @@ impl Table {
     /// An UPDATE without a flaw that announces the prefix, which is IPv4 but for {P6}.
     pub(crate) fn announce(&self, state: State, prefix: Prefix) -> Vec<u8> {
         let mut nlri = Vec::new();
-        bgp::wire::nlri::encode(prefix, &mut nlri);
+        bgp::wire::nlri::encode(prefix.into(), &mut nlri);
         let attributes = match state {
             State::Old => "{ook}",
             State::Inner => "{iok}",

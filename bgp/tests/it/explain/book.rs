@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use bgp::config::{Drain, NextHopMode, PeerConfig, SpeakerConfig};
-use bgp::id::{Asn, RouterId};
+use bgp::id::{Asn, PathId, RouterId};
 use bgp::prefix::{Family, Prefix};
 use bgp::reason::Reason;
 use bgp::rule::{AnyCommunity, Changes, Condition, RouteOrigin, Rule};
@@ -31,6 +31,8 @@ pub(crate) struct Route<'a> {
     pub(crate) received: PathAttributes,
     /// The metric of its next hop; `None` where that does not resolve.
     pub(crate) metric: Option<u32>,
+    /// What its sender calls it (RFC 7911).
+    pub(crate) id: Option<PathId>,
 }
 
 fn inside(outer: &str, prefix: Prefix) -> bool {
@@ -203,6 +205,7 @@ struct Considered<'a> {
     internal: bool,
     attributes: PathAttributes,
     metric: Option<u32>,
+    id: Option<PathId>,
 }
 
 impl Considered<'_> {
@@ -249,7 +252,8 @@ pub(crate) fn decide(own: &SpeakerConfig, prefix: Prefix, routes: &[Route<'_>]) 
             Err(reason) => verdicts[at] = reason,
             Ok(attributes) => {
                 let internal = route.from.is_some_and(|from| from.asn == own.asn);
-                left.push(Considered { at, from: route.from, internal, attributes, metric: route.metric });
+                let Route { from, metric, id, .. } = *route;
+                left.push(Considered { at, from, internal, attributes, metric, id });
             }
         }
     }
@@ -295,6 +299,8 @@ pub(crate) fn decide(own: &SpeakerConfig, prefix: Prefix, routes: &[Route<'_>]) 
     remove(&mut left, Reason::LongerClusterList, &|n, m| clusters(m) < clusters(n));
     // g) "Prefer the route received from the lowest peer address."
     remove(&mut left, Reason::HigherPeerAddress, &|n, m| m.address() < n.address());
+    // RFC 7911 names no order among the paths of one peer; the house's rule: the lowest.
+    remove(&mut left, Reason::HigherPathId, &|n, m| m.id < n.id);
     let Some(best) = left.first().cloned() else { return verdicts };
     verdicts[best.at] = Reason::Best;
     if own.max_paths > 1 && best.from.is_some() {
@@ -312,7 +318,8 @@ fn beside(
     verdicts: &mut [Reason],
 ) {
     tied.sort_by_key(|route| {
-        (route.identifier(own.router_id), route.attributes.cluster_list.len(), route.address())
+        let clusters = route.attributes.cluster_list.len();
+        (route.identifier(own.router_id), clusters, route.address(), route.id)
     });
     let next_hop = |route: &Considered<'_>| {
         let via_default = route.from.is_some_and(|from| from.config.via_default);
@@ -356,6 +363,73 @@ fn outward(path: &AsPath, own: Asn, to: Neighbor<'_>) -> AsPath {
     AsPath { segments }
 }
 
+/// The routes that are used or come after them, in the order in which they would be
+/// used: the later a route is removed, the better it is.
+fn in_order(own: &SpeakerConfig, prefix: Prefix, routes: &[Route<'_>], verdicts: &[Reason]) -> Vec<usize> {
+    let removed_at = [
+        Reason::Best,
+        Reason::Multipath,
+        Reason::HigherPathId,
+        Reason::HigherPeerAddress,
+        Reason::LongerClusterList,
+        Reason::HigherRouterId,
+        Reason::HigherIgpMetric,
+        Reason::ExternalPreferred,
+        Reason::HigherMed,
+        Reason::HigherOrigin,
+        Reason::LongerAsPath,
+        Reason::LowerLocalPreference,
+        Reason::LocalPreferred,
+    ];
+    let key = |at: usize| {
+        let rung = removed_at.iter().position(|rung| *rung == verdicts[at])?;
+        let Route { from, metric, id, .. } = routes[at];
+        let attributes = match from {
+            Some(from) => import(own, from, prefix, &routes[at].received).ok()?,
+            None => routes[at].received.clone(),
+        };
+        let internal = from.is_some_and(|from| from.asn == own.asn);
+        let route = Considered { at, from, internal, attributes, metric, id };
+        let before = (rung, from.is_some(), u32::MAX - route.preference(), route.path_length());
+        let medium = (route.attributes.origin, route.attributes.med.unwrap_or(0), internal, metric);
+        let clusters = route.attributes.cluster_list.len();
+        Some((before, medium, (route.identifier(own.router_id), clusters, route.address(), id), at))
+    };
+    let mut order: Vec<_> = (0..routes.len()).filter_map(key).collect();
+    order.sort();
+    order.into_iter().map(|(.., at)| at).collect()
+}
+
+/// What is sent of a prefix to a peer: the best route, or, where so many were
+/// negotiated, the best ones (RFC 7911); or why nothing is.
+pub(crate) fn sent(
+    own: &SpeakerConfig,
+    to: Neighbor<'_>,
+    prefix: Prefix,
+    routes: &[Route<'_>],
+    several: Option<u8>,
+) -> Result<Vec<PathAttributes>, Reason> {
+    let verdicts = decide(own, prefix, routes);
+    let best = verdicts.iter().position(|verdict| *verdict == Reason::Best).map(|best| &routes[best]);
+    let Some(most) = several else { return export(own, to, prefix, best).map(|sent| vec![sent]) };
+    let is_own = |route: &Route<'_>| route.from.is_some_and(|from| from.config.address == to.config.address);
+    let mut sent = Vec::new();
+    let usable = in_order(own, prefix, routes, &verdicts).into_iter().filter(|&at| {
+        // The house's rule: a route that is not used is not told of with an own next hop.
+        let is_used = matches!(verdicts[at], Reason::Best | Reason::Multipath);
+        let is_kept = match to.config.next_hop {
+            NextHopMode::Auto => to.asn == own.asn,
+            NextHopMode::Own => reflects(own, to, &routes[at]),
+            NextHopMode::Unchanged => true,
+        };
+        (is_used || (is_kept && routes[at].from.is_some())) && exported(own, to, prefix, &routes[at]).is_ok()
+    });
+    for at in usable.take(most.into()).filter(|&at| !is_own(&routes[at])) {
+        sent.push(exported(own, to, prefix, &routes[at])?);
+    }
+    if sent.is_empty() { export(own, to, prefix, best).map(|_| Vec::new()) } else { Ok(sent) }
+}
+
 /// What is sent of the best route to a peer, or why nothing is.
 pub(crate) fn export(
     own: &SpeakerConfig,
@@ -367,16 +441,30 @@ pub(crate) fn export(
     if route.from.is_some_and(|from| from.config.address == to.config.address) {
         return Err(Reason::LearnedFromPeer);
     }
+    exported(own, to, prefix, route)
+}
+
+/// RFC 4456 §6: "A route from a Non-Client IBGP peer: Reflect to all the Clients. A route from a
+/// Client peer: Reflect to all the Non-Client peers and also to the Client peers."
+fn reflects(own: &SpeakerConfig, to: Neighbor<'_>, route: &Route<'_>) -> bool {
+    let Some(from) = route.from.filter(|from| from.asn == own.asn && to.asn == own.asn) else { return false };
+    from.config.reflector_client || to.config.reflector_client
+}
+
+/// What a route looks like to a peer that did not send it, or why it is not sent.
+fn exported(
+    own: &SpeakerConfig,
+    to: Neighbor<'_>,
+    prefix: Prefix,
+    route: &Route<'_>,
+) -> Result<PathAttributes, Reason> {
     let learned = route.from.is_some();
     let (external, internal) = (to.asn != own.asn, route.from.is_some_and(|from| from.asn == own.asn));
     let mut sent = match route.from {
         Some(from) => import(own, from, prefix, &route.received)?,
         None => route.received.clone(),
     };
-    // RFC 4456 §6: "A route from a Non-Client IBGP peer: Reflect to all the Clients. A route from a
-    // Client peer: Reflect to all the Non-Client peers and also to the Client peers."
-    let from_client = route.from.is_some_and(|from| from.config.reflector_client);
-    let reflected = internal && !external && (from_client || to.config.reflector_client);
+    let reflected = reflects(own, to, route);
     if learned && !own.transit && !reflected {
         return Err(Reason::NotTransit);
     }

@@ -6,12 +6,14 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use bgp::config::SpeakerConfig;
 use bgp::id::{Asn, ConnId, RouterId};
 use bgp::io::{Effects, Event, RouteAck, RouteChange, State, Tracking, Transport};
-use bgp::prefix::{Family, PerFamily, Prefix};
+use bgp::prefix::{Family, PerFamily};
 use bgp::speaker::Speaker;
 use bgp::time::Instant;
+use bgp::wire::add_path::AddPath;
 use bgp::wire::attribute::PathAttributes;
 use bgp::wire::capability::Capability;
 use bgp::wire::codec::Codec;
+use bgp::wire::nlri::Route;
 use bgp::wire::open::Open;
 use bgp::wire::{encode, frame, pack};
 
@@ -22,6 +24,8 @@ const NOW: Instant = Instant(0);
 pub(super) struct Caller {
     pub(super) asn: Asn,
     pub(super) router_id: RouterId,
+    /// Whether it takes and sends several paths of a prefix (RFC 7911).
+    pub(super) several: bool,
 }
 
 /// The address of caller number `n`.
@@ -48,12 +52,16 @@ impl Desk {
             let end = |address: Ipv4Addr| SocketAddr::new(address.into(), 179);
             let (local, remote) = (end(Ipv4Addr::new(10, 0, 0, 1)), end(address(n)));
             desk.tell(Event::Accepted { conn: conn(n), local, remote });
-            let families = Family::ALL.map(Capability::multiprotocol);
+            let families = Family::ALL.map(Capability::multiprotocol).into_iter();
+            let both = AddPath { families: Family::ALL.map(|family| (family.afi(), 1, 3)).into() };
+            let capabilities = families
+                .chain([Capability::FourOctetAs(caller.asn)])
+                .chain(caller.several.then_some(Capability::AddPath(both)));
             let open = Open {
                 asn: if caller.asn.is_two_octet() { caller.asn } else { Asn::TRANS },
                 hold_seconds: 90,
                 router_id: caller.router_id,
-                capabilities: families.into_iter().chain([Capability::FourOctetAs(caller.asn)]).collect(),
+                capabilities: capabilities.collect(),
             };
             let mut bytes = Vec::new();
             open.encode(&mut bytes);
@@ -65,12 +73,14 @@ impl Desk {
         desk
     }
 
-    /// A caller announces a prefix.
-    pub(super) fn announce(&mut self, n: usize, caller: Caller, prefix: Prefix, attributes: &PathAttributes) {
+    /// A caller announces a prefix, with a Path Identifier where it is to have one.
+    pub(super) fn announce(&mut self, n: usize, caller: Caller, route: Route, attributes: &PathAttributes) {
+        let prefix = route.prefix;
         let codec = Codec {
             four_octet: true,
             external: caller.asn != self.own,
             families: PerFamily { ipv4: true, ipv6: true },
+            add_path: Codec::NO_PATH_IDS,
         };
         let (mut encoded, mut bytes) = (Vec::new(), Vec::new());
         encode::attributes(attributes, &codec, prefix.family(), &mut encoded);
@@ -78,7 +88,7 @@ impl Desk {
             &encoded,
             attributes.next_hop,
             prefix.family(),
-            [prefix],
+            [route],
             pack::Longest::Plain,
             &mut bytes,
         )

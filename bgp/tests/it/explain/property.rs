@@ -4,16 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 
 use bgp::config::{
-    AsPathPolicy, Drain, NextHopMode, Origination, OwnNextHop, PeerConfig, Protected, SpeakerConfig,
+    AddPath, AsPathPolicy, Drain, NextHopMode, Origination, OwnNextHop, PeerConfig, Protected, SpeakerConfig,
 };
-use bgp::id::{Asn, RouterId};
+use bgp::id::{Asn, PathId, RouterId};
 use bgp::prefix::{Family, Prefix};
 use bgp::reason::Reason;
 use bgp::rule::{AnyCommunity, Changes, Condition, PrefixRange, RouteOrigin, Rule, Rules};
-use bgp::view::PathSource;
+use bgp::view::{PathSource, SentPath};
 use bgp::wire::as_path::{AsPath, Segment, SegmentKind};
 use bgp::wire::attribute::{NextHops, Origin, PathAttributes};
 use bgp::wire::community::{Community, ExtendedCommunity, LargeCommunity};
+use bgp::wire::nlri;
 use proptest::prelude::*;
 
 use super::book::{self, Neighbor, Route};
@@ -172,6 +173,7 @@ fn peer(chance: &mut Chance, n: usize) -> PeerConfig {
             override_peer: odd && chance.one_in(2),
             remove_private: odd && chance.one_in(2),
         },
+        add_path: AddPath { receive: chance.one_in(2), send: chance.pick(&[0, 1, 2, 16]) },
         accept: chance.one_in(4).then(|| vec![prefix("10.0.0.0/8"), prefix("2001:db8::/32")]),
         accept_default: chance.one_in(2),
         import: rules(chance),
@@ -189,7 +191,11 @@ struct Scene {
 
 fn scene(chance: &mut Chance) -> Scene {
     let callers: Vec<Caller> = (0..2 + chance.index(4))
-        .map(|_| Caller { asn: asn(chance), router_id: RouterId(20 + chance.below(3) as u32) })
+        .map(|_| Caller {
+            asn: asn(chance),
+            router_id: RouterId(20 + chance.below(3) as u32),
+            several: chance.one_in(2),
+        })
         .collect();
     let origin = |text: &str| Origination { med: Some(4), ..Origination::new(prefix(text)) };
     let pods = Origination { origin: RouteOrigin::PodCidr, ..origin(PODS) };
@@ -225,8 +231,13 @@ fn agrees(seed: u64) -> Result<BTreeSet<Reason>, String> {
     let mut desk = Desk::new(&config, &callers, metrics.clone());
     for text in PREFIXES {
         for (n, caller) in callers.iter().enumerate().filter(|_| !chance.one_in(4)).collect::<Vec<_>>() {
-            let attributes = attributes(&mut chance, *caller, prefix(text).family());
-            desk.announce(n, *caller, prefix(text), &attributes);
+            let several = caller.several && config.peers[n].add_path.receive;
+            for id in 0..if several { 1 + chance.below(3) as u32 } else { 1 } {
+                let attributes = attributes(&mut chance, *caller, prefix(text).family());
+                // Neighbours on the wire, and out of order.
+                let id = several.then_some(PathId(id ^ 2));
+                desk.announce(n, *caller, nlri::Route { id, prefix: prefix(text) }, &attributes);
+            }
         }
     }
     desk.settle();
@@ -252,7 +263,7 @@ fn agrees(seed: u64) -> Result<BTreeSet<Reason>, String> {
                     None if text == PODS => RouteOrigin::PodCidr,
                     None => RouteOrigin::Static,
                 };
-                Route { from, origin, received: path.attributes.clone(), metric }
+                Route { from, origin, received: path.attributes.clone(), metric, id: path.path_id }
             })
             .collect();
         let verdicts = book::decide(&config, prefix(text), &routes);
@@ -262,12 +273,24 @@ fn agrees(seed: u64) -> Result<BTreeSet<Reason>, String> {
                 return Err(format!("{text}: {expected} by the book, and {path:#?}"));
             }
         }
-        let best = verdicts.iter().position(|verdict| *verdict == Reason::Best);
         for sent in story.sent {
             let to = neighbor(sent.address).expect("a peer");
-            let expected = book::export(&config, to, prefix(text), best.map(|best| &routes[best]));
+            let several = callers.iter().zip(&config.peers).find(|(_, peer)| peer.address == sent.address);
+            let several = several.filter(|(caller, peer)| caller.several && peer.add_path.send > 0);
+            let several = several.map(|(_, peer)| peer.add_path.send);
+            let sort = |mut paths: Vec<PathAttributes>| {
+                paths.sort();
+                paths
+            };
+            let expected = book::sent(&config, to, prefix(text), &routes, several).map(sort);
             words.extend(expected.as_ref().err());
-            let said = sent.sent.map_err(|refusal| refusal.reason);
+            let ids = sent.sent.iter().flatten().map(|path| path.path_id);
+            let ids: BTreeSet<_> = ids.clone().filter(|id| id.is_some() == several.is_some()).collect();
+            if sent.sent.as_ref().is_ok_and(|sent| sent.len() != ids.len()) {
+                return Err(format!("{text} to {}: Path Identifiers {ids:?}", sent.name));
+            }
+            let paths = |sent: Vec<SentPath>| sort(sent.into_iter().map(|path| path.attributes).collect());
+            let said = sent.sent.map(paths).map_err(|refusal| refusal.reason);
             if said != expected {
                 return Err(format!("{text} to {}: {expected:#?} by the book, and {said:#?}", sent.name));
             }
@@ -300,6 +323,7 @@ fn what_is_drawn_meets_every_word() {
             Reason::Stale,
             Reason::TreatAsWithdraw,
             Reason::PrefixLimit,
+            Reason::PathLimit,
             Reason::SessionDown,
             Reason::FamilyNotNegotiated,
             Reason::SendLimit,

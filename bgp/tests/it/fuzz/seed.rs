@@ -73,7 +73,12 @@ fn updates(family: Family) -> Vec<u8> {
         large_communities: [LargeCommunity { global: 65003, local1: 1, local2: 2 }].into(),
         ..PathAttributes::originated(next_hop)
     };
-    let codec = Codec { four_octet: true, external: true, families: PerFamily { ipv4: true, ipv6: true } };
+    let codec = Codec {
+        four_octet: true,
+        external: true,
+        families: PerFamily { ipv4: true, ipv6: true },
+        add_path: Codec::NO_PATH_IDS,
+    };
     let (mut encoded, mut bytes) = (Vec::new(), Vec::new());
     encode::attributes(&attributes, &codec, family, &mut encoded);
     pack::announce(&encoded, next_hop, family, prefixes, pack::Longest::Plain, &mut bytes)

@@ -1,7 +1,7 @@
 //! The ladder against RFC 4271's own words, its shortcut against the ladder,
 //! and both against the order of arrival.
 
-use bgp::id::{Asn, RouterId};
+use bgp::id::{Asn, PathId, RouterId};
 use bgp::reason::Reason;
 use bgp::rib::decision::{Candidate, Ladder, Multipath, explain, joins_selected, loses_to_best};
 use bgp::rib::{RibConfig, Source, SourceKind};
@@ -26,6 +26,7 @@ fn candidate(n: u8) -> Candidate {
         cluster_len: 0,
         address: Some(address(1)),
         tie: n.into(),
+        path_id: None,
         next_hop: n.into(),
     }
 }
@@ -38,9 +39,9 @@ fn decide(paths: &[Candidate], multipath: Multipath) -> Vec<Reason> {
 
 #[test]
 fn each_rung_takes_out_the_worse_path_and_names_both_values() {
-    let best = candidate(1);
+    let best = Candidate { path_id: Some(PathId(3)), ..candidate(1) };
     let other = Candidate { neighbor: Some(Asn(65002)), ..candidate(2) };
-    let rungs: [(Candidate, Reason, &str); 14] = [
+    let rungs: [(Candidate, Reason, &str); 15] = [
         (Candidate { metric: None, local_preference: 900, ..other }, Reason::NextHopUnreachable, ""),
         (Candidate { stale: true, local_preference: 900, ..other }, Reason::Stale, ""),
         (Candidate { local_preference: 90, hops: 0, ..other }, Reason::LowerLocalPreference, "90/100"),
@@ -57,6 +58,7 @@ fn each_rung_takes_out_the_worse_path_and_names_both_values() {
         (Candidate { cluster_len: 1, address: None, ..other }, Reason::LongerClusterList, "1/0"),
         (Candidate { address: Some(address(9)), ..other }, Reason::HigherPeerAddress, "10.0.0.9/10.0.0.1"),
         (Candidate { tie: 3, ..other }, Reason::HigherPeerAddress, "10.0.0.1/10.0.0.1"),
+        (Candidate { tie: 1, path_id: Some(PathId(7)), ..other }, Reason::HigherPathId, "7/3"),
         // A MED of another neighbouring AS is not compared.
         (Candidate { med: 5, router_id: RouterId(2), ..other }, Reason::HigherRouterId, "0.0.0.2/0.0.0.1"),
         // Equal values of a rung above do not end the comparison.
@@ -142,8 +144,12 @@ fn by_the_book(paths: &[Candidate], multipath: Multipath) -> Vec<Reason> {
     step(Reason::LongerClusterList, &|m, n| n.cluster_len < m.cluster_len);
     step(Reason::HigherPeerAddress, &|m, n| n.address < m.address);
     step(Reason::HigherPeerAddress, &|m, n| n.tie < m.tie);
+    step(Reason::HigherPathId, &|m, n| n.path_id < m.path_id);
     let mut order = equal;
-    order.sort_by_key(|&at| (paths[at].router_id, paths[at].cluster_len, paths[at].address, paths[at].tie));
+    order.sort_by_key(|&at| {
+        let Candidate { router_id, cluster_len, address, tie, path_id, .. } = paths[at];
+        (router_id, cluster_len, address, tie, path_id)
+    });
     let mut next_hops = Vec::new();
     for &at in &order {
         let is_local = paths[at].kind == SourceKind::Local;
@@ -190,12 +196,29 @@ fn candidates() -> impl Strategy<Value = Vec<Candidate>> {
         cluster_len: rest.1,
         address: (kind != SourceKind::Local).then_some(address(rest.2)),
         tie: 0,
+        path_id: None,
         next_hop: rest.3,
     });
     (prop::collection::vec(one, 1..7), any::<bool>()).prop_map(|(mut paths, with_med)| {
         for (path, tie) in paths.iter_mut().zip(0..) {
             path.tie = tie;
             path.med = if with_med { path.med } else { 0 };
+        }
+        paths
+    })
+}
+
+/// Some of them several paths of one peer (RFC 7911), which name no order of arrival.
+fn candidates_of_few() -> impl Strategy<Value = Vec<Candidate>> {
+    (candidates(), prop::collection::vec(prop::option::of(any::<u32>()), 7)).prop_map(|(mut paths, ids)| {
+        for at in 1..paths.len() {
+            let Some(id) = ids[at].filter(|_| paths[at].kind != SourceKind::Local) else { continue };
+            let Candidate { kind, router_id, address, tie, .. } = paths[at - 1];
+            if kind != SourceKind::Local && paths[..at].iter().all(|other| other.path_id != Some(PathId(id)))
+            {
+                paths[at] =
+                    Candidate { kind, router_id, address, tie, path_id: Some(PathId(id)), ..paths[at] };
+            }
         }
         paths
     })
@@ -235,13 +258,13 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_ladder_is_the_rfc(paths in candidates(), max_paths in 1..5u8) {
+    fn the_ladder_is_the_rfc(paths in candidates_of_few(), max_paths in 1..5u8) {
         let multipath = Multipath { max_paths, relax_as_path: true };
         prop_assert_eq!(decide(&paths, multipath), by_the_book(&paths, multipath));
     }
 
     #[test]
-    fn the_ladder_does_not_depend_on_order(paths in candidates(), max_paths in 1..5u8, turn in 0..7usize) {
+    fn the_ladder_does_not_depend_on_order(paths in candidates_of_few(), max_paths in 1..5u8, turn in 0..7usize) {
         let multipath = Multipath { max_paths, relax_as_path: true };
         let straight = decide(&paths, multipath);
         let mut turned = paths.clone();
@@ -258,7 +281,7 @@ proptest! {
     /// Where the shortcut speaks, the ladder says the same of the new path, and
     /// the verdicts of all others stay as they were.
     #[test]
-    fn the_shortcut_is_the_ladder(paths in candidates(), max_paths in 1..5u8) {
+    fn the_shortcut_is_the_ladder(paths in candidates_of_few(), max_paths in 1..5u8) {
         let multipath = Multipath { max_paths, relax_as_path: true };
         let (new, others) = paths.split_last().expect("at least one");
         let mut before = vec![Reason::Pending; others.len()];

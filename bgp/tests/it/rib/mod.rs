@@ -3,6 +3,7 @@
 mod ladder;
 mod model;
 mod scene;
+mod several;
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -10,7 +11,7 @@ use bgp::id::{Asn, PeerId, RouterId};
 use bgp::io::{Effects, NextHop, RouteAck};
 use bgp::prefix::Prefix;
 use bgp::reason::Reason;
-use bgp::rib::{Advertise, AttrId, EntryId, Rib, RibConfig, Source, SourceId, SourceKind};
+use bgp::rib::{Advertise, AttrId, EntryId, PathKey, Rib, RibConfig, Source, SourceId, SourceKind};
 use bgp::rule::RouteOrigin;
 use bgp::wire::as_path::{AsPath, Segment, SegmentKind};
 use bgp::wire::attribute::{NextHops, PathAttributes};
@@ -82,8 +83,18 @@ impl Bench {
         attributes: PathAttributes,
         refusal: Option<Reason>,
     ) -> AttrId {
+        self.announce_one(source.into(), text, attributes, refusal)
+    }
+
+    fn announce_one(
+        &mut self,
+        key: PathKey,
+        text: &str,
+        attributes: PathAttributes,
+        refusal: Option<Reason>,
+    ) -> AttrId {
         let attrs = self.rib.attributes_mut().intern(attributes);
-        self.rib.announce(source, prefix(text), attrs, refusal, NO_LIMIT);
+        self.rib.announce(key, prefix(text), attrs, refusal, NO_LIMIT);
         attrs
     }
 

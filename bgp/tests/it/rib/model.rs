@@ -4,11 +4,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bgp::id::PathId;
 use bgp::io::{NextHop, RouteAck, SetId, Tracking};
 use bgp::prefix::{Family, PerFamily, Prefix};
 use bgp::reason::Reason;
 use bgp::rib::decision::{Candidate, Multipath, explain};
-use bgp::rib::{AttrId, RibConfig, SourceKind};
+use bgp::rib::{AttrId, Path, RibConfig, SourceKind};
 use bgp::view::{KernelCounts, KernelView, RouteCursor};
 use bgp::wire::attribute::PathAttributes;
 use proptest::prelude::*;
@@ -27,15 +28,23 @@ const PREFIXES: [&str; 8] = [
     "::/0",
 ];
 
+/// A peer, and what it calls the path where it sends several of a prefix (RFC 7911).
+type From = (u8, Option<u32>);
+
+/// Whether the peer sends several paths of a prefix.
+const fn has_ids(peer: u8) -> bool {
+    peer == 2 || peer == 3
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Announce {
-        peer: u8,
+        from: From,
         prefix: usize,
         shape: u8,
     },
     Withdraw {
-        peer: u8,
+        from: From,
         prefix: usize,
     },
     /// The peer's source is removed, and a new one stands in its place.
@@ -64,11 +73,11 @@ enum Step {
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let peer = || 0..PEERS;
+    let from = || (0..PEERS, 0..3u32).prop_map(|(peer, id)| (peer, has_ids(peer).then_some(id)));
     let at = || 0..PREFIXES.len();
     let step = prop_oneof![
-        12 => (peer(), at(), 0..24u8).prop_map(|(peer, prefix, shape)| Step::Announce { peer, prefix, shape }),
-        5 => (peer(), at()).prop_map(|(peer, prefix)| Step::Withdraw { peer, prefix }),
+        12 => (from(), at(), 0..24u8).prop_map(|(from, prefix, shape)| Step::Announce { from, prefix, shape }),
+        5 => (from(), at()).prop_map(|(from, prefix)| Step::Withdraw { from, prefix }),
         1 => (1..PEERS).prop_map(|peer| Step::Restart { peer }),
         5 => (1..4u8, prop::option::weighted(0.7, 0..2u32)).prop_map(|(n, metric)| Step::NextHop { n, metric }),
         1 => prop::option::of(0..3u32).prop_map(|med| Step::Judge { med }),
@@ -116,7 +125,7 @@ struct Model {
     bench: Bench,
     config: RibConfig,
     sources: Vec<SourceId>,
-    paths: BTreeMap<Prefix, BTreeMap<u8, (u8, Option<Reason>)>>,
+    paths: BTreeMap<Prefix, BTreeMap<From, (u8, Option<Reason>)>>,
     metrics: BTreeMap<NextHop, u32>,
     refused_med: Option<u32>,
     driver: Driver,
@@ -151,24 +160,24 @@ impl Model {
 
     fn step(&mut self, step: &Step) {
         match *step {
-            Step::Announce { peer, prefix: at, shape } => {
+            Step::Announce { from, prefix: at, shape } => {
                 let attributes = shape_of(shape);
-                let refusal = refusal_of(&attributes, self.refused_med).filter(|_| peer > 0);
-                let source = self.sources[usize::from(peer)];
-                self.bench.announce_as(source, PREFIXES[at], attributes, refusal);
-                self.paths.entry(prefix(PREFIXES[at])).or_default().insert(peer, (shape, refusal));
+                let refusal = refusal_of(&attributes, self.refused_med).filter(|_| from.0 > 0);
+                let key = self.key(from);
+                self.bench.announce_one(key, PREFIXES[at], attributes, refusal);
+                self.paths.entry(prefix(PREFIXES[at])).or_default().insert(from, (shape, refusal));
             }
-            Step::Withdraw { peer, prefix: at } => {
-                let held = self.paths.get_mut(&prefix(PREFIXES[at])).and_then(|paths| paths.remove(&peer));
-                let source = self.sources[usize::from(peer)];
-                assert_eq!(self.bench.rib.withdraw(source, prefix(PREFIXES[at])), held.is_some());
+            Step::Withdraw { from, prefix: at } => {
+                let held = self.paths.get_mut(&prefix(PREFIXES[at])).and_then(|paths| paths.remove(&from));
+                let key = self.key(from);
+                assert_eq!(self.bench.rib.withdraw(key, prefix(PREFIXES[at])), held.is_some());
             }
             Step::Restart { peer } => {
                 let old = self.sources[usize::from(peer)];
                 self.bench.rib.remove_source(old);
                 self.sources[usize::from(peer)] = self.bench.add(source_of(peer));
                 for paths in self.paths.values_mut() {
-                    paths.remove(&peer);
+                    paths.retain(|from, _| from.0 != peer);
                 }
             }
             Step::NextHop { n, metric } => {
@@ -182,8 +191,8 @@ impl Model {
             Step::Judge { med } => {
                 self.refused_med = med;
                 self.bench.rib.judge_again(None);
-                for (&peer, (shape, refusal)) in self.paths.values_mut().flatten() {
-                    *refusal = refusal_of(&shape_of(*shape), med).filter(|_| peer > 0);
+                for (from, (shape, refusal)) in self.paths.values_mut().flatten() {
+                    *refusal = refusal_of(&shape_of(*shape), med).filter(|_| from.0 > 0);
                 }
             }
             Step::Configure { install, max_paths } => {
@@ -195,6 +204,17 @@ impl Model {
                 self.turn(budget);
             }
         }
+    }
+
+    fn key(&self, (peer, id): From) -> PathKey {
+        PathKey { source: self.sources[usize::from(peer)], id: id.map(PathId) }
+    }
+
+    /// Who a path in the base is of.
+    fn from(&self, id: EntryId, path: Path) -> From {
+        let owner = self.bench.rib.sources().owner(path.source());
+        let peer = self.sources.iter().position(|&held| held == owner).expect("known");
+        (peer as u8, self.bench.rib.path_id(id, path).map(|id| id.0))
     }
 
     fn resolve(&mut self, next_hop: NextHop, metric: Option<u32>) {
@@ -295,11 +315,11 @@ impl Model {
     }
 
     /// What the ladder says of a prefix in the model.
-    fn expected(&self, paths: &BTreeMap<u8, (u8, Option<Reason>)>) -> BTreeMap<SourceId, Reason> {
+    fn expected(&self, paths: &BTreeMap<From, (u8, Option<Reason>)>) -> BTreeMap<From, Reason> {
         let mut considered = Vec::new();
         let mut verdicts = BTreeMap::new();
-        for (&n, &(shape, refusal)) in paths {
-            let source = self.sources[usize::from(n)];
+        for (&(n, id), &(shape, refusal)) in paths {
+            let source = (n, id);
             let held = shape_of(shape);
             if let Some(refusal) = refusal {
                 verdicts.insert(source, refusal);
@@ -320,6 +340,7 @@ impl Model {
                 cluster_len: 0,
                 address: described.address,
                 tie: n.into(),
+                path_id: id.map(PathId),
                 next_hop: u32::from(shape % 3) * 2 + u32::from(described.via_default),
             };
             considered.push((source, candidate));
@@ -343,8 +364,8 @@ impl Model {
             .paths
             .values()
             .flatten()
-            .filter(|(n, (_, refusal))| **n > 0 && refusal.is_none())
-            .map(|(&n, &(shape, _))| self.next_hop(n, shape))
+            .filter(|(from, (_, refusal))| from.0 > 0 && refusal.is_none())
+            .map(|(&(n, _), &(shape, _))| self.next_hop(n, shape))
             .collect();
         assert_eq!(self.driver.tracked, wanted, "tracked are the next hops of accepted paths");
         self.paths.retain(|_, paths| !paths.is_empty());
@@ -387,21 +408,21 @@ impl Model {
     fn check_prefix(
         &self,
         prefix: Prefix,
-        paths: &BTreeMap<u8, (u8, Option<Reason>)>,
+        paths: &BTreeMap<From, (u8, Option<Reason>)>,
         sent: Option<(AttrId, SourceId)>,
     ) {
         let id = self.bench.rib.find(prefix).expect("stored");
         let entry = self.bench.rib.entry(id).expect("found");
-        let verdicts: BTreeMap<SourceId, Reason> =
-            entry.paths.iter().map(|path| (path.source(), path.verdict())).collect();
+        let verdicts: BTreeMap<From, Reason> =
+            entry.paths.iter().map(|path| (self.from(id, *path), path.verdict())).collect();
+        let handles: BTreeSet<SourceId> = entry.paths.iter().map(|path| path.source()).collect();
+        assert_eq!(handles.len(), entry.paths.len(), "a handle names one path of a prefix");
         let expected = self.expected(paths);
         assert_eq!(verdicts, expected, "{prefix}");
-        let peer_of = |source| self.sources.iter().position(|&held| held == source).expect("known") as u8;
         let selected = expected.iter().filter(|(_, v)| matches!(v, Reason::Best | Reason::Multipath));
         let next_hops: BTreeSet<NextHop> = selected
-            .map(|(&source, _)| peer_of(source))
-            .filter(|&n| n > 0)
-            .map(|n| self.next_hop(n, paths[&n].0))
+            .filter(|(from, _)| from.0 > 0)
+            .map(|(from, _)| self.next_hop(from.0, paths[from].0))
             .collect();
         let installed = self.driver.routes.get(&prefix).map(|set| self.driver.sets[set].clone());
         let wanted = (self.config.install && !next_hops.is_empty()).then(|| Vec::from_iter(next_hops));
@@ -415,14 +436,15 @@ impl Model {
         assert_eq!(entry.kernel, kernel, "{prefix}");
         let best = expected.iter().find(|(_, verdict)| **verdict == Reason::Best).map(|(&source, _)| source);
         let best = best.filter(|_| !failed);
-        assert_eq!(sent.map(|(_, source)| source), best, "{prefix}");
+        let of = |source| entry.paths.iter().find(|path| path.source() == source).expect("in the table");
+        assert_eq!(sent.map(|(_, source)| self.from(id, *of(source))), best, "{prefix}");
         if let Some((attrs, source)) = sent {
-            let shape = paths[&peer_of(source)].0;
+            let shape = paths[&self.from(id, *of(source))].0;
             assert_eq!(*self.bench.rib.attributes().get(attrs), shape_of(shape), "{prefix}");
         }
         let ranked = self.bench.rib.ranked(id);
-        let again: BTreeMap<SourceId, Reason> =
-            ranked.iter().map(|(path, compared)| (path.source(), compared.verdict)).collect();
+        let again: BTreeMap<From, Reason> =
+            ranked.iter().map(|(path, compared)| (self.from(id, *path), compared.verdict)).collect();
         assert_eq!(again, expected, "an explanation says what the decision said");
     }
 
@@ -431,8 +453,9 @@ impl Model {
             for family in Family::ALL {
                 let paths = self.paths.iter().filter(|(prefix, _)| prefix.family() == family);
                 let held: Vec<Option<Reason>> = paths
-                    .filter_map(|(_, paths)| paths.get(&(n as u8)))
-                    .map(|&(_, refusal)| refusal)
+                    .flat_map(|(_, paths)| paths)
+                    .filter(|((peer, _), _)| usize::from(*peer) == n)
+                    .map(|(_, &(_, refusal))| refusal)
                     .collect();
                 let counts = self.bench.rib.counts(source, family).expect("present");
                 assert_eq!(counts.received(), held.len() as u64);

@@ -1,11 +1,13 @@
 //! The OPEN exchange: what we say, what we accept, what we answer and show.
 
-use bgp::config::PeerAs;
+use bgp::config::{AddPath, PeerAs};
 use bgp::id::{Asn, RouterId};
 use bgp::io::State;
 use bgp::prefix::{Family, PerFamily};
 use bgp::session::{Action, Negotiated, SessionConfig};
+use bgp::wire::add_path::{self, Mode};
 use bgp::wire::capability::Capability;
+use bgp::wire::codec::Codec;
 use bgp::wire::open::Open;
 
 use super::rig::{
@@ -60,6 +62,43 @@ fn our_open_to_the_octet() {
         &[65, 4, 0xfa, 0x56, 0xea, 1],           // 4-octet AS
     ];
     assert_eq!(our_open(config), expected.concat());
+}
+
+#[test]
+fn path_identifiers_go_where_one_side_sends_and_the_other_takes_them() {
+    let mode = |receive, send| Mode { receive, send };
+    let offering = |receive, send, ipv4, ipv6| {
+        let config = SessionConfig { add_path: AddPath { receive, send }, ..config() };
+        let mut open = peer_open();
+        let families = vec![(1, 1, ipv4), (2, 1, ipv6), (1, 128, 3)];
+        open.capabilities.push(Capability::AddPath(add_path::AddPath { families }));
+        negotiated(config, &open).codec.add_path
+    };
+    let neither = mode(false, false);
+    // RFC 7911 §5: 1 receives, 2 sends, 3 does both.
+    assert_eq!(offering(true, 4, 3, 3), PerFamily { ipv4: mode(true, true), ipv6: mode(true, true) });
+    assert_eq!(offering(true, 0, 3, 1), PerFamily { ipv4: mode(true, false), ipv6: neither });
+    assert_eq!(offering(false, 1, 2, 1), PerFamily { ipv4: neither, ipv6: mode(false, true) });
+    assert_eq!(offering(true, 9, 2, 0), PerFamily { ipv4: mode(true, false), ipv6: neither });
+    assert_eq!(offering(false, 0, 3, 3), Codec::NO_PATH_IDS);
+    let alone = SessionConfig { add_path: AddPath { receive: true, send: 4 }, ..config() };
+    assert_eq!(negotiated(alone, &peer_open()).codec.add_path, Codec::NO_PATH_IDS);
+    // A family that the session does not carry has none.
+    let mut six = SessionConfig { add_path: AddPath { receive: true, send: 4 }, ..config() };
+    six.families.ipv4 = false;
+    let mut open = peer_open();
+    let families = vec![(1, 1, 3), (2, 1, 3)];
+    open.capabilities.push(Capability::AddPath(add_path::AddPath { families }));
+    let agreed = negotiated(six, &open).codec.add_path;
+    assert_eq!(agreed, PerFamily { ipv4: neither, ipv6: mode(true, true) });
+}
+
+#[test]
+fn our_open_offers_path_identifiers_where_they_are_wanted() {
+    for (receive, send, octet) in [(true, 0, 1), (false, 1, 2), (true, 255, 3)] {
+        let bytes = our_open(SessionConfig { add_path: AddPath { receive, send }, ..config() });
+        assert_eq!(bytes[bytes.len() - 10..], [69, 8, 0, 1, 1, octet, 0, 2, 1, octet]);
+    }
 }
 
 #[test]

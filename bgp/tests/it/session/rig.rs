@@ -38,6 +38,7 @@ pub(super) fn config() -> SessionConfig {
         families: PerFamily { ipv4: true, ipv6: true },
         timers: Timers { hold: seconds(9), keepalive: seconds(3), connect_retry: seconds(5) },
         restart: bgp::config::Restart { seconds: 0, notification: false },
+        add_path: bgp::config::AddPath::default(),
         passive: false,
         disabled: false,
         description: String::new(),

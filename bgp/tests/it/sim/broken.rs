@@ -158,7 +158,7 @@ impl Broken {
             Breakage::ForgetsImplicitWithdraw => {
                 let parsed = messages(&message).unwrap_or_default();
                 let Content { announced, withdrawn, .. } =
-                    parsed.first().and_then(content).unwrap_or_default();
+                    parsed.first().and_then(|first| content(first, false)).unwrap_or_default();
                 for prefix in withdrawn {
                     self.seen.remove(&(conn, prefix));
                 }
@@ -182,7 +182,7 @@ impl Broken {
     pub(super) fn write(&mut self, conn: ConnId, bytes: &Bytes) -> Vec<(ConnId, Bytes)> {
         let mut written = Vec::new();
         for message in messages(bytes).unwrap_or_default() {
-            let said = content(&message).unwrap_or_default();
+            let said = content(&message, false).unwrap_or_default();
             let is_keepalive = message.kind == Kind::Keepalive.code();
             let first = is_keepalive && self.alive.insert(conn);
             let target = match self.breakage {

@@ -7,7 +7,8 @@ use bgp::io::State;
 use bgp::prefix::{Family, Prefix};
 use bgp::reason::Reason;
 use bgp::rule::RouteOrigin;
-use bgp::view::{Explanation, KernelView, PathSource, PathView, PeerView, RouteFilter, RouteView};
+use bgp::view::{Explanation, KernelView, PathSource, PathView, PeerView, RouteFilter, RouteView, SentPath};
+use bgp::wire::attribute::PathAttributes;
 
 use super::network::Network;
 use super::watch::Violation;
@@ -20,6 +21,14 @@ struct Picture<'a> {
     stories: Vec<BTreeMap<Prefix, Explanation>>,
     /// Prefixes that a kernel refused: their routes stop there.
     refused: &'a BTreeSet<Prefix>,
+}
+
+/// Paths in an order that says nothing.
+fn sorted(sent: Result<Vec<PathAttributes>, Reason>) -> Result<Vec<PathAttributes>, Reason> {
+    sent.map(|mut sent| {
+        sent.sort();
+        sent
+    })
 }
 
 type Verdict = Result<(), Violation>;
@@ -122,12 +131,15 @@ impl Picture<'_> {
             for (prefix, story) in &self.stories[router] {
                 count("sent-is-received");
                 let sent = story.sent.iter().find(|sent| sent.address == view.address);
-                let sent = sent.and_then(|sent| sent.sent.as_ref().ok());
+                let sent = sent.and_then(|sent| sent.sent.as_ref().ok()).into_iter().flatten();
+                let mut sent: Vec<_> = sent.map(|sent| (sent.path_id, &sent.attributes)).collect();
+                sent.sort();
                 let from = super::network::address(router);
                 let is_ours = |path: &&PathView| matches!(path.source, PathSource::Peer { address, .. } if address == from);
                 let route = self.route(other, *prefix);
-                let received = route.and_then(|route| route.paths.iter().find(is_ours));
-                let received = received.map(|path| &path.attributes);
+                let received = route.into_iter().flat_map(|route| &route.paths).filter(is_ours);
+                let mut received: Vec<_> = received.map(|path| (path.path_id, &path.attributes)).collect();
+                received.sort();
                 ensure(sent == received, "sent-is-received", || {
                     format!("{prefix} from {router} to {other}: sent {sent:?}, received {received:?}")
                 })?;
@@ -176,7 +188,7 @@ impl Picture<'_> {
                     Some(_) => self.network.metric(router, path.attributes.next_hop.address()),
                 };
                 let origin = if from.is_some() { RouteOrigin::Learned } else { RouteOrigin::Static };
-                Route { from, origin, received: path.attributes.clone(), metric }
+                Route { from, origin, received: path.attributes.clone(), metric, id: path.path_id }
             })
             .collect();
         let verdicts = book::decide(own, prefix, &routes);
@@ -189,7 +201,6 @@ impl Picture<'_> {
         if self.refused.contains(&prefix) {
             return Ok(());
         }
-        let best = verdicts.iter().position(|verdict| *verdict == Reason::Best);
         for sent in &story.sent {
             let Some(to) = neighbor(sent.address) else { continue };
             let carried = self.peers[router].iter().find(|view| view.address == sent.address);
@@ -197,9 +208,11 @@ impl Picture<'_> {
                 continue;
             }
             count("export-by-the-book");
-            let expected = book::export(own, to, prefix, best.map(|best| &routes[best]));
-            let said = sent.sent.as_ref().map_err(|refusal| refusal.reason);
-            ensure(said == expected.as_ref().map_err(|reason| *reason), "export-by-the-book", || {
+            let several = self.network.several(router, sent.address);
+            let expected = sorted(book::sent(own, to, prefix, &routes, several));
+            let paths = |sent: &Vec<SentPath>| sent.iter().map(|path| path.attributes.clone()).collect();
+            let said = sorted(sent.sent.as_ref().map(paths).map_err(|refusal| refusal.reason));
+            ensure(said == expected, "export-by-the-book", || {
                 format!("router {router}, {prefix} to {}: {expected:?} by the book, and {said:?}", sent.name)
             })?;
         }

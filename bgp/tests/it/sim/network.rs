@@ -363,6 +363,18 @@ impl Network {
     }
 
     /// How router `own` sees router `other`.
+    /// The most paths of a prefix that a router sends to a peer, where both want
+    /// several (RFC 7911 §5).
+    pub(crate) fn several(&self, own: usize, other: IpAddr) -> Option<u8> {
+        let wanted = |of: usize, with: IpAddr| {
+            let peers = &self.routers[of].config.peers;
+            peers.iter().find(|peer| peer.address == with).map(|peer| peer.add_path)
+        };
+        let most = wanted(own, other)?.send;
+        let takes = wanted(self.router_of(other)?, address(own))?.receive;
+        Some(most).filter(|most| *most > 0 && takes)
+    }
+
     pub(crate) fn peer(&self, own: usize, other: usize) -> PeerView {
         let peers = self.routers[own].speaker.peers();
         peers.into_iter().find(|peer| peer.address == address(other)).expect("a configured peer")

@@ -170,7 +170,7 @@ fn export_rules_part_prefixes_that_share_their_attributes() {
         (Reason::ExportRule, "export rule 1: prefix 192.0.2.0/24 ge 32 le 32")
     );
     let sent = network.explain(0, prefix("10.244.1.0/24")).sent[0].sent.clone().expect("sent");
-    assert_eq!(sent.as_path.to_string(), "65001 65001 65001", "explained as it was sent");
+    assert_eq!(sent[0].attributes.as_path.to_string(), "65001 65001 65001", "explained as it was sent");
     assert_quiescent(&network);
     // The same session carries what other rules make of it.
     rules(&mut network, 0, 1, vec![], vec![]);

@@ -1,6 +1,8 @@
 //! Random networks: which routers there are, who peers with whom, and by which rules.
 
-use bgp::config::{AsPathPolicy, LimitAction, NextHopMode, PeerAs, ReceiveLimit, Restart, SpeakerConfig};
+use bgp::config::{
+    AddPath, AsPathPolicy, LimitAction, NextHopMode, PeerAs, ReceiveLimit, Restart, SpeakerConfig,
+};
 use bgp::id::{Asn, RouterId};
 use bgp::rule::{AnyCommunity, Changes, Condition, PrefixRange, Rule, Rules};
 use bgp::time::Duration;
@@ -165,6 +167,13 @@ impl Shape {
                 }
                 peer.receive = ReceiveLimit { most: 1_000, warn_at: Some(800), action: LimitAction::Warn };
                 configs[own].peers.push(peer);
+            }
+        }
+        // Drawn aside, so that all else is drawn as it was before there was such a thing.
+        let mut aside = Chance::new(chance.clone().any());
+        for peer in configs.iter_mut().flat_map(|config| &mut config.peers) {
+            if aside.one_in(2) {
+                peer.add_path = AddPath { receive: aside.one_in(2), send: aside.pick(&[0, 1, 2, 8]) };
             }
         }
         for config in &mut configs {

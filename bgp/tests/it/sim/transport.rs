@@ -55,6 +55,8 @@ impl Network {
         self.hash((conn, &bytes[..]));
         let len = bytes.len();
         let end = self.routers[router].conns.get(&conn).copied().filter(|end| *end != PENDING);
+        let other = end.map(|end| address(self.ends[end ^ 1].router));
+        let several = other.and_then(|other| self.several(router, other)).is_some();
         let target = &mut self.routers[router];
         target.written += len as u64;
         let verdict = match target.watch.wrote(conn, end.is_some(), &bytes, &mut self.checked) {
@@ -68,7 +70,7 @@ impl Network {
                 for update in updates {
                     self.active_at = self.active_at.max(self.now);
                     // What is reflected goes past the own kernel.
-                    let content = content(update).filter(|content| !content.reflected);
+                    let content = content(update, several).filter(|content| !content.reflected);
                     announced.extend(content.unwrap_or_default().announced);
                 }
                 self.told(router, &announced)

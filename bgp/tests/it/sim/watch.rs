@@ -7,6 +7,7 @@ use bgp::id::ConnId;
 use bgp::io::{Note, State};
 use bgp::prefix::{Family, PerFamily, Prefix};
 use bgp::time::{Duration, Instant};
+use bgp::wire::add_path::Mode;
 use bgp::wire::codec::Codec;
 use bgp::wire::decode;
 use bgp::wire::frame::{HEADER_LEN, Kind};
@@ -15,8 +16,12 @@ use bgp::wire::update::Update;
 
 /// All prefixes of both families, and what internal peers alone are sent; the sizes of
 /// AS numbers do not matter here.
-const CODEC: Codec =
-    Codec { four_octet: true, external: false, families: PerFamily { ipv4: true, ipv6: true } };
+const CODEC: Codec = Codec {
+    four_octet: true,
+    external: false,
+    families: PerFamily { ipv4: true, ipv6: true },
+    add_path: Codec::NO_PATH_IDS,
+};
 
 /// What does not hold.
 #[derive(Clone, Debug)]
@@ -82,14 +87,16 @@ pub(super) struct Content {
     pub(super) end_of_rib: Option<Family>,
 }
 
-/// What an UPDATE says; `None` for another message, and for one that cannot be read.
-pub(super) fn content(message: &Written<'_>) -> Option<Content> {
+/// What an UPDATE says, whose prefixes have Path Identifiers or not; `None` for another message, and for one that cannot be read.
+pub(super) fn content(message: &Written<'_>, has_ids: bool) -> Option<Content> {
     if message.kind != Kind::Update.code() {
         return None;
     }
-    let update = Update::parse(message.body, &CODEC).ok()?;
+    let mode = Mode { receive: has_ids, send: has_ids };
+    let codec = Codec { add_path: PerFamily { ipv4: mode, ipv6: mode }, ..CODEC };
+    let update = Update::parse(message.body, &codec).ok()?;
     let reflected = update.announced().any(|announced| {
-        let graded = decode::attributes(update.key(&mut Vec::new()), announced.next_hop, &CODEC);
+        let graded = decode::attributes(update.key(&mut Vec::new()), announced.next_hop, &codec);
         let attributes = graded.ok().and_then(|graded| graded.attributes);
         attributes.is_some_and(|attributes| !attributes.cluster_list.is_empty())
     });

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a helper of tests fails the test that calls it")]
 
+mod add_path;
 mod attribute;
 mod frame;
 mod grade;
@@ -50,8 +51,12 @@ fn prefix(text: &str) -> Prefix {
 }
 
 /// An external peer of four-octet ASes and both families.
-const EXTERNAL: Codec =
-    Codec { four_octet: true, external: true, families: PerFamily { ipv4: true, ipv6: true } };
+const EXTERNAL: Codec = Codec {
+    four_octet: true,
+    external: true,
+    families: PerFamily { ipv4: true, ipv6: true },
+    add_path: Codec::NO_PATH_IDS,
+};
 
 /// The same, internal.
 const INTERNAL: Codec = Codec { external: false, ..EXTERNAL };

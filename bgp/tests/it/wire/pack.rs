@@ -76,8 +76,9 @@ fn golden() {
 fn nothing_is_no_message() {
     let mut out = Vec::new();
     let base = attributes(Family::Ipv4, NEXT_HOP4);
-    assert_eq!(pack::announce(&base, NEXT_HOP4, Family::Ipv4, [], pack::Longest::Plain, &mut out), Ok(0));
-    assert_eq!(pack::withdraw(Family::Ipv6, [], &mut out), 0);
+    let none: [Prefix; 0] = [];
+    assert_eq!(pack::announce(&base, NEXT_HOP4, Family::Ipv4, none, pack::Longest::Plain, &mut out), Ok(0));
+    assert_eq!(pack::withdraw(Family::Ipv6, none, &mut out), 0);
     assert!(out.is_empty());
 }
 

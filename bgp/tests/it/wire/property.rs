@@ -216,7 +216,7 @@ proptest! {
         }
         let field = |prefixes: &[bgp::prefix::Prefix]| {
             let mut out = Vec::new();
-            prefixes.iter().for_each(|prefix| nlri::encode(*prefix, &mut out));
+            prefixes.iter().for_each(|prefix| nlri::encode((*prefix).into(), &mut out));
             out
         };
         let body = super::update(&field(&withdrawn), &raw, &field(&announced));

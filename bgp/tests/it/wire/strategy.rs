@@ -2,6 +2,7 @@
 
 use bgp::id::{Asn, RouterId};
 use bgp::prefix::{Family, Prefix, Prefix4, Prefix6};
+use bgp::wire::add_path::AddPath;
 use bgp::wire::as_path::{AsPath, Segment, SegmentKind};
 use bgp::wire::attribute::{Aggregator, NextHops, Origin, Partial, PathAttributes, UnknownAttribute};
 use bgp::wire::capability::Capability;
@@ -122,7 +123,7 @@ fn graceful_restart() -> impl Strategy<Value = Capability> {
 }
 
 pub(super) fn open() -> impl Strategy<Value = Open> {
-    let known = [1, 2, 6, 64, 65, 70];
+    let known = [1, 2, 6, 64, 65, 69, 70];
     let other = (any::<u8>(), vec(any::<u8>(), 0..=255))
         .prop_filter("not a known one", move |(code, _)| !known.contains(code))
         .prop_map(|(code, value)| Capability::Unknown { code, value: value.into() });
@@ -132,6 +133,7 @@ pub(super) fn open() -> impl Strategy<Value = Open> {
         Just(Capability::ExtendedMessage),
         Just(Capability::EnhancedRefresh),
         graceful_restart(),
+        vec(any::<(u16, u8, u8)>(), 0..4).prop_map(|families| Capability::AddPath(AddPath { families })),
         other,
     ];
     let hold = prop_oneof![Just(0_u16), 3..=u16::MAX];

@@ -34,6 +34,12 @@ pub fn peer(peer: &v1::PeerSource) -> String {
     format!("{} {}", peer.name, peer.address)
 }
 
+/// Who a path comes from or goes to, with its Path Identifier where it has one: `tor1#7`.
+#[must_use]
+pub fn with_path_id(peer: &str, id: Option<u32>) -> String {
+    id.map_or_else(|| peer.to_owned(), |id| format!("{peer}#{id}"))
+}
+
 /// A number, or nothing.
 #[must_use]
 pub fn number(number: Option<impl ToString>) -> String {

@@ -51,14 +51,19 @@ pub fn address_explanation(address: IpAddr, story: &Explanation, node: &str) -> 
 
 fn advertisement(sent: &SentView) -> v1::Advertisement {
     let outcome = match &sent.sent {
-        Ok(sent) => v1::advertisement::Outcome::Sent(attributes(sent)),
-        Err(refusal) => v1::advertisement::Outcome::Refused(v1::Refusal {
+        Ok(paths) => {
+            paths.first().map(|first| v1::advertisement::Outcome::Sent(attributes(&first.attributes)))
+        }
+        Err(refusal) => Some(v1::advertisement::Outcome::Refused(v1::Refusal {
             reason: refusal.reason.word().to_owned(),
             detail: refusal.detail.clone(),
-        }),
+        })),
     };
+    let several = sent.sent.iter().flatten().filter_map(|path| {
+        Some(v1::SentPath { path_id: path.path_id?.0, attributes: Some(attributes(&path.attributes)) })
+    });
     let peer = v1::PeerSource { name: sent.name.clone(), address: sent.address.to_string() };
-    v1::Advertisement { peer: Some(peer), outcome: Some(outcome) }
+    v1::Advertisement { peer: Some(peer), outcome, paths: several.collect() }
 }
 
 /// What is said of the prefix after its name and the node's.

@@ -65,6 +65,7 @@ fn path(path: &PathView) -> v1::Path {
         detail: path.detail.clone(),
         attributes_in_use: path.changed.as_ref().map(|changed| attributes(&changed.attributes)),
         import_change: path.changed.as_ref().map(|changed| changed.detail.clone()),
+        path_id: path.path_id.map(|id| id.0),
     }
 }
 

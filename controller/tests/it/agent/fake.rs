@@ -262,7 +262,12 @@ pub(super) fn announce(asn: u32, next_hop: &str, prefixes: impl IntoIterator<Ite
     let next_hop = NextHops::V4(next_hop.parse().unwrap());
     let mut attributes = PathAttributes::originated(next_hop);
     attributes.as_path = bgp::wire::as_path::AsPath::default().prepended(Asn(asn), 1);
-    let codec = Codec { four_octet: true, external: true, families: PerFamily { ipv4: true, ipv6: true } };
+    let codec = Codec {
+        four_octet: true,
+        external: true,
+        families: PerFamily { ipv4: true, ipv6: true },
+        add_path: Codec::NO_PATH_IDS,
+    };
     let (mut encoded, mut bytes) = (Vec::new(), Vec::new());
     encode::attributes(&attributes, &codec, Family::Ipv4, &mut encoded);
     pack::announce(&encoded, next_hop, Family::Ipv4, prefixes, pack::Longest::Plain, &mut bytes).unwrap();

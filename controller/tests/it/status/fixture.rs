@@ -12,7 +12,7 @@ use bgp::reason::Reason;
 use bgp::time::Instant;
 use bgp::view::{
     Counts, Explanation, KernelCounts, KernelView, PathSource, PathView, PeerView, Refusal, RouteView,
-    SentView,
+    SentPath, SentView,
 };
 use bgp::wire::as_path::{AsPath, Segment, SegmentKind};
 use bgp::wire::attribute::{NextHops, PathAttributes};
@@ -187,7 +187,16 @@ pub(crate) fn path(
 ) -> PathView {
     let (id, name, peer) = peer;
     let source = PathSource::Peer { id: PeerId(id), name: name.to_owned(), address: address(peer) };
-    PathView { source, attributes, changed: None, verdict, accepted, stale: false, detail: detail.to_owned() }
+    PathView {
+        source,
+        path_id: None,
+        attributes,
+        changed: None,
+        verdict,
+        accepted,
+        stale: false,
+        detail: detail.to_owned(),
+    }
 }
 
 pub(crate) const TOR1: (u32, &str, &str) = (1, "tor1", "10.0.2.1");
@@ -272,7 +281,15 @@ pub(crate) fn installed_story() -> Explanation {
                     detail: "the path was learned from this peer".to_owned(),
                 }),
             ),
-            to(4, "leaf4", "10.0.8.1", Ok(attributes(&[65_001, 65_000, 65_014], "10.0.8.2"))),
+            to(
+                4,
+                "leaf4",
+                "10.0.8.1",
+                Ok(vec![SentPath {
+                    path_id: None,
+                    attributes: attributes(&[65_001, 65_000, 65_014], "10.0.8.2"),
+                }]),
+            ),
         ],
     }
 }
@@ -283,6 +300,7 @@ pub(crate) fn local_route() -> RouteView {
         prefix: prefix("10.244.1.0/24"),
         paths: vec![PathView {
             source: PathSource::Local,
+            path_id: None,
             attributes: attributes(&[], "0.0.0.0"),
             changed: None,
             verdict: Reason::Best,

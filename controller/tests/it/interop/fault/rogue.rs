@@ -157,7 +157,12 @@ pub(super) fn announce(prefixes: impl IntoIterator<Item = Prefix>) -> Vec<u8> {
         as_path: AsPath { segments: vec![Segment { kind: SegmentKind::Sequence, asns: vec![Asn(ASN)] }] },
         ..PathAttributes::originated(next_hop)
     };
-    let codec = Codec { four_octet: true, external: true, families: PerFamily { ipv4: true, ipv6: true } };
+    let codec = Codec {
+        four_octet: true,
+        external: true,
+        families: PerFamily { ipv4: true, ipv6: true },
+        add_path: Codec::NO_PATH_IDS,
+    };
     let (mut attributes, mut bytes) = (Vec::new(), Vec::new());
     encode::attributes(&path, &codec, Family::Ipv4, &mut attributes);
     pack::announce(&attributes, next_hop, Family::Ipv4, prefixes, pack::Longest::Plain, &mut bytes).unwrap();

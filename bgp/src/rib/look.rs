@@ -1,0 +1,50 @@
+//! Questions to the base about one path or one entry.
+
+use crate::id::PathId;
+use crate::io::NextHop;
+use crate::policy::Outgoing;
+use crate::prefix::Prefix;
+use crate::rib::decision::Comparison;
+use crate::rib::{AttrId, EntryId, Path, Rib, Source, SourceId, query};
+
+impl Rib {
+    /// What the path's peer calls it; `None` where it sends one path a prefix.
+    #[must_use]
+    pub fn path_id(&self, entry: EntryId, path: Path) -> Option<PathId> {
+        self.state.path_id(entry, path)
+    }
+
+    /// The paths of an entry that may be sent where several are, the best first.
+    #[must_use]
+    pub fn sendable(&self, id: EntryId) -> Vec<Path> {
+        self.entry(id).map_or_else(Vec::new, |entry| query::sendable(id, entry.paths, &self.state))
+    }
+
+    /// A path as export looks at it; `None` if its source is gone.
+    #[must_use]
+    pub fn outgoing(&self, prefix: Prefix, attributes: AttrId, source: SourceId) -> Option<Outgoing<'_>> {
+        let Source { kind, origin, client, router_id, .. } = *self.state.sources.get(source)?;
+        let attributes = self.state.attributes.get(attributes);
+        Some(Outgoing { prefix, kind, origin, client, router_id, attributes })
+    }
+
+    /// The paths of an entry as the ladder ranks them, refused ones last, each
+    /// with what its rung compared. Empty if the entry was freed.
+    #[must_use]
+    pub fn ranked(&self, id: EntryId) -> Vec<(Path, Comparison)> {
+        self.entry(id).map_or_else(Vec::new, |entry| query::ranked(id, entry.paths, &self.state))
+    }
+
+    /// The next hops of the selected paths of an entry, ordered.
+    #[must_use]
+    pub fn next_hops(&self, id: EntryId) -> Vec<NextHop> {
+        self.entry(id).map_or_else(Vec::new, |entry| query::next_hops(entry.paths, &self.state))
+    }
+
+    /// The next hop of a path and the metric of what resolves it; `None` for a local path.
+    #[must_use]
+    pub fn resolution(&self, path: Path) -> Option<(NextHop, Option<u32>)> {
+        let metric = self.state.hop(path).and_then(|hop| self.state.tracker.metric(hop));
+        self.state.next_hop(path).map(|next_hop| (next_hop, metric))
+    }
+}
