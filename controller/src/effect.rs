@@ -8,6 +8,7 @@ use bgp::time::Instant;
 
 use crate::cluster::Objects;
 use crate::kernel::Command;
+use crate::kernel::masquerade::Masquerade;
 use crate::status::event::Event;
 use crate::status::snapshot::Snapshot;
 use crate::transport::Neighbours;
@@ -23,6 +24,8 @@ pub trait Drivers {
     fn neighbours(&mut self, neighbours: Neighbours);
     /// A command for the kernel driver.
     fn kernel(&mut self, command: Command);
+    /// What of the pods' packets is hidden behind the node; `None` for nothing.
+    fn masquerade(&mut self, wanted: Option<Masquerade>);
     /// A set of objects that is good, to be kept for a start without the source.
     fn keep(&mut self, objects: Arc<Objects>);
     /// When a snapshot of the status is due; `None` while nothing changed.

@@ -14,6 +14,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::masquerade::Masquerade;
 use super::restart::GracefulRestart;
 use super::rule::{self, Check, Violation};
 use super::selector::LabelSelector;
@@ -79,6 +80,9 @@ pub struct FabricSpec {
     /// What makes paths equal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub multipath: Option<Multipath>,
+    /// What leaves the nodes under their own addresses; on if unset.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub masquerade: Option<Masquerade>,
     /// What is said of restarts to every peer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub graceful_restart: Option<GracefulRestart>,

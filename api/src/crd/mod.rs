@@ -10,12 +10,14 @@
 //!  timers                 shared by both kinds
 //!  reach                  how far away a peer may be
 //!  policy                 import and export rules
+//!  masquerade             what leaves a node under its own address
 //!  status                 what is said of an object that people write
 //!  fabric peer node       the kinds; target: peers that are found on each node
 //!  pending                what is designed and not built
 //! ```
 
 pub mod fabric;
+pub mod masquerade;
 pub mod node;
 pub mod peer;
 pub mod pending;

@@ -134,6 +134,12 @@ impl Rule {
         self.meta(NFT_META_IIFNAME, WORD_0).lookup(set, WORD_0, None, false)
     }
 
+    /// The interface that it leaves by is in a set of names.
+    #[must_use]
+    pub fn to_interface_in(self, set: &str) -> Self {
+        self.meta(NFT_META_OIFNAME, WORD_0).lookup(set, WORD_0, None, false)
+    }
+
     /// The first bytes of an address are these.
     #[must_use]
     pub fn address_starts(self, family: Family, which: Address, bytes: &[u8]) -> Self {

@@ -47,6 +47,11 @@ impl Impairments {
         }
     }
 
+    /// Why a thing cannot be done.
+    pub(super) fn of(&self, what: Impairment) -> Option<&str> {
+        self.0.get(&what).map(String::as_str)
+    }
+
     /// All of it, a line each.
     pub(super) fn lines(&self) -> Vec<String> {
         self.0.iter().map(|(what, why)| format!("{}: {why}", what.word())).collect()

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use crate::cluster::Objects;
 use crate::effect::Drivers;
+use crate::kernel::masquerade::{self, Masquerade};
 use crate::kernel::{self, Command};
 use crate::status::clock::Clock;
 use crate::status::event;
@@ -20,6 +21,7 @@ pub(super) struct Live {
     pub(super) clock: Clock,
     pub(super) transport: transport::Handle,
     pub(super) kernel: kernel::Handle,
+    pub(super) masquerade: masquerade::Handle,
     pub(super) publisher: Publisher,
     /// Objects to keep on disk; the newest alone.
     pub(super) good: watch::Sender<Option<Arc<Objects>>>,
@@ -40,6 +42,10 @@ impl Drivers for Live {
 
     fn kernel(&mut self, command: Command) {
         self.kernel.send(command);
+    }
+
+    fn masquerade(&mut self, wanted: Option<Masquerade>) {
+        self.masquerade.want(wanted);
     }
 
     fn keep(&mut self, objects: Arc<Objects>) {

@@ -7,6 +7,7 @@
 //!  identity log     who it is, what it logs
 //!  gateway          default gateways that peers are derived from
 //!  configuration    objects and addresses -> the last good outcome
+//!  masquerade       what is hidden behind the node, learned prefixes left out or not
 //!  grievance        malformed attributes, told once for each look at the peers
 //!  impairment       what fails beside routing, told once and shown until it is mended
 //!  stranger         who was named of those that are no peer
@@ -35,6 +36,7 @@ mod kept;
 mod live;
 mod log;
 mod marker;
+mod masquerade;
 mod order;
 mod readiness;
 mod report;

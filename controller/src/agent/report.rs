@@ -16,6 +16,7 @@ use super::identity::Identity;
 use super::impairment::Impairments;
 use super::readiness::{Facts, Readiness};
 use crate::drain::Drain;
+use crate::status::impairment::Impairment;
 use crate::status::snapshot::{Condition, ConditionKind, Identity as Named, Snapshot, SourceStatus};
 
 /// How long a peer may be silent before it counts as having sent all: End-of-RIB is optional without graceful
@@ -61,6 +62,11 @@ struct Heard {
 }
 
 impl Convergence {
+    /// Whether what an earlier run has left was judged.
+    pub(super) fn has_settled(&self) -> bool {
+        self.settled_at.is_some()
+    }
+
     /// A configuration was applied.
     pub(super) fn configured(&mut self, now: Instant) {
         if self.configured_at.is_none() {
@@ -179,6 +185,16 @@ impl Convergence {
         }
         all
     }
+
+    /// Whether packets of pods are hidden behind the node where they are to be.
+    fn masquerading(&mut self, why_not: Option<&str>, now: Instant) -> Condition {
+        let (kind, holds) = (ConditionKind::Masquerading, Some(why_not.is_none()));
+        let before = self.held.get(&kind).filter(|(held, _)| *held == holds);
+        let since = before.map_or(now, |(_, since)| *since);
+        self.held.insert(kind, (holds, since));
+        let reason = if why_not.is_none() { "rules-in-place" } else { "kernel-refused" };
+        Condition { kind, holds, reason, message: why_not.unwrap_or_default().to_owned(), since }
+    }
 }
 
 /// Whether every session is up and nothing is left to do.
@@ -241,19 +257,24 @@ pub(super) struct Shown<'a> {
     pub(super) configuration: &'a Configuration,
     pub(super) impairments: &'a Impairments,
     pub(super) drain: Option<&'a Drain>,
+    /// Whether packets of pods are to be hidden behind the node.
+    pub(super) hides: bool,
     /// Whether work is left to do.
     pub(super) busy: bool,
 }
 
 /// The status of the node at one instant.
 pub(super) fn snapshot(shown: &Shown<'_>, convergence: &mut Convergence, now: Instant) -> Snapshot {
-    let Shown { identity, speaker, configuration, impairments, drain, busy } = *shown;
+    let Shown { identity, speaker, configuration, impairments, drain, hides, busy } = *shown;
     let peers = speaker.map(Speaker::peers).unwrap_or_default();
     let kernel = speaker.map(Speaker::kernel_counts).unwrap_or_default();
     let mut conditions = convergence.conditions(&peers, &kernel, busy, now);
     // A router has no pods to wait for.
     if !configuration.pods().is_empty() || !configuration.speaker().is_some_and(|speaker| speaker.transit) {
         conditions.push(convergence.pod_network(shown, &peers, now));
+    }
+    if hides {
+        conditions.push(convergence.masquerading(impairments.of(Impairment::Masquerade), now));
     }
     Snapshot {
         revision: 0,

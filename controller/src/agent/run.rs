@@ -89,6 +89,8 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     let status_socket = first_socket(&socket, &impaired)?;
     let (kernel_events, kernel_inbox) = mpsc::channel(KERNEL_EVENTS);
     let kernel = kernel::spawn(kernel_events).context("kernel driver")?;
+    let hidden =
+        kernel::masquerade::spawn(tell_of(Impairment::Masquerade, &impaired)).context("masquerade driver")?;
     let (source_events, source) = mpsc::channel(1);
     let (standing, stands) = watch::channel(None);
     let kept = (checkpoint.clone(), identity.node.clone());
@@ -125,7 +127,7 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     let service = tokio::spawn(show(socket, status_socket, sources, stop, told));
 
     let clock = identity.clock;
-    let live = Live { clock, transport: transport.clone(), kernel, publisher, good };
+    let live = Live { clock, transport: transport.clone(), kernel, masquerade: hidden, publisher, good };
     if let Err(error) = marker.leave(&marker_path) {
         let text = format!("{}: {error}; the next start is a cold one", marker_path.display());
         tracing::warn!(event = "marker", reason = text);
@@ -169,11 +171,15 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     let _ = tokio::time::timeout(LAST_WORDS, futures::future::join(service, operating)).await;
     // The driver waits for nobody who reads its events.
     drop(inbox);
-    let Live { kernel, good, .. } = agent.into_drivers();
+    let Live { kernel, masquerade, good, .. } = agent.into_drivers();
     // What was handed over last is written yet.
     drop(good);
     let _ = tokio::time::timeout(LAST_WORDS, keeper).await;
-    tokio::task::spawn_blocking(|| kernel.join()).await.context("kernel driver")?;
+    let drivers = || {
+        masquerade.join();
+        kernel.join();
+    };
+    tokio::task::spawn_blocking(drivers).await.context("kernel driver")?;
     ended
 }
 

@@ -30,6 +30,7 @@ use super::grievance::Grievances;
 use super::identity::Identity;
 use super::impairment::Impairments;
 use super::log::{self, Journal};
+use super::masquerade::Hiding;
 use super::report::{self, Convergence, Shown};
 use super::stranger::Strangers;
 
@@ -49,6 +50,7 @@ pub struct Agent<D> {
     journal: Journal,
     grievances: Grievances,
     impairments: Impairments,
+    hiding: Hiding,
     pub(super) drain: Option<Drain>,
     strangers: Strangers,
     more: bool,
@@ -77,6 +79,7 @@ impl<D: Drivers> Agent<D> {
             journal: Journal::default(),
             grievances: Grievances::default(),
             impairments: Impairments::default(),
+            hiding: Hiding::default(),
             drain: None,
             strangers: Strangers::default(),
             more: false,
@@ -143,12 +146,16 @@ impl<D: Drivers> Agent<D> {
             self.configure(now);
         }
         self.settle(now);
+        let settled = !self.identity.restarts || self.convergence.has_settled();
+        if let Some(wanted) = self.hiding.news(settled).filter(|_| !self.stopping) {
+            self.drivers.masquerade(wanted);
+        }
         let Self { drivers, speaker, configuration, identity, convergence, grievances, .. } = self;
         let (busy, speaker) = (self.more, speaker.as_deref());
-        let (impairments, drain) = (&self.impairments, self.drain.as_ref());
+        let (impairments, drain, hides) = (&self.impairments, self.drain.as_ref(), self.hiding.is_on());
         let mut malformed = Vec::new();
         let mut build = || {
-            let shown = Shown { identity, speaker, configuration, impairments, drain, busy };
+            let shown = Shown { identity, speaker, configuration, impairments, drain, hides, busy };
             let snapshot = report::snapshot(&shown, convergence, now);
             malformed = grievances.look(&snapshot.peers, now);
             snapshot
@@ -161,7 +168,15 @@ impl<D: Drivers> Agent<D> {
     #[must_use]
     pub fn first_snapshot(identity: &Identity) -> Snapshot {
         let (configuration, impairments) = (&Configuration::default(), &Impairments::default());
-        let shown = Shown { identity, speaker: None, configuration, impairments, drain: None, busy: false };
+        let shown = Shown {
+            identity,
+            speaker: None,
+            configuration,
+            impairments,
+            drain: None,
+            hides: false,
+            busy: false,
+        };
         report::snapshot(&shown, &mut Convergence::default(), Instant::default())
     }
 
@@ -324,6 +339,7 @@ impl<D: Drivers> Agent<D> {
         }
         self.convergence.configured(now);
         self.drivers.kernel(Command::Configure(desired.kernel));
+        self.hiding.want(desired.masquerade, self.speaker.as_deref());
         // Before any connection that needs them is opened or taken.
         self.drivers.neighbours(desired.neighbours);
         if self.identity.restarts && self.speaker.is_none() {
@@ -393,6 +409,7 @@ impl<D: Drivers> Agent<D> {
             }
             if !effects.routes.is_empty() {
                 effects.routes.iter().for_each(|change| self.drivers.prefix(change.prefix));
+                self.hiding.routes(&effects.routes);
                 self.drivers.kernel(Command::Routes(effects.routes));
             }
         }

@@ -43,6 +43,16 @@ pub(super) struct Merged {
     pub(super) relax_as_path: bool,
     pub(super) timers: TimerSpec,
     pub(super) restart: GracefulRestart,
+    pub(super) masquerade: Hiding,
+}
+
+/// What is said of masquerading.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Hiding {
+    pub(super) enabled: bool,
+    pub(super) except: Vec<Prefix>,
+    pub(super) except_learned: bool,
+    pub(super) pod_prefixes: Vec<Prefix>,
 }
 
 /// A Fabric by its name, where it is written and what it says.
@@ -110,6 +120,9 @@ pub(super) fn merge(site: &Site<'_>) -> Result<Merged, Vec<Problem>> {
     let mut protocol = Slot::new("spec.fib.protocol");
     let mut max_paths = Slot::new("spec.fib.maxPaths");
     let mut relax = Slot::new("spec.multipath.relaxASPath");
+    let mut hide = Slot::new("spec.masquerade.enabled");
+    let mut except_learned = Slot::new("spec.masquerade.exceptLearned");
+    let mut except = Vec::new();
     let mut restart_time = Slot::new("spec.gracefulRestart.restartTime");
     let mut notification = Slot::new("spec.gracefulRestart.notification");
     let mut hold = Slot::new("spec.timers.hold");
@@ -146,6 +159,10 @@ pub(super) fn merge(site: &Site<'_>) -> Result<Merged, Vec<Problem>> {
         let restart = spec.graceful_restart.clone().unwrap_or_default();
         restart_time.put(fabric, site.name, restart.restart_time, out);
         notification.put(fabric, site.name, restart.notification, out);
+        let masquerade = spec.masquerade.clone().unwrap_or_default();
+        hide.put(fabric, site.name, masquerade.enabled, out);
+        except_learned.put(fabric, site.name, masquerade.except_learned, out);
+        except.extend(masquerade.except.into_iter().map(prefix));
         let timers = spec.timers.clone().unwrap_or_default();
         hold.put(fabric, site.name, timers.hold, out);
         keepalive.put(fabric, site.name, timers.keepalive, out);
@@ -200,6 +217,12 @@ pub(super) fn merge(site: &Site<'_>) -> Result<Merged, Vec<Problem>> {
         reflectors: reflectors.set.map(|(_, reflectors)| reflectors),
         pod_cidrs: pod_cidrs.or(true),
         prefixes: prefixes.into_iter().map(|(prefix, (_, origin))| (prefix, origin)).collect(),
+        masquerade: Hiding {
+            enabled: hide.or(true),
+            except,
+            except_learned: except_learned.or(false),
+            pod_prefixes: pod_prefixes.clone(),
+        },
         accept: accepted(site.objects, accept, pod_prefixes, transit),
         accept_default: accept_default.or(false),
         transit,

@@ -8,6 +8,7 @@
 //!  scalar     prefixes, communities
 //!  site       this node among the objects
 //!  merge      Fabrics that select one node -> one set of values
+//!  masquerade what is hidden behind the node
 //!  address    which own address faces a peer, and what must be protected
 //!  rules      import and export rules
 //!  limits     limits of prefixes
@@ -19,6 +20,7 @@
 
 mod address;
 mod limits;
+mod masquerade;
 mod merge;
 mod password;
 mod peers;
@@ -37,6 +39,7 @@ use bgp::rule::RouteOrigin;
 
 use crate::cluster::object::{NodeFacts, Objects, Problem, Sourced};
 use crate::kernel::KernelConfig;
+use crate::kernel::masquerade::Masquerade;
 use crate::transport::Neighbours;
 
 use merge::{Merged, plain};
@@ -55,6 +58,8 @@ pub struct Desired {
     pub kernel: KernelConfig,
     /// The UIDs of the Nodes that are peers, by address: another one there is another router.
     pub nodes: BTreeMap<IpAddr, String>,
+    /// For the masquerade driver, and whether learned prefixes are left out; `None` where nothing is hidden.
+    pub masquerade: Option<(Masquerade, bool)>,
     /// What was left out, and why; the rest stands without it.
     pub warnings: Vec<Problem>,
 }
@@ -105,7 +110,8 @@ pub fn compute(objects: &Objects, name: &str, around: Surroundings<'_>) -> Resul
         },
     };
     let nodes = incarnations(&site, &speaker);
-    Ok(Desired { speaker, neighbours, kernel, nodes, warnings })
+    let masquerade = masquerade::masquerade(&site, &merged);
+    Ok(Desired { speaker, neighbours, kernel, nodes, masquerade, warnings })
 }
 
 /// The node's facts without InternalIPs that pass (RFC 8981): a kubelet may report one, and a session or a next hop

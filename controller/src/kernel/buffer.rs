@@ -1,4 +1,4 @@
-//! The receive buffer of a netlink socket.
+//! The buffers of a netlink socket.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
@@ -11,21 +11,32 @@ use socket2::SockRef;
 /// # Errors
 /// Those of the kernel.
 pub(super) fn resize(socket: &impl AsFd, bytes: usize) -> io::Result<()> {
-    if force(socket, bytes).is_ok() {
+    if force(socket, libc::SO_RCVBUFFORCE, bytes).is_ok() {
         return Ok(());
     }
     SockRef::from(socket).set_recv_buffer_size(bytes)
 }
 
+/// The same for what is sent: a message that does not fit is refused.
+///
+/// # Errors
+/// Those of the kernel.
+pub(super) fn resize_sending(socket: &impl AsFd, bytes: usize) -> io::Result<()> {
+    if force(socket, libc::SO_SNDBUFFORCE, bytes).is_ok() {
+        return Ok(());
+    }
+    SockRef::from(socket).set_send_buffer_size(bytes)
+}
+
 #[allow(unsafe_code)]
-fn force(socket: &impl AsFd, bytes: usize) -> io::Result<()> {
+fn force(socket: &impl AsFd, option: libc::c_int, bytes: usize) -> io::Result<()> {
     let bytes = libc::c_int::try_from(bytes).map_err(io::Error::other)?;
     // SAFETY: the descriptor is borrowed for the call, and the value is an int whose address and size are given.
     let result = unsafe {
         libc::setsockopt(
             socket.as_fd().as_raw_fd(),
             libc::SOL_SOCKET,
-            libc::SO_RCVBUFFORCE,
+            option,
             (&raw const bytes).cast(),
             size_of::<libc::c_int>() as libc::socklen_t,
         )

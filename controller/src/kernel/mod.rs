@@ -17,16 +17,18 @@
 //!  message request    rtnetlink bytes -> what they say; operations -> rtnetlink bytes
 //!  view nexthop       what a dump says, and how it resolves a next hop; pure
 //!  ledger             what is wanted, what is written, what is to be answered; pure
-//!  buffer             the receive buffer's size
+//!  buffer             the sizes of a socket's buffers
 //!  lookup             the route to one address, asked for
 //!  netlink monitor    sockets: dumps and batches; notifications
 //!  driver             the thread that owns all of them
+//!  masquerade         a driver of its own: what of the pods' packets leaves under the node's address
 //! ```
 
 pub mod command;
 pub mod driver;
 pub mod ledger;
 pub mod lookup;
+pub mod masquerade;
 pub mod message;
 pub mod monitor;
 pub mod netlink;

@@ -5,6 +5,8 @@
 pub enum Impairment {
     /// The last good configuration is not kept on disk.
     Checkpoint,
+    /// Packets of pods leave under their own addresses, or under others' than is wanted.
+    Masquerade,
     /// The container runtime and the plugin are not told of the network.
     PodNetwork,
     /// What the agent is told is recorded no longer.
@@ -23,6 +25,7 @@ impl Impairment {
     pub const fn word(self) -> &'static str {
         match self {
             Self::Checkpoint => "checkpoint",
+            Self::Masquerade => "masquerade",
             Self::PodNetwork => "pod-network",
             Self::Recording => "recording",
             Self::StatusSocket => "status-socket",

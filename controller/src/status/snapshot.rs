@@ -80,6 +80,8 @@ pub enum ConditionKind {
     KernelInSync,
     /// Pods may be started: their addresses are known, and the way to others is there.
     PodNetworkReady,
+    /// Packets of pods to somewhere that does not know of pods leave under the node's address.
+    Masquerading,
 }
 
 impl ConditionKind {
@@ -91,6 +93,7 @@ impl ConditionKind {
             Self::Converged => "Converged",
             Self::KernelInSync => "KernelInSync",
             Self::PodNetworkReady => "PodNetworkReady",
+            Self::Masquerading => "Masquerading",
         }
     }
 }

@@ -21,6 +21,7 @@ use controller::agent::identity::Identity;
 use controller::cluster::{Objects, Problem, SourceEvent, manifest};
 use controller::effect::Drivers;
 use controller::event::Event;
+use controller::kernel::masquerade::Masquerade;
 use controller::kernel::{Command, KernelEvent, LocalAddress};
 use controller::status::clock::Clock;
 use controller::status::snapshot::{Publisher, Snapshot, Snapshots};
@@ -34,6 +35,7 @@ pub(super) struct Fake {
     pub(super) transport: Vec<(Instant, Transport)>,
     pub(super) neighbours: Neighbours,
     pub(super) kernel: Vec<Command>,
+    pub(super) masquerade: Vec<Option<Masquerade>>,
     pub(super) kept: Vec<Arc<Objects>>,
     publisher: Publisher,
     pub(super) published_at: Vec<Instant>,
@@ -54,6 +56,10 @@ impl Drivers for Fake {
 
     fn kernel(&mut self, command: Command) {
         self.kernel.push(command);
+    }
+
+    fn masquerade(&mut self, wanted: Option<Masquerade>) {
+        self.masquerade.push(wanted);
     }
 
     fn keep(&mut self, objects: Arc<Objects>) {
@@ -108,6 +114,7 @@ impl World {
             transport: Vec::new(),
             neighbours: Neighbours::new(),
             kernel: Vec::new(),
+            masquerade: Vec::new(),
             kept: Vec::new(),
             publisher,
             published_at: Vec::new(),

@@ -5,6 +5,7 @@ mod checkpoint;
 mod configuration;
 mod events;
 mod fake;
+mod masquerade;
 mod pace;
 mod recording;
 mod restart;

@@ -5,6 +5,7 @@ mod base;
 mod checkpoint;
 mod compute;
 mod manifests;
+mod masquerade;
 mod reach;
 mod target;
 mod watch;

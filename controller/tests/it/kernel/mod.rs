@@ -8,6 +8,7 @@ mod bulk;
 mod chaos;
 mod gateway;
 mod ledger;
+mod masquerade;
 mod message;
 mod nexthop;
 mod ownership;

@@ -1,0 +1,183 @@
+//! The socket to the packet filter; blocks until the kernel has answered, which it does before it returns from the
+//! send.
+
+use std::io;
+use std::time::Duration;
+
+use api::nft::{Batch, Message, Question};
+use netlink_sys::{Socket, SocketAddr};
+use socket2::SockRef;
+
+use super::super::buffer;
+use super::super::message::{self, HEADER, Header};
+
+/// How long an answer may take that should be there when the send returns.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Room for a batch with the addresses of some ten thousand nodes, and for its answers.
+const BUFFER: usize = 8 << 20;
+
+/// The kernel fills datagrams of a dump up to 32 KiB.
+const DATAGRAM: usize = 64 << 10;
+
+/// How often a dump is made that changes interrupt. The last counts in any case: who interrupted it is heard of.
+const DUMP_ATTEMPTS: u32 = 4;
+
+/// `NLM_F_ACK`, and the bits of `NLM_F_DUMP`.
+const ACK: u16 = libc::NLM_F_ACK as u16;
+const DUMP: u16 = libc::NLM_F_DUMP as u16;
+
+/// The socket.
+pub(super) struct Filter {
+    socket: Socket,
+    port: u32,
+    sequence: u32,
+    datagram: Vec<u8>,
+}
+
+impl Filter {
+    /// A socket in the network namespace of the calling thread.
+    pub(super) fn open() -> io::Result<Self> {
+        let mut socket = Socket::new(libc::NETLINK_NETFILTER as isize)?;
+        let port = socket.bind_auto()?.port_number();
+        socket.set_cap_ack(true)?;
+        buffer::resize(&socket, BUFFER)?;
+        buffer::resize_sending(&socket, BUFFER)?;
+        SockRef::from(&socket).set_read_timeout(Some(PATIENCE))?;
+        Ok(Self { socket, port, sequence: 0, datagram: Vec::with_capacity(DATAGRAM) })
+    }
+
+    /// The port by which notifications name this socket as the author of a change.
+    pub(super) const fn port(&self) -> u32 {
+        self.port
+    }
+
+    /// The answers to a question; none where it asks for what is not there.
+    pub(super) fn ask(&mut self, question: Question<'_>) -> io::Result<Vec<Vec<u8>>> {
+        let question = question.message();
+        let mut answers = Vec::new();
+        for _ in 0..DUMP_ATTEMPTS {
+            answers.clear();
+            match self.ask_once(&question, &mut answers) {
+                Ok(true) => break,
+                Ok(false) => {}
+                Err(error) if error.raw_os_error() == Some(libc::ENOENT) => return Ok(Vec::new()),
+                Err(error) => return Err(named(&question.doing, &error)),
+            }
+        }
+        Ok(answers)
+    }
+
+    /// Whether no change interrupted it.
+    fn ask_once(&mut self, question: &Message, answers: &mut Vec<Vec<u8>>) -> io::Result<bool> {
+        let dump = question.flags & DUMP != 0;
+        let sequence = self.send(std::slice::from_ref(question), if dump { 0 } else { ACK })?;
+        let mut whole = true;
+        self.receive(|header, body| {
+            if header.sequence != sequence {
+                return Ok(false);
+            }
+            whole &= i32::from(header.flags) & libc::NLM_F_DUMP_INTR == 0;
+            match i32::from(header.kind) {
+                // The end of a dump carries an error too.
+                libc::NLMSG_DONE | libc::NLMSG_ERROR => match message::errno(body) {
+                    Some(0) | None => Ok(true),
+                    Some(errno) => Err(io::Error::from_raw_os_error(i32::from(errno))),
+                },
+                _ => {
+                    answers.push(body.to_vec());
+                    Ok(false)
+                }
+            }
+        })?;
+        Ok(whole)
+    }
+
+    /// Makes all changes or none.
+    pub(super) fn commit(&mut self, batch: Batch) -> io::Result<()> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let messages = batch.finish();
+        let first = self.send(&messages, 0)?;
+        let mut refused = None;
+        self.receive(|header, body| {
+            let at = header.sequence.wrapping_sub(first) as usize;
+            let Some(message) = messages.get(at).filter(|_| i32::from(header.kind) == libc::NLMSG_ERROR)
+            else {
+                return Ok(false);
+            };
+            let errno = message::errno(body).unwrap_or(libc::EPROTO as u16);
+            if errno != 0 && refused.is_none() {
+                let error = io::Error::from_raw_os_error(i32::from(errno));
+                refused = Some(named(&message.doing, &error));
+            }
+            // The begin is answered where the batch as such failed, the last change in any case.
+            Ok((at == 0 && errno != 0) || at + 2 == messages.len())
+        })?;
+        refused.map_or(Ok(()), Err)
+    }
+
+    /// Sends all in one piece; the sequence number of the first.
+    fn send(&mut self, messages: &[Message], flags: u16) -> io::Result<u32> {
+        let first = self.sequence.wrapping_add(1);
+        let mut bytes = Vec::new();
+        for message in messages {
+            self.sequence = self.sequence.wrapping_add(1);
+            let len = u32::try_from(HEADER + message.body.len()).map_err(io::Error::other)?;
+            bytes.extend_from_slice(&len.to_ne_bytes());
+            bytes.extend_from_slice(&message.kind.to_ne_bytes());
+            bytes.extend_from_slice(&(message.flags | flags).to_ne_bytes());
+            bytes.extend_from_slice(&self.sequence.to_ne_bytes());
+            bytes.extend_from_slice(&[0; 4]);
+            bytes.extend_from_slice(&message.body);
+            bytes.resize(bytes.len().next_multiple_of(4), 0);
+        }
+        let sent = self.socket.send_to(&bytes, &SocketAddr::new(0, 0), 0)?;
+        if sent == bytes.len() { Ok(first) } else { Err(io::ErrorKind::WriteZero.into()) }
+    }
+
+    /// Reads messages until `take` says that the last has come.
+    fn receive(&mut self, mut take: impl FnMut(Header, &[u8]) -> io::Result<bool>) -> io::Result<()> {
+        loop {
+            self.datagram.clear();
+            let len = match self.socket.recv(&mut self.datagram, libc::MSG_TRUNC) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                result => result?,
+            };
+            if len > self.datagram.len() {
+                return Err(io::Error::from_raw_os_error(libc::EMSGSIZE));
+            }
+            let mut last = false;
+            for (header, body) in message::messages(&self.datagram) {
+                last |= take(header, body)?;
+            }
+            if last {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// The error with what was being done; its number stays.
+fn named(doing: &str, error: &io::Error) -> io::Error {
+    io::Error::new(
+        error.kind(),
+        Named { doing: doing.to_owned(), errno: error.raw_os_error(), text: error.to_string() },
+    )
+}
+
+/// An error of the kernel, and at what.
+#[derive(Debug, thiserror::Error)]
+#[error("{doing}: {text}")]
+struct Named {
+    doing: String,
+    errno: Option<i32>,
+    text: String,
+}
+
+/// The error's number, whether it was named or not.
+pub(super) fn errno(error: &io::Error) -> Option<i32> {
+    let named = error.get_ref().and_then(|inner| inner.downcast_ref::<Named>());
+    named.map_or_else(|| error.raw_os_error(), |named| named.errno)
+}
