@@ -199,7 +199,9 @@ fn a_drain_outlives_the_agent_and_leaves_with_it() {
         until_bird(&node, &bird, OWN, Some(SHUNNED));
         until_bird(&node, &bird, POD_V4, None);
 
-        // It is asked to end: nothing of it is left, and BIRD knows why.
+        // It is asked to end: nothing of it is left, and BIRD knows why. What was seen so far may be what BIRD has
+        // kept over the restart.
+        until_shown(&node, "peers", "Established");
         node.agent.terminate();
         assert_eq!(node.routes(), "");
         node.until("BIRD to know why", || {
