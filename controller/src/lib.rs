@@ -20,6 +20,7 @@
 //! | [`desired`] | pure: objects and addresses -> what this node is to be |
 //! | [`transport`] | TCP |
 //! | [`kernel`] | routes and next hops by netlink |
+//! | [`check`] | the doctor: what on a host keeps pods from being reached |
 //! | [`install`] | the CNI plugin's binary, put in place |
 //! | [`netconf`] | what the container runtime and the plugin are told |
 //! | [`status`] | the snapshot, queries and the gRPC service |
@@ -29,6 +30,7 @@
 //! | [`cli`] | the command line, one file a verb |
 
 pub mod agent;
+pub mod check;
 pub mod cli;
 pub mod cluster;
 pub mod desired;

@@ -26,6 +26,8 @@ pub enum Question<'a> {
     Table(Family, &'a str),
     /// One chain of a table; ENOENT if there is none.
     Chain(Family, &'a str, &'a str),
+    /// Every chain of every table of every family.
+    Chains,
     /// Every rule of a table, chain by chain in order.
     Rules(Family, &'a str),
     /// Every rule of one chain of a table, in order.
@@ -54,6 +56,7 @@ impl Question<'_> {
                 put_text(&mut message.body, 3, chain);
                 message
             }
+            Self::Chains => new(NFT_MSG_GETCHAIN, NLM_F_DUMP, 0, "list chains"),
             Self::RulesOf(family, table, chain) => {
                 let mut message = new(NFT_MSG_GETRULE, NLM_F_DUMP, family as u8, "list rules");
                 put_text(&mut message.body, 1, table);
@@ -87,6 +90,8 @@ impl Question<'_> {
 /// A chain that stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SeenChain {
+    /// The family of its table, as the kernel numbers them.
+    pub family: u8,
     /// Its table.
     pub table: String,
     /// Its name.
@@ -122,7 +127,8 @@ pub fn generation(payload: &[u8]) -> Option<u32> {
 /// The chain in an answer.
 #[must_use]
 pub fn chain(payload: &[u8]) -> Option<SeenChain> {
-    let mut seen = SeenChain { table: String::new(), name: String::new(), hook: None, drops: false };
+    let family = *payload.first()?;
+    let mut seen = SeenChain { family, table: String::new(), name: String::new(), hook: None, drops: false };
     for (kind, value) in attributes(payload.get(HEADER..)?) {
         match kind {
             1 => seen.table = text(value),

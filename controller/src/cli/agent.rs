@@ -10,7 +10,7 @@ use crate::agent::{Settings, Source};
 use crate::cluster::kubernetes::{Access, Connection};
 
 /// Where the last good configuration is kept unless the arguments name another place.
-const CHECKPOINT: &str = "/var/lib/underlay/checkpoint.json";
+pub(super) const CHECKPOINT: &str = "/var/lib/underlay/checkpoint.json";
 
 /// The arguments of the daemon.
 #[derive(Args, Clone, Debug)]

@@ -5,11 +5,12 @@
 //! verb ─> client (ask) ─> render (table | wide | json | jsonl | yaml) ─> outcome (stdout, stderr, exit code)
 //! ```
 //!
-//! Exit codes: 0 done, 1 failure, 2 usage, 3 unhealthy under `--check`, 4 the
+//! Exit codes: 0 done, 1 failure, 2 usage, 3 unhealthy (`--check`, `check`), 4 the
 //! named thing does not exist, 5 no agent reached.
 
 mod advertised;
 pub mod agent;
+pub mod check;
 pub mod client;
 pub mod crd;
 pub mod drain;
@@ -76,6 +77,8 @@ enum Verb {
     Events(events::EventsArgs),
     /// Compute a recording of the agent anew, and name the first turn that differs
     Replay(replay::ReplayArgs),
+    /// What on this host keeps the network of pods from working, and how to mend it
+    Check(check::CheckArgs),
     /// Put the CNI plugin where the runtime looks for it
     Install(install::InstallArgs),
     /// The version of this program and of the agents
@@ -117,6 +120,7 @@ fn run(verb: Verb) -> Exit {
         Verb::Reset(args) => asking(reset::run(args)),
         Verb::Events(args) => asking(events::run(args)),
         Verb::Replay(args) => replay::run(&args).write(),
+        Verb::Check(args) => check::run(&args).write(),
         Verb::Install(args) => install::run(&args).write(),
         Verb::Version(args) => asking(version::run(args)),
     }

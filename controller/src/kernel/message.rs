@@ -164,6 +164,10 @@ pub struct Link {
     /// Whether it is up and has a carrier: `IFF_UP` and `IFF_LOWER_UP`, not the operational state, which some
     /// drivers leave unknown.
     pub up: bool,
+    /// Whether it is a loopback interface.
+    pub loopback: bool,
+    /// The largest packet that it takes, in bytes.
+    pub mtu: u32,
 }
 
 /// Reads the body of an `RTM_NEWLINK`.
@@ -171,10 +175,17 @@ pub struct Link {
 pub fn link(body: &[u8]) -> Option<Link> {
     const UP: u32 = (libc::IFF_UP | libc::IFF_LOWER_UP) as u32;
     let ifindex = u32_at(body, 4)?;
-    let up = u32_at(body, 8)? & UP == UP;
-    let name = attributes(body.get(16..)?).find(|(kind, _)| *kind == libc::IFLA_IFNAME)?.1;
-    let name = String::from_utf8_lossy(name.strip_suffix(&[0]).unwrap_or(name)).into_owned();
-    Some(Link { ifindex, name, up })
+    let flags = u32_at(body, 8)?;
+    let (mut name, mut mtu) = (None, 0);
+    for (kind, value) in attributes(body.get(16..)?) {
+        match kind {
+            libc::IFLA_IFNAME => name = Some(value.strip_suffix(&[0]).unwrap_or(value)),
+            libc::IFLA_MTU => mtu = u32_at(value, 0)?,
+            _ => {}
+        }
+    }
+    let name = String::from_utf8_lossy(name?).into_owned();
+    Some(Link { ifindex, name, up: flags & UP == UP, loopback: flags & libc::IFF_LOOPBACK as u32 != 0, mtu })
 }
 
 /// An interface's address as the kernel tells it.

@@ -21,11 +21,13 @@
 //!  lookup             the route to one address, asked for
 //!  netlink monitor    sockets: dumps and batches; notifications
 //!  driver             the thread that owns all of them
+//!  filter             the socket to the packet filter: questions and batches
 //!  masquerade         a driver of its own: what of the pods' packets leaves under the node's address
 //! ```
 
 pub mod command;
 pub mod driver;
+pub mod filter;
 pub mod ledger;
 pub mod lookup;
 pub mod masquerade;

@@ -4,6 +4,7 @@
 
 mod agent;
 mod architecture;
+mod check;
 mod cli;
 mod clusters;
 mod desired;

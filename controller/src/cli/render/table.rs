@@ -101,8 +101,8 @@ fn shortened(cell: &str, width: usize) -> String {
 
 fn painted(state: &str) -> String {
     let colour = match state {
-        "Established" => 32,
-        "Idle" => 31,
+        "Established" | "ok" => 32,
+        "Idle" | "bad" => 31,
         _ => 33,
     };
     format!("\x1b[{colour}m{state}\x1b[0m")

@@ -7,7 +7,7 @@ use std::time::Duration;
 use api::nft::{Batch, Question, dump};
 use tokio::sync::watch;
 
-use super::filter::{Filter, errno};
+use super::super::filter::{Filter, errno};
 use super::rules::{RuleSet, TABLE, is_same, rule_set};
 use super::wanted::{LEARNED_MAX, Masquerade};
 use super::watcher::Watcher;

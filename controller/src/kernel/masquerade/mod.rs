@@ -7,7 +7,6 @@
 //!
 //!  wanted    what is hidden, and from whom; plain data
 //!  rules     that as a table of the packet filter; pure
-//!  filter    the socket: questions, and batches that the kernel makes all at once or not at all
 //!  watcher   the socket that hears of others' changes
 //!  driver    the thread that owns both
 //! ```
@@ -16,7 +15,6 @@
 //! in their comments, sets by their elements, and only what differs is written.
 
 mod driver;
-mod filter;
 pub mod rules;
 mod wanted;
 mod watcher;

@@ -46,6 +46,7 @@ const LAYERS: [(&str, &[&[&str]]); 5] = [
         "controller",
         &[
             &["cluster", "drain", "install", "kernel", "record", "transport"],
+            &["check"],
             &["desired"],
             &["status"],
             &["operator"],

@@ -26,7 +26,7 @@ use controller::kernel::{Command, Handle, KernelConfig, KernelEvent, LocalAddres
 use labs::{Netns, Sandbox, wait};
 use tokio::sync::mpsc;
 
-const LIMIT: Duration = Duration::from_secs(10);
+pub(crate) const LIMIT: Duration = Duration::from_secs(10);
 
 fn prefix(text: &str) -> Prefix {
     text.parse().unwrap()

@@ -42,7 +42,13 @@ fn route(text: &str, metric: u32, hops: &[(Option<&str>, u32)]) -> KernelRoute {
 
 /// A view in which link 3 is down.
 fn view(routes: Vec<KernelRoute>) -> View {
-    let links = (1..=LINKS).map(|ifindex| Link { ifindex, name: format!("eth{ifindex}"), up: ifindex != 3 });
+    let links = (1..=LINKS).map(|ifindex| Link {
+        ifindex,
+        name: format!("eth{ifindex}"),
+        up: ifindex != 3,
+        loopback: false,
+        mtu: 1500,
+    });
     View::new(links.collect(), &[], routes, &ownership()).0
 }
 

@@ -1,4 +1,4 @@
-//! The socket to the packet filter; blocks until the kernel has answered, which it does before it returns from the
+//! The socket to the packet filter, nf_tables; blocks until the kernel has answered, which it does before it returns from the
 //! send.
 
 use std::io;
@@ -8,8 +8,8 @@ use api::nft::{Batch, Message, Question};
 use netlink_sys::{Socket, SocketAddr};
 use socket2::SockRef;
 
-use super::super::buffer;
-use super::super::message::{self, HEADER, Header};
+use super::buffer;
+use super::message::{self, HEADER, Header};
 
 /// How long an answer may take that should be there when the send returns.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -28,7 +28,8 @@ const ACK: u16 = libc::NLM_F_ACK as u16;
 const DUMP: u16 = libc::NLM_F_DUMP as u16;
 
 /// The socket.
-pub(super) struct Filter {
+#[derive(Debug)]
+pub struct Filter {
     socket: Socket,
     port: u32,
     sequence: u32,
@@ -37,7 +38,10 @@ pub(super) struct Filter {
 
 impl Filter {
     /// A socket in the network namespace of the calling thread.
-    pub(super) fn open() -> io::Result<Self> {
+    ///
+    /// # Errors
+    /// Those of the kernel.
+    pub fn open() -> io::Result<Self> {
         let mut socket = Socket::new(libc::NETLINK_NETFILTER as isize)?;
         let port = socket.bind_auto()?.port_number();
         socket.set_cap_ack(true)?;
@@ -48,12 +52,16 @@ impl Filter {
     }
 
     /// The port by which notifications name this socket as the author of a change.
-    pub(super) const fn port(&self) -> u32 {
+    #[must_use]
+    pub const fn port(&self) -> u32 {
         self.port
     }
 
     /// The answers to a question; none where it asks for what is not there.
-    pub(super) fn ask(&mut self, question: Question<'_>) -> io::Result<Vec<Vec<u8>>> {
+    ///
+    /// # Errors
+    /// Those of the kernel, with what was asked.
+    pub fn ask(&mut self, question: Question<'_>) -> io::Result<Vec<Vec<u8>>> {
         let question = question.message();
         let mut answers = Vec::new();
         for _ in 0..DUMP_ATTEMPTS {
@@ -94,7 +102,10 @@ impl Filter {
     }
 
     /// Makes all changes or none.
-    pub(super) fn commit(&mut self, batch: Batch) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// Those of the kernel, with what was being done.
+    pub fn commit(&mut self, batch: Batch) -> io::Result<()> {
         if batch.is_empty() {
             return Ok(());
         }
@@ -177,7 +188,8 @@ struct Named {
 }
 
 /// The error's number, whether it was named or not.
-pub(super) fn errno(error: &io::Error) -> Option<i32> {
+#[must_use]
+pub fn errno(error: &io::Error) -> Option<i32> {
     let named = error.get_ref().and_then(|inner| inner.downcast_ref::<Named>());
     named.map_or_else(|| error.raw_os_error(), |named| named.errno)
 }
