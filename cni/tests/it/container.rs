@@ -4,8 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use api::netconf::{Network, NetworkList};
 use labs::need;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::node::{NETWORK, Node};
 
@@ -28,16 +29,11 @@ echo '[{"Config": "config.json", "RepoTags": ["docker.io/library/test:1"], "Laye
 tar -cf image.tar manifest.json config.json layer.tar
 "#;
 
-/// The list of one plugin in the shape that an agent writes it.
+/// The list that an agent writes for this network.
 pub(crate) fn list(node: &Node) -> Value {
-    let mut plugin = node.conf.clone();
-    let fields = plugin.as_object_mut().expect("an object");
-    fields.remove("cniVersion");
-    fields.remove("name");
-    plugin["capabilities"] =
-        json!({"portMappings": true, "bandwidth": true, "ips": true, "mac": true, "dns": true});
-    json!({"cniVersion": "1.0.0", "cniVersions": ["0.3.1", "0.4.0", "1.0.0", "1.1.0"], "name": NETWORK,
-           "plugins": [plugin]})
+    let subnets = node.conf["subnets"].as_array().expect("a list").iter();
+    let subnets = subnets.map(|subnet| subnet.as_str().expect("text").parse().expect("a prefix")).collect();
+    serde_json::to_value(NetworkList::new(NETWORK, Network::new(subnets))).expect("JSON")
 }
 
 /// The image as a file in `folder`.

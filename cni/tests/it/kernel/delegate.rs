@@ -141,6 +141,13 @@ fn a_plugin_that_is_not_there_or_fails() {
         node.conf["ipam"] = json!({"type": "dhcp"});
         let (_, text) = node.call("ADD", Some(&pod), &node.conf, &[]).error();
         assert!(text.contains("ipam plugin dhcp") && text.contains("dhcp.sock"), "{text}");
+        // One that runs asks on the container's interface, which is not there yet; every other verb is answered.
+        let mut daemon = sandbox.daemon("dhcp", node.netns.exec(format!("{REFERENCE}/dhcp"), ["daemon"]));
+        daemon.wait_ready(|| std::path::Path::new("/run/cni/dhcp.sock").exists());
+        node.call("ADD", Some(&pod), &node.conf, &[]).fails(105, "error looking up \"eth0\"");
+        node.del(&pod);
+        node.call("STATUS", None, &node.with("readyFile", ""), &[]).silent();
+        node.call("GC", None, &node.with("cni.dev/valid-attachments", json!([])), &[]).silent();
         node.is_empty();
         assert!(REFERENCE.starts_with('/'));
     });
