@@ -19,6 +19,7 @@ mod pod;
 mod reach;
 mod recording;
 mod reflector;
+mod replay;
 mod restart;
 mod rules;
 mod successor;

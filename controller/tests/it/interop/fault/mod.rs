@@ -14,6 +14,6 @@
 mod manifest;
 mod message;
 mod pressure;
-mod rogue;
+pub(super) mod rogue;
 pub(super) mod scene;
 mod table;

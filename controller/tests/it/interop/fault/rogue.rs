@@ -19,27 +19,27 @@ use socket2::{Domain, Protocol, Socket, Type};
 use super::scene::LIMIT;
 
 /// The rogue's AS.
-pub(super) const ASN: u32 = 65200;
+pub(in crate::interop) const ASN: u32 = 65200;
 
 /// What is under the header of a message.
-pub(super) type Message = (u8, Vec<u8>);
+pub(in crate::interop) type Message = (u8, Vec<u8>);
 
 /// One connection to the agent.
-pub(super) struct Rogue {
-    pub(super) tcp: TcpStream,
+pub(in crate::interop) struct Rogue {
+    pub(in crate::interop) tcp: TcpStream,
     read: Vec<u8>,
 }
 
 impl Rogue {
     /// Connects from an address of the namespace to port 179 of the node.
     #[track_caller]
-    pub(super) fn connect(netns: &Netns, from: &str, to: &str) -> Self {
+    pub(in crate::interop) fn connect(netns: &Netns, from: &str, to: &str) -> Self {
         Self::connect_with(netns, from, to, |_| Ok(()))
     }
 
     /// The same, with the socket prepared before.
     #[track_caller]
-    pub(super) fn connect_with(
+    pub(in crate::interop) fn connect_with(
         netns: &Netns,
         from: &str,
         to: &str,
@@ -62,12 +62,12 @@ impl Rogue {
     }
 
     #[track_caller]
-    pub(super) fn send(&mut self, bytes: &[u8]) {
+    pub(in crate::interop) fn send(&mut self, bytes: &[u8]) {
         self.tcp.write_all(bytes).unwrap();
     }
 
     /// The next message; `None` at the end of the connection, however it came.
-    pub(super) fn message(&mut self) -> Option<Message> {
+    pub(in crate::interop) fn message(&mut self) -> Option<Message> {
         loop {
             if let Some(header) = self.read.get(..frame::HEADER_LEN) {
                 let len = usize::from(u16::from_be_bytes([header[16], header[17]]));
@@ -89,7 +89,7 @@ impl Rogue {
 
     /// Reads until the NOTIFICATION that ends the connection.
     #[track_caller]
-    pub(super) fn notification(&mut self) -> Notification {
+    pub(in crate::interop) fn notification(&mut self) -> Notification {
         loop {
             match self.message() {
                 Some((3, body)) => {
@@ -104,13 +104,13 @@ impl Rogue {
 
     /// Exchanges OPEN and KEEPALIVE.
     #[track_caller]
-    pub(super) fn establish(&mut self) {
+    pub(in crate::interop) fn establish(&mut self) {
         self.establish_with(90);
     }
 
     /// The same with a hold time in seconds.
     #[track_caller]
-    pub(super) fn establish_with(&mut self, hold_seconds: u16) {
+    pub(in crate::interop) fn establish_with(&mut self, hold_seconds: u16) {
         self.send(&open(ASN, hold_seconds, "10.0.2.2"));
         assert_eq!(self.message().unwrap().0, 1, "the agent's OPEN");
         self.send(&keepalive());
@@ -118,7 +118,7 @@ impl Rogue {
     }
 
     /// Closes our half and reads to the end.
-    pub(super) fn finish(mut self) {
+    pub(in crate::interop) fn finish(mut self) {
         // The agent may have closed first.
         let _ = self.tcp.shutdown(std::net::Shutdown::Write);
         while self.message().is_some() {}
@@ -126,7 +126,7 @@ impl Rogue {
 }
 
 /// An OPEN with both families.
-pub(super) fn open(asn: u32, hold_seconds: u16, router_id: &str) -> Vec<u8> {
+pub(in crate::interop) fn open(asn: u32, hold_seconds: u16, router_id: &str) -> Vec<u8> {
     let router_id = RouterId::from(router_id.parse::<Ipv4Addr>().unwrap());
     let families = Family::ALL.map(Capability::multiprotocol);
     let capabilities = families.into_iter().chain([Capability::FourOctetAs(Asn(asn))]).collect();
@@ -135,14 +135,14 @@ pub(super) fn open(asn: u32, hold_seconds: u16, router_id: &str) -> Vec<u8> {
     bytes
 }
 
-pub(super) fn keepalive() -> Vec<u8> {
+pub(in crate::interop) fn keepalive() -> Vec<u8> {
     let mut bytes = Vec::new();
     frame::encode_keepalive(&mut bytes);
     bytes
 }
 
 /// A message of any type whose header says `length`.
-pub(super) fn raw(length: u16, kind: u8, body: &[u8]) -> Vec<u8> {
+pub(in crate::interop) fn raw(length: u16, kind: u8, body: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0xff; 16];
     bytes.extend_from_slice(&length.to_be_bytes());
     bytes.push(kind);
@@ -151,7 +151,7 @@ pub(super) fn raw(length: u16, kind: u8, body: &[u8]) -> Vec<u8> {
 }
 
 /// UPDATEs that announce prefixes with the rogue as next hop.
-pub(super) fn announce(prefixes: impl IntoIterator<Item = Prefix>) -> Vec<u8> {
+pub(in crate::interop) fn announce(prefixes: impl IntoIterator<Item = Prefix>) -> Vec<u8> {
     let next_hop = NextHops::V4(Ipv4Addr::new(10, 0, 2, 2));
     let path = PathAttributes {
         as_path: AsPath { segments: vec![Segment { kind: SegmentKind::Sequence, asns: vec![Asn(ASN)] }] },
@@ -170,7 +170,7 @@ pub(super) fn announce(prefixes: impl IntoIterator<Item = Prefix>) -> Vec<u8> {
 }
 
 /// UPDATEs that withdraw prefixes.
-pub(super) fn withdraw(prefixes: impl IntoIterator<Item = Prefix>) -> Vec<u8> {
+pub(in crate::interop) fn withdraw(prefixes: impl IntoIterator<Item = Prefix>) -> Vec<u8> {
     let mut bytes = Vec::new();
     pack::withdraw(Family::Ipv4, prefixes, &mut bytes);
     bytes
