@@ -10,6 +10,7 @@ use super::impairment::{ImpairedSender, tell_of};
 use super::settings::Source;
 use crate::cluster::kubernetes::Standing;
 use crate::cluster::{self, Problem, SourceEvent};
+use crate::desired::contradiction::contradictions;
 use crate::drain::{self, Drain};
 use crate::status::impairment::Impairment;
 
@@ -35,7 +36,7 @@ pub(super) async fn objects(
     match from {
         Source::Manifests(directory) => cluster::watch::run(directory, events).await,
         Source::Kubernetes(connection) => {
-            cluster::kubernetes::run(connection, node, good, events, standing).await;
+            cluster::kubernetes::run(connection, node, good, events, standing, contradictions).await;
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use bgp::config::SpeakerConfig;
 use bgp::id::PeerId;
 use bgp::io::{NextHop, State, Tracking};
 use bgp::prefix::{Family, PerFamily};
@@ -162,7 +163,7 @@ impl Convergence {
         &mut self,
         peers: &[PeerView],
         kernel: &PerFamily<KernelCounts>,
-        busy: bool,
+        work: Work<'_>,
         now: Instant,
     ) -> Vec<Condition> {
         let configured = self.configured_at.is_some();
@@ -177,7 +178,7 @@ impl Convergence {
             message: String::new(),
             since: self.settled_at.or(self.configured_at).unwrap_or_default(),
         };
-        let mut all = vec![ready, converged(configured, peers, busy), in_sync(configured, kernel)];
+        let mut all = vec![ready, converged(configured, peers, work), in_sync(configured, kernel)];
         for condition in &mut all[1..] {
             let before = self.held.get(&condition.kind).filter(|(held, _)| *held == condition.holds);
             condition.since = before.map_or(now, |(_, since)| *since);
@@ -197,18 +198,51 @@ impl Convergence {
     }
 }
 
+/// What is left to do.
+#[derive(Clone, Copy)]
+struct Work<'a> {
+    /// Whether the speaker has some.
+    busy: bool,
+    /// A family that no router carries, and one router that could be asked to.
+    uncarried: Option<(Family, &'a str)>,
+}
+
+/// A family that this node has prefixes of and that none of the routers outside its AS carries, though at least one of
+/// them was asked to: the world hears nothing of those prefixes. Of several sessions each may carry one family.
+fn uncarried<'a>(config: &SpeakerConfig, peers: &'a [PeerView]) -> Option<(Family, &'a str)> {
+    let routers =
+        || peers.iter().filter(|peer| peer.state == State::Established && peer.asn != Some(config.asn));
+    let asked = |peer: &&PeerView, family| {
+        let at = config.peers.binary_search_by_key(&peer.address, |it| it.address);
+        at.is_ok_and(|at| config.peers[at].families[family])
+    };
+    Family::ALL.into_iter().find_map(|family| {
+        let needed = config.origins.iter().any(|origin| origin.prefix.family() == family);
+        let carried = routers().any(|peer| peer.families[family]);
+        let router = routers().find(|peer| asked(peer, family)).filter(|_| needed && !carried);
+        router.map(|peer| (family, peer.name.as_str()))
+    })
+}
+
 /// Whether every session is up and nothing is left to do.
-fn converged(configured: bool, peers: &[PeerView], busy: bool) -> Condition {
+fn converged(configured: bool, peers: &[PeerView], work: Work<'_>) -> Condition {
     let down = peers.iter().filter(|peer| !is_up(peer)).count();
-    let message =
-        if down > 0 { format!("{down} of {} sessions are down", peers.len()) } else { String::new() };
+    let message = match (down, work.uncarried) {
+        (1.., _) => format!("{down} of {} sessions are down", peers.len()),
+        (0, Some((family, router))) => format!(
+            "{router} does not carry {family}, of which this node has prefixes; where that is meant, leave the \
+             family out of `families`"
+        ),
+        (0, None) => String::new(),
+    };
     Condition {
         kind: ConditionKind::Converged,
-        holds: Some(configured && down == 0 && !busy),
-        reason: match (configured, down, busy) {
+        holds: Some(configured && down == 0 && work.uncarried.is_none() && !work.busy),
+        reason: match (configured, down, work) {
             (false, ..) => "not-configured",
             (_, 1.., _) => "sessions-down",
-            (_, 0, true) => "working",
+            (_, 0, Work { uncarried: Some(_), .. }) => Reason::FamilyNotNegotiated.word(),
+            (_, 0, Work { busy: true, .. }) => "working",
             _ => "all-sessions-up",
         },
         message,
@@ -268,7 +302,9 @@ pub(super) fn snapshot(shown: &Shown<'_>, convergence: &mut Convergence, now: In
     let Shown { identity, speaker, configuration, impairments, drain, hides, busy } = *shown;
     let peers = speaker.map(Speaker::peers).unwrap_or_default();
     let kernel = speaker.map(Speaker::kernel_counts).unwrap_or_default();
-    let mut conditions = convergence.conditions(&peers, &kernel, busy, now);
+    let uncarried = configuration.speaker().and_then(|config| uncarried(config, &peers));
+    let work = Work { busy, uncarried };
+    let mut conditions = convergence.conditions(&peers, &kernel, work, now);
     // A router has no pods to wait for.
     if !configuration.pods().is_empty() || !configuration.speaker().is_some_and(|speaker| speaker.transit) {
         conditions.push(convergence.pod_network(shown, &peers, now));

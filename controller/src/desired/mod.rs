@@ -16,7 +16,10 @@
 //!  target     peers that are found on the node
 //!  reach      how far away a peer may be, and from which address it is connected to
 //!  peers      FabricPeers and the mesh -> peers
+//!  contradiction  the same of all nodes, told of the objects
 //! ```
+
+pub mod contradiction;
 
 mod address;
 mod limits;

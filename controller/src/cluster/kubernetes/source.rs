@@ -19,7 +19,7 @@ use super::connection::Connection;
 use super::feed::{self, KINDS};
 use super::item::Kind;
 use super::standing::Standing;
-use super::store::{Change, Feed, Message, Store};
+use super::store::{Change, Conflicts, Feed, Message, Store};
 use super::{verdict, version};
 
 /// Messages of feeds that may wait; each is one object.
@@ -38,13 +38,15 @@ const FIRST: Duration = Duration::from_secs(4);
 const SECRETS: usize = 32;
 
 /// Follows the API server for the node `node` until the receiver of `events` is gone. `kept` is what an earlier
-/// run has kept. `standing` holds what the own Node says of whether it may carry pods.
+/// run has kept. `standing` holds what the own Node says of whether it may carry pods;
+/// `contradict` tells which objects contradict others.
 pub async fn run(
     connection: Connection,
     node: String,
     kept: Option<Arc<Objects>>,
     events: mpsc::Sender<SourceEvent>,
     standing: watch::Sender<Option<Standing>>,
+    contradict: fn(&Objects) -> Conflicts,
 ) {
     let base = KINDS.map(|kind| Feed { kind, name: None });
     let (out, mut messages) = mpsc::channel(MESSAGES);
@@ -62,6 +64,8 @@ pub async fn run(
         objects: None,
         events,
         standing,
+        contradict,
+        conflicts: Conflicts::new(),
     };
     base.into_iter().for_each(|feed| source.start(feed));
     tokio::spawn(verdict::run(connection, source.verdicts.subscribe()));
@@ -109,6 +113,9 @@ struct Source {
     objects: Option<Arc<Objects>>,
     events: mpsc::Sender<SourceEvent>,
     standing: watch::Sender<Option<Standing>>,
+    contradict: fn(&Objects) -> Conflicts,
+    /// The objects that contradict another; kept where this node may be the one to say so.
+    conflicts: Conflicts,
 }
 
 impl Source {
@@ -119,6 +126,7 @@ impl Source {
 
     fn take(&mut self, message: Message) {
         let now = Instant::now();
+        let judged = matches!(message.feed.kind, Kind::Fabric | Kind::FabricPeer);
         self.stand(&message);
         self.store.take(message);
         let secrets = self.store.secrets_of(&self.node, SECRETS);
@@ -145,7 +153,7 @@ impl Source {
         }
         if self.store.take_change() || news || self.objects.is_none() {
             self.dirty_at.get_or_insert(now);
-        } else if self.dirty_at.is_none() {
+        } else if self.dirty_at.is_none() && judged {
             // What an object says of itself is no news to the agent.
             self.judge();
         }
@@ -167,7 +175,7 @@ impl Source {
 
     /// Says which objects do not carry their verdict.
     fn judge(&self) {
-        let due = self.store.verdicts(&self.node);
+        let due = self.store.verdicts(&self.node, &self.conflicts);
         self.verdicts.send_if_modified(|before| {
             let news = **before != due;
             if news {
@@ -224,13 +232,17 @@ impl Source {
             // A Secret that was named a moment ago: without it a session would go down for want of a key.
             return Ok(());
         }
-        self.judge();
         problems.extend(self.store.wrong());
         let told = Told::Objects(problems.clone());
+        let objects = self.store.objects();
+        if changed {
+            let judge = self.store.is_judge(&self.node);
+            self.conflicts = if judge { (self.contradict)(&objects) } else { Conflicts::new() };
+        }
+        self.judge();
         if !changed && self.told.as_ref() == Some(&told) {
             return Ok(());
         }
-        let objects = self.store.objects();
         let objects = match &self.objects {
             Some(before) if **before == objects => Arc::clone(before),
             _ => Arc::new(objects),

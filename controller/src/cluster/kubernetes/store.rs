@@ -90,6 +90,9 @@ impl Value {
     }
 }
 
+/// The objects that contradict another, by kind and name, with what is said of it.
+pub type Conflicts = BTreeMap<(&'static str, String), String>;
+
 #[derive(Debug, Default)]
 struct FeedState {
     /// What the list that is being read has brought.
@@ -302,15 +305,25 @@ impl Store {
         problems.iter().map(told).collect()
     }
 
-    /// The verdicts that objects do not carry yet, with this node's place among those that may write them.
+    /// Whether this node is among those that may write what an object is told of itself.
     #[must_use]
-    pub fn verdicts(&self, node: &str) -> Vec<(Verdict, usize)> {
+    pub fn is_judge(&self, node: &str) -> bool {
+        let nodes = || self.objects.nodes.keys();
+        self.heads.values().any(|head| verdict::place(&head.uid, node, nodes()).is_some())
+    }
+
+    /// The verdicts that objects do not carry yet, with this node's place among those that may write them;
+    /// `conflicts` are the objects that contradict another.
+    #[must_use]
+    pub fn verdicts(&self, node: &str, conflicts: &Conflicts) -> Vec<(Verdict, usize)> {
         let of = |((kind, name), head): (&(Kind, String), &Head)| {
             let problems = self.wrong.get(&(*kind, name.clone())).map(Vec::as_slice).unwrap_or_default();
             let wrong: Vec<&str> = problems.iter().map(|problem| problem.text.as_str()).collect();
+            let conflict = conflicts.get(&(kind.name(), name.clone())).filter(|_| wrong.is_empty());
+            let (conflicting, wrong) = (conflict.is_some(), conflict.cloned().unwrap_or(wrong.join("; ")));
             let Head { uid, generation, said, standing: _ } = head.clone();
             let verdict =
-                Verdict { kind: *kind, name: name.clone(), uid, generation, wrong: wrong.join("; "), said };
+                Verdict { kind: *kind, name: name.clone(), uid, generation, wrong, conflicting, said };
             if !verdict.is_news() {
                 return None;
             }

@@ -56,7 +56,7 @@ impl Trouble {
 
     fn unreachable(server: &str, text: &str) -> Self {
         // RFC 5280 §4.1.2.5: a certificate is good between two dates of somebody's clock.
-        let dated = text.contains("Expired") || text.contains("NotValidYet") || text.contains("not valid");
+        let dated = text.contains("certificate expired") || text.contains("certificate not valid yet");
         let hint = if dated { "; compare this node's clock" } else { "" };
         // A certificate of this side that is refused may have been replaced on disk.
         let refused = text.contains("certificate");

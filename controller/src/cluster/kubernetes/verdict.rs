@@ -4,8 +4,8 @@
 //! writes at once, the second and the third if that has not happened after a
 //! while. All others never do.
 //!
-//! What an object is to one node, such as a contradiction with another, stands in
-//! that node's FabricNode.
+//! Two objects that contradict each other for some node both say so. What an object
+//! is to one node beyond that stands in that node's FabricNode.
 //!
 //! Cancel-safe: dropping the task ends a request and nothing else.
 
@@ -55,6 +55,8 @@ pub struct Verdict {
     pub generation: i64,
     /// What is wrong with it; empty if nothing is.
     pub wrong: String,
+    /// Whether that is another object's fault as well.
+    pub conflicting: bool,
     /// What the object says of itself so far.
     pub said: Option<Said>,
 }
@@ -69,6 +71,14 @@ impl Verdict {
                 && (self.wrong.is_empty() || said.message == self.message())
         });
         !told
+    }
+
+    fn reason(&self) -> &'static str {
+        match (self.wrong.is_empty(), self.conflicting) {
+            (true, _) => "Valid",
+            (false, false) => "Invalid",
+            (false, true) => "Conflicting",
+        }
     }
 
     fn message(&self) -> String {
@@ -152,7 +162,7 @@ async fn write(connection: &Connection, verdict: &Verdict) -> Result<(), Trouble
     let condition = json!({
         "type": ACCEPTED,
         "status": if holds { "True" } else { "False" },
-        "reason": if holds { "Valid" } else { "Invalid" },
+        "reason": verdict.reason(),
         "message": verdict.message(),
         "observedGeneration": verdict.generation,
         "lastTransitionTime": since.unwrap_or_else(|| format!("{:.0}", Timestamp::now())),
@@ -204,6 +214,7 @@ mod tests {
             uid: "u".into(),
             generation: 2,
             wrong: wrong.into(),
+            conflicting: false,
             said,
         };
         assert!(verdict("", None).is_news());

@@ -5,7 +5,7 @@ use controller::cluster::kubernetes::item::{Item, Kind};
 use controller::cluster::{Objects, manifest};
 use serde_json::{Value, json};
 
-fn objects() -> Vec<(Kind, Value)> {
+pub(super) fn objects() -> Vec<(Kind, Value)> {
     let fabric = |spec: Value| (Kind::Fabric, spec);
     let peer = |spec: Value| (Kind::FabricPeer, spec);
     vec![

@@ -8,6 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use controller::cli::crd::{CrdArgs, yaml};
+use controller::cluster::{Objects, manifest};
 use labs::bird::Bird;
 use labs::daemon::Daemon;
 use labs::kubernetes::{ApiServer, Setup};
@@ -19,7 +20,7 @@ use crate::interop::bird::{config, rack};
 const LIMIT: Duration = Duration::from_secs(40);
 
 /// The namespace and the account of the manifests.
-const NAMESPACE: &str = "underlay-system";
+pub(super) const NAMESPACE: &str = "underlay-system";
 const ACCOUNT: &str = "underlay-agent";
 
 fn manifests(file: &str) -> String {
@@ -43,6 +44,18 @@ metadata: {name: tor}
 spec: {address: 10.0.1.1, asn: 65100}
 "#;
 
+/// Puts the definitions and the agents' rights; what an agent reaches the server with.
+pub(super) fn install(api: &ApiServer) -> PathBuf {
+    api.apply(&yaml(CrdArgs { without_cel: true }).unwrap());
+    api.kubectl(&["wait", "--for=condition=established", "crd", "--all", "--timeout=20s"]);
+    for file in
+        ["base/namespace.yaml", "rbac/service-account.yaml", "rbac/cluster-role.yaml", "rbac/role.yaml"]
+    {
+        api.apply(&manifests(file));
+    }
+    api.kubeconfig_of(NAMESPACE, ACCOUNT)
+}
+
 /// A node beside an API server on its loopback, and a router.
 struct World<'a> {
     sandbox: &'a Sandbox,
@@ -57,14 +70,7 @@ impl<'a> World<'a> {
         let (node, router) = rack(sandbox);
         let setup = Setup { audit: true, namespace: Some(node.clone()), ..Setup::default() };
         let api = ApiServer::with(sandbox, setup);
-        api.apply(&yaml(CrdArgs { without_cel: true }).unwrap());
-        api.kubectl(&["wait", "--for=condition=established", "crd", "--all", "--timeout=20s"]);
-        for file in
-            ["base/namespace.yaml", "rbac/service-account.yaml", "rbac/cluster-role.yaml", "rbac/role.yaml"]
-        {
-            api.apply(&manifests(file));
-        }
-        let config = api.kubeconfig_of(NAMESPACE, ACCOUNT);
+        let config = install(&api);
         Self { sandbox, api, node, router, config }
     }
 
@@ -396,10 +402,34 @@ fn nothing_that_works_stops_without_the_api_server() {
         agent.until("status", "running from checkpoint");
         agent.until("peers", "Established");
 
+        // What it has kept is no use: neither is taken for more than it is, and the kernel keeps what it has.
+        let checkpoint = agent.state.join("checkpoint.json");
+        let kept = fs::read_to_string(&checkpoint).unwrap();
+        let routes = || world.node.ip("route show proto 171");
+        let before = routes();
+        assert!(before.contains("10.244.9.0/24 via 10.0.1.1"), "{before}");
+        for (text, words) in [
+            (kept[..kept.len() / 2].to_owned(), "is damaged"),
+            (kept.replacen("\"version\":1", "\"version\":0", 1), "is of version 0, this agent reads 1"),
+            (kept.replacen("\"version\":1", "\"version\":2", 1), "is of version 2, this agent reads 1"),
+        ] {
+            assert_ne!(text, kept);
+            agent.daemon.kill();
+            fs::write(&checkpoint, text).unwrap();
+            agent = world.agent("n1");
+            agent.until("status", words);
+            agent.until("status", "is not reachable");
+            assert_eq!(routes(), before, "{}", agent.daemon.log());
+        }
+
         // A server that lives and does not answer is no better.
         world.api.start_again(&[]);
         agent.until("status", "True");
         wait::until("the source whole again", LIMIT, || !agent.ask("status").contains("checkpoint"));
+        agent.until("peers", "Established");
+        wait::until("a checkpoint that is of use", LIMIT, || {
+            fs::read_to_string(&checkpoint).is_ok_and(|text| text.contains("\"version\":1,"))
+        });
         // A Node that comes back as another: a new machine under the old name.
         world.api.kubectl(&["delete", "node", "n1"]);
         agent.until("status", "there is no Node \"n1\"");
@@ -458,5 +488,215 @@ fn definitions_are_explained_and_hold_what_a_schema_can_hold() {
         ));
         // Rules in CEL are for API servers from 1.25 on; the agent checks them in any case.
         println!("skipped: rules in CEL: this API server does not know them");
+    });
+}
+
+/// Of an object: the generation that its verdict is about, the verdict, why, and in words.
+const ACCEPTED: &str = "jsonpath={.status.conditions[?(@.type==\"Accepted\")].observedGeneration} \
+    {.status.conditions[?(@.type==\"Accepted\")].status} {.status.conditions[?(@.type==\"Accepted\")].reason} \
+    {.status.conditions[?(@.type==\"Accepted\")].message}";
+
+#[track_caller]
+fn until_accepted(world: &World<'_>, kind: &str, name: &str, words: &str) {
+    wait::until(&format!("{kind} {name}: {words}"), LIMIT, || {
+        let found = world.api.kubectl(&["get", kind, name, "-o", ACCEPTED]);
+        if found.contains(words) { Ok(()) } else { Err(found) }
+    });
+}
+
+#[test]
+fn what_is_written_wrongly_is_named_and_stops_nothing() {
+    labs::require!("root", "kubernetes", "bird");
+    labs::sandbox!(|sandbox| {
+        let world = World::new(sandbox);
+        let _bird = Bird::start(sandbox, &world.router, "bird", &config("10.0.1.2", true));
+        world.put_node("n1", 2);
+        world.put_cidrs("n1", 1);
+        world.api.apply(FABRIC);
+        let agent = world.agent("n1");
+        world.until_report("{.status.peers}", "1/1", &agent);
+
+        // Two Fabrics, and two FabricPeers, that say different things of one node: both objects tell.
+        let head = "apiVersion: underlay.dev/v1alpha1\nmetadata: {name: second}\n";
+        world.api.apply(&format!("{head}kind: Fabric\nspec: {{asn: {{value: 65002}}}}\n"));
+        for name in ["all", "second"] {
+            until_accepted(&world, "fabric", name, "False Conflicting Fabric \"");
+            until_accepted(
+                &world,
+                "fabric",
+                name,
+                "contradict each other in field `spec.asn` for node \"n1\"",
+            );
+        }
+        agent.until("status", "contradict each other");
+        world.api.kubectl(&["delete", "fabric", "second"]);
+        until_accepted(&world, "fabric", "all", "True Valid");
+        world.api.apply(&format!("{head}kind: FabricPeer\nspec: {{address: 10.0.1.1, asn: 65199}}\n"));
+        for name in ["tor", "second"] {
+            until_accepted(&world, "fp", name, "contradict each other about peer 10.0.1.1");
+        }
+        world.api.kubectl(&["delete", "fp", "second"]);
+        until_accepted(&world, "fp", "tor", "True Valid");
+
+        // Hundreds of peers that nobody meant.
+        let peer = |number: u32| {
+            format!(
+                "---\napiVersion: underlay.dev/v1alpha1\nkind: FabricPeer\nmetadata: {{name: p{number}, labels: {{by: mistake}}}}\n\
+                 spec: {{address: 10.9.{}.{}, asn: 65100}}\n",
+                number / 200,
+                number % 200 + 1
+            )
+        };
+        world.api.apply(&(0..300).map(peer).collect::<String>());
+        world.until_report("{.status.peers}", "1/301", &agent);
+        let converged = "{.status.conditions[?(@.type==\"Converged\")].message}";
+        world.until_report(converged, "300 of 301 sessions are down", &agent);
+        assert_eq!(world.report("{.status.peersDown[*].name}").split(' ').count(), 16);
+        world.api.kubectl(&["delete", "fp", "-l", "by=mistake"]);
+        world.until_report("{.status.peers}", "1/1", &agent);
+
+        // A Secret of the wrong shape.
+        world.api.kubectl(&["-n", NAMESPACE, "create", "secret", "generic", "key"]);
+        let reference = "{\"spec\":{\"passwordSecretRef\":{\"name\":\"key\",\"key\":\"k\"}}}";
+        let before = agent.daemon.log().matches("\"to\":\"Established\"").count();
+        assert_eq!(before, 1, "nothing has disturbed the session: {}", agent.daemon.log());
+        world.api.kubectl(&["patch", "fp", "tor", "--type=merge", "-p", reference]);
+        agent.until("status", "Secret \"key\" has no key `k`");
+        let long = format!("{{\"stringData\":{{\"k\":\"{}\"}}}}", "x".repeat(100));
+        world.api.kubectl(&["-n", NAMESPACE, "patch", "secret", "key", "-p", &long]);
+        agent.until("status", "key `k` of Secret \"key\" is longer than");
+        let none = "[{\"op\":\"remove\",\"path\":\"/spec/passwordSecretRef\"}]";
+        world.api.kubectl(&["patch", "fp", "tor", "--type=json", "-p", none]);
+        world.until_report("{.status.peers}", "1/1", &agent);
+
+        // An account that is gone: tokens of it are as good as expired ones.
+        let mut world = world;
+        world.api.kubectl(&["-n", NAMESPACE, "delete", "serviceaccount", ACCOUNT]);
+        world.api.kill();
+        world.api.start_again(&[]);
+        agent.until("status", "does not accept the agent's credentials (401)");
+        agent.until("peers", "Established");
+        world.api.apply(&manifests("rbac/service-account.yaml"));
+        assert_eq!(world.api.kubeconfig_of(NAMESPACE, ACCOUNT), world.config);
+        wait::until("the new token in use", LIMIT, || !agent.ask("status").contains("401"));
+        let more = "{\"spec\":{\"advertise\":{\"prefixes\":[{\"prefix\":\"192.0.2.9/32\"}]}}}";
+        world.api.kubectl(&["patch", "fabric", "all", "--type=merge", "-p", more]);
+        agent.until("routes --sent tor", "192.0.2.9/32");
+    });
+}
+
+#[test]
+fn manifests_and_an_api_server_judge_objects_alike() {
+    labs::require!("root", "kubernetes");
+    labs::sandbox!(|sandbox| {
+        let world = World::new(sandbox);
+        world.put_node("n1", 2);
+        let agent = world.agent("n1");
+        let (mut by_schema, mut by_agent) = (0, 0);
+        for (number, (kind, mut spec)) in super::alike::objects().into_iter().enumerate() {
+            let name = format!("x{number}");
+            // None of them concerns the node, so that none contradicts another.
+            if spec["nodeSelector"].is_null() {
+                spec["nodeSelector"] = serde_json::json!({"matchLabels": {"no": "node"}});
+            }
+            let object = serde_json::json!({"apiVersion": "underlay.dev/v1alpha1", "kind": kind.name(),
+                "metadata": {"name": name}, "spec": spec});
+            let (mut read, mut problems) = (Objects::default(), Vec::new());
+            manifest::read("a.json", &object.to_string(), &mut read, &mut problems);
+            let wrong: Vec<String> = problems.into_iter().map(|problem| problem.text).collect();
+            match world.api.try_apply(&object.to_string()) {
+                Ok(_) if wrong.is_empty() => until_accepted(&world, kind.name(), &name, "True Valid"),
+                Ok(_) => {
+                    by_agent += 1;
+                    until_accepted(
+                        &world,
+                        kind.name(),
+                        &name,
+                        &format!("False Invalid {}", wrong.join("; ")),
+                    );
+                }
+                Err(message) => {
+                    by_schema += 1;
+                    assert!(!wrong.is_empty(), "{spec}: manifests take it, the API server says {message}");
+                }
+            }
+        }
+        // A schema holds what a schema can; the rest is the agent's.
+        assert!(by_schema >= 8 && by_agent >= 6, "{by_schema} {by_agent}\n{}", agent.daemon.log());
+    });
+}
+
+#[test]
+fn a_server_whose_certificate_is_not_good_yet_is_a_matter_of_clocks() {
+    labs::require!("root", "kubernetes");
+    labs::sandbox!(|sandbox| {
+        let folder = sandbox.folder().to_owned();
+        let script = "openssl ecparam -name prime256v1 -genkey -noout -out ca.key\n\
+            openssl req -x509 -new -key ca.key -days 365 -subj /CN=lab -addext keyUsage=critical,keyCertSign -out ca.crt\n\
+            openssl ecparam -name prime256v1 -genkey -noout -out server.key\n\
+            openssl req -new -key server.key -subj /CN=server -out server.csr\n\
+            touch index; echo 01 > serial; mkdir -p new\n\
+            printf '[ca]\\ndefault_ca=c\\n[c]\\ndatabase=index\\nserial=serial\\nnew_certs_dir=new\\npolicy=p\\n\
+default_md=sha256\\n[p]\\ncommonName=supplied\\n[e]\\nsubjectAltName=IP:127.0.0.1\\n' > ca.conf\n\
+            openssl ca -batch -notext -config ca.conf -cert ca.crt -keyfile ca.key -in server.csr -extensions e \
+-startdate 20900101000000Z -enddate 20910101000000Z -out server.crt\n";
+        let made = Command::new("sh").args(["-ec", script]).current_dir(&folder).output().unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let mut command = Command::new("openssl");
+        command.args([
+            "s_server",
+            "-quiet",
+            "-accept",
+            "127.0.0.1:6443",
+            "-cert",
+            "server.crt",
+            "-key",
+            "server.key",
+        ]);
+        let _server = sandbox.daemon("server", {
+            command.current_dir(&folder);
+            command
+        });
+        let authority = fs::read(folder.join("ca.crt")).unwrap();
+        let authority = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, authority);
+        let kubeconfig = serde_json::json!({"apiVersion": "v1", "kind": "Config", "current-context": "c",
+            "clusters": [{"name": "c", "cluster": {"server": "https://127.0.0.1:6443", "certificate-authority-data": authority}}],
+            "users": [{"name": "u", "user": {"token": "t"}}],
+            "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}]});
+        fs::write(folder.join("kubeconfig"), kubeconfig.to_string()).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_underlay"));
+        command.args(["agent", "--node", "n1", "--kubeconfig"]).arg(folder.join("kubeconfig"));
+        command.arg("--socket").arg(folder.join("status.sock"));
+        command.arg("--checkpoint").arg(folder.join("state/checkpoint.json"));
+        let agent = Agent { daemon: sandbox.daemon("n1", command), state: folder };
+        agent.until("status", "compare this node's clock");
+    });
+}
+
+/// As [`config`], of a router that knows nothing of IPv6.
+fn without_ipv6() -> String {
+    let both = config("10.0.1.2", true);
+    let lines = both.lines().filter(|line| !line.trim_start().starts_with("ipv6 {"));
+    lines.map(|line| format!("{line}\n")).collect()
+}
+
+#[test]
+fn a_router_without_ipv6_is_named_by_a_node_with_both() {
+    labs::require!("root", "kubernetes", "bird");
+    labs::sandbox!(|sandbox| {
+        let world = World::new(sandbox);
+        let bird = Bird::start(sandbox, &world.router, "bird", &without_ipv6());
+        world.put_node("n1", 2);
+        world.put_cidrs("n1", 1);
+        world.api.apply(FABRIC);
+        let agent = world.agent("n1");
+        let converged = |part: &str| format!("{{.status.conditions[?(@.type==\"Converged\")].{part}}}");
+        world.until_report(&converged("reason"), "FamilyNotNegotiated", &agent);
+        assert!(world.report(&converged("message")).starts_with("tor does not carry IPv6"));
+        // IPv4 is not held up by it.
+        agent.until("routes --sent tor", "10.244.1.0/24");
+        world.until_report("{.status.conditions[?(@.type==\"PodNetworkReady\")].status}", "True", &agent);
+        bird.configure(&config("10.0.1.2", true));
+        world.until_report(&converged("reason"), "AllSessionsUp", &agent);
     });
 }

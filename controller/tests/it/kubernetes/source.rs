@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use controller::cluster::kubernetes::{self, Access, Connection};
 use controller::cluster::{Objects, SourceEvent};
+use controller::desired::contradiction::contradictions;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 
@@ -59,6 +60,7 @@ impl Followed {
             kept,
             sender,
             watch::channel(None).0,
+            contradictions,
         ));
         Self { events, _folder: folder }
     }
@@ -308,7 +310,14 @@ async fn a_kubeconfig_that_is_none_is_named_and_read_again() {
     let path = folder.path().join("kubeconfig");
     let access = Access { kubeconfig: Some(path.clone()), ..Access::default() };
     let (sender, events) = mpsc::channel(1);
-    tokio::spawn(kubernetes::run(Connection::new(access), "n1".into(), None, sender, watch::channel(None).0));
+    tokio::spawn(kubernetes::run(
+        Connection::new(access),
+        "n1".into(),
+        None,
+        sender,
+        watch::channel(None).0,
+        contradictions,
+    ));
     let mut source = Followed { events, _folder: folder };
     let (_, wrong) = source.next().await;
     assert!(wrong[0].starts_with(&format!("kubeconfig {}", path.display())), "{wrong:?}");
