@@ -10,8 +10,11 @@ const FIRST: Duration = Duration::from_millis(800);
 /// The longest pause, before it is spread: an API server that returned is noticed within a minute by everybody.
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// Over how long lists are spread that many agents have to make at once, as after a restart of the API server.
-const LISTS: Duration = Duration::from_secs(5);
+/// Over how long lists are spread that all agents have to make at once, as after a restart of the API server: so
+/// long a node, and no shorter and no longer than these. A hundred lists a second are what one API server gives.
+const LISTS: Duration = Duration::from_millis(10);
+const LEAST: Duration = Duration::from_secs(1);
+const MOST: Duration = Duration::from_secs(60);
 
 /// Pauses between failed attempts.
 #[derive(Debug)]
@@ -40,10 +43,10 @@ impl Backoff {
     }
 }
 
-/// The pause before a list that many have to make at once.
+/// Over how long a list is spread that the agents of so many nodes have to make at once.
 #[must_use]
-pub fn before_list() -> Duration {
-    spread(LISTS)
+pub fn lists(nodes: usize) -> Duration {
+    LISTS.saturating_mul(u32::try_from(nodes).unwrap_or(u32::MAX)).clamp(LEAST, MOST)
 }
 
 /// Anything from nothing to `most`.
@@ -74,6 +77,14 @@ mod tests {
         assert_ne!(pauses, others);
         backoff.reset();
         assert!(backoff.pause(None) <= FIRST * 3 / 2);
+    }
+
+    #[test]
+    fn the_more_nodes_the_longer_lists_are_spread() {
+        let seconds = [0, 3, 1000, 5000, 100_000].map(|nodes| lists(nodes).as_secs());
+        assert_eq!(seconds, [1, 1, 10, 50, 60]);
+        let pauses: std::collections::BTreeSet<Duration> = (0..100).map(|_| spread(lists(5000))).collect();
+        assert!(pauses.len() > 90 && pauses.iter().all(|pause| *pause <= Duration::from_secs(50)));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! network that such a proxy needs, so the API server's own address can be named.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -98,19 +99,31 @@ pub struct Linked {
 pub struct Connection {
     access: Access,
     linked: Arc<Mutex<Option<(Linked, Instant)>>>,
+    /// How many nodes there were in the last list.
+    nodes: Arc<AtomicUsize>,
 }
 
 impl Connection {
     /// A connection that is made when somebody first asks.
     #[must_use]
     pub fn new(access: Access) -> Self {
-        Self { access, linked: Arc::default() }
+        Self { access, linked: Arc::default(), nodes: Arc::default() }
     }
 
     /// What it leads to, for people.
     #[must_use]
     pub fn description(&self) -> String {
         self.access.description()
+    }
+
+    /// Keeps how many nodes there are.
+    pub(super) fn count(&self, nodes: usize) {
+        self.nodes.store(nodes, Ordering::Relaxed);
+    }
+
+    /// How many nodes there are, each with an agent that asks the same server.
+    pub(super) fn nodes(&self) -> usize {
+        self.nodes.load(Ordering::Relaxed)
     }
 
     /// The client, made if there is none.

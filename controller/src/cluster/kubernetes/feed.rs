@@ -19,7 +19,7 @@ use kube::core::{Request, WatchEvent};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::backoff::{Backoff, before_list, spread};
+use super::backoff::{Backoff, lists, spread};
 use super::connection::{Connection, Linked};
 use super::item::{Item, Kind, List};
 use super::standing::Standing;
@@ -72,8 +72,8 @@ pub(super) async fn run(connection: Connection, feed: Feed, out: mpsc::Sender<Me
                 }
                 if trouble.gone {
                     task.version = None;
-                    // That is how a watch is told to begin anew, and no trouble.
-                    backoff.pause(trouble.wait).min(before_list()).max(trouble.wait.unwrap_or_default())
+                    // That is how a watch is told to begin anew, and no trouble; every agent is told so at once.
+                    backoff.pause(trouble.wait) + spread(lists(task.connection.nodes()))
                 } else {
                     let pause = backoff.pause(trouble.wait);
                     if task.tell(Change::Trouble(trouble)).await.is_err() {
@@ -155,6 +155,7 @@ impl Task {
         let mut params = ListParams { limit: Some(PAGE), ..ListParams::default() };
         params.field_selector = fields.map(str::to_owned);
         self.tell(Change::Begin).await?;
+        let mut count = 0;
         loop {
             let asked = request.list(&params).map_err(|error| Trouble::local(error.to_string()))?;
             // Not the client's own reading: it would log a text that it cannot read, and that may be a Secret.
@@ -166,10 +167,14 @@ impl Task {
                 Trouble::local(format!("Kubernetes API {} answers with no list: {error}", linked.server))
             })?;
             drop(text);
+            count += list.items.len();
             for item in list.items {
                 self.put(item).await?;
             }
             if list.metadata.more.is_empty() {
+                if self.feed.kind == Kind::Node {
+                    self.connection.count(count);
+                }
                 self.version = Some(list.metadata.resource_version.clone());
                 self.tell(Change::Complete).await?;
                 return Ok(list.metadata.resource_version);
