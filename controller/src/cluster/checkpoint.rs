@@ -25,6 +25,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
 
 use super::manifest;
 use super::object::{Checkpoint, NodeFacts, Objects, Problem};
@@ -40,6 +41,11 @@ const FILE_LIMIT: u64 = 64 << 20;
 
 /// When a write that failed is tried again: a full disk is emptied in minutes.
 const RETRY: Duration = Duration::from_secs(5);
+
+/// How much longer than a write the pause after it is, and the longest: a cluster that changes all the time keeps a
+/// disk busy for a twentieth of it, and what is kept is a few seconds old at most.
+const SHARE: u32 = 20;
+const LONGEST: Duration = Duration::from_secs(5);
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -221,7 +227,8 @@ fn core_node(name: &str, facts: &NodeFacts) -> Value {
 }
 
 /// Keeps the newest of `sets` on disk, until their sender is gone and the last is written. A failure is told
-/// with the file and the reason, and tried again; what is told then is that there is none.
+/// with the file and the reason, and tried again; what is told then is that there is none. Sets that come quickly
+/// are not all written: of thousands of nodes each one is megabytes.
 ///
 /// Cancel-safe: a write that has begun goes on by itself and replaces the file as a whole or not at all.
 pub async fn keep(
@@ -230,22 +237,37 @@ pub async fn keep(
     mut sets: watch::Receiver<Option<Arc<Objects>>>,
     tell: impl Fn(Option<String>),
 ) {
-    let mut failed = false;
+    // When the disk is free for the next one, and when the next one is to be written, if there is one.
+    let (mut free_at, mut due) = (Instant::now(), None);
     loop {
-        tokio::select! {
-            changed = sets.changed() => if changed.is_err() { return },
-            () = tokio::time::sleep(RETRY), if failed => {}
+        let open = tokio::select! {
+            changed = sets.changed() => {
+                if changed.is_ok() {
+                    due.get_or_insert(free_at);
+                }
+                changed.is_ok()
+            }
+            () = sleep_until(due.unwrap_or(free_at)), if due.is_some() => true,
+        };
+        match due {
+            None if !open => return,
+            Some(due) if !open || due <= Instant::now() => {}
+            _ => continue,
         }
-        let Some(objects) = sets.borrow_and_update().clone() else { continue };
+        let began_at = Instant::now();
+        let objects = sets.borrow_and_update().clone();
         let (file, name) = (path.clone(), node.clone());
-        let written =
-            tokio::task::spawn_blocking(move || write(&file, &name, &objects, Timestamp::now())).await;
-        let error = match written {
+        let write = move || objects.map_or(Ok(()), |objects| write(&file, &name, &objects, Timestamp::now()));
+        let error = match tokio::task::spawn_blocking(write).await {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(error.to_string()),
             Err(error) => Some(error.to_string()),
         };
-        failed = error.is_some();
+        free_at = Instant::now() + (began_at.elapsed() * SHARE).min(LONGEST);
+        due = error.is_some().then(|| Instant::now() + RETRY);
         tell(error.map(|error| format!("{}: {error}", path.display())));
+        if !open {
+            return;
+        }
     }
 }
