@@ -6,6 +6,7 @@ mod checkpoint;
 mod compute;
 mod manifests;
 mod masquerade;
+mod policy;
 mod reach;
 mod target;
 mod watch;
