@@ -3,12 +3,13 @@
 #
 #   lab.sh control-plane            etcd, API server, controllers, scheduler, and the objects in /etc/kubernetes/manifests
 #   lab.sh node [PROGRAM ARG...]    containerd, kubelet and the agent
+#   lab.sh agent-pod                on a node: the agent becomes a static pod by manifests/overlays/static-pod, for good
 #   lab.sh sweep [NODE]             removes control groups of nodes that are gone, and waits for that of the network
 #                                   namespace NODE, an inode's number
 #
 # BIN holds the programs of Kubernetes, ADDRESS is the API server's. /run/lab is a folder that all machines of the lab
-# share; /var/lib, /var/log, /etc/cni/net.d, /etc/kubernetes/manifests and /opt/cni/bin are a machine's own and stay when
-# it loses its power.
+# share; /var/lib, /var/log, /etc/cni/net.d, /etc/kubernetes/manifests, /etc/underlay and /opt/cni/bin are a machine's own
+# and stay when it loses its power.
 #
 # A service that ends is started again, but for the time that /run/services/NAME.off is there.
 set -euo pipefail
@@ -131,6 +132,25 @@ featureGates: {IPv6DualStack: true, LocalStorageCapacityIsolation: false}
 CONFIG
 }
 
+# The image of manifests/Dockerfile, of the programs that the lab runs and the libraries that they are linked with.
+agent_image() {
+  local root file
+  root=$(mktemp -d -p /var/lib)
+  mkdir -p "$root/image/tmp"
+  for file in $(ldd "$(command -v underlay)" | grep -o '/[^ ]*'); do install -D "$file" "$root/image$file"; done
+  install -D -s "$(command -v underlay)" "$root/image/usr/local/bin/underlay"
+  install -D "$(command -v underlay-cni)" "$root/image/opt/cni/bin/underlay-cni"
+  tar -C "$root/image" -cf "$root/layer.tar" .
+  cat > "$root/config.json" <<JSON
+{"architecture": "$(dpkg --print-architecture)", "os": "linux", "config": {"Env": ["PATH=/usr/local/bin"], "Entrypoint": ["underlay"]},
+ "rootfs": {"type": "layers", "diff_ids": ["sha256:$(sha256sum "$root/layer.tar" | cut -d' ' -f1)"]}}
+JSON
+  echo '[{"Config": "config.json", "RepoTags": ["docker.io/library/underlay:lab"], "Layers": ["layer.tar"]}]' > "$root/manifest.json"
+  tar -C "$root" -cf "$root/image.tar" manifest.json config.json layer.tar
+  ctr -n k8s.io images import "$root/image.tar"
+  rm -r "$root"
+}
+
 machine=$1; shift
 case $machine in
   sweep)
@@ -145,6 +165,14 @@ case $machine in
       echo "processes of a node do not end: $(cat "$top"/underlay-lab-*-"$1"/cgroup.procs | paste -sd' ')" >&2
       exit 1
     done < <(hierarchies)
+    exit
+    ;;
+  agent-pod)
+    agent_image
+    cp /var/lib/agent.kubeconfig /etc/underlay/kubeconfig
+    touch /var/lib/agent-is-a-pod /run/services/agent.off
+    kill "$(cat /run/services/agent.pid)"
+    cp "$here/../../manifests/overlays/static-pod/underlay-agent.yaml" /etc/kubernetes/manifests/
     exit
     ;;
   control-plane)
@@ -183,7 +211,7 @@ case $machine in
       cp "$FOLDER/agent.kubeconfig" /var/lib/
       mv "$FOLDER/$HOSTNAME.kubeconfig" /var/lib/kubelet.kubeconfig
     fi
-    if [ $# -gt 0 ]; then serve agent env "UNDERLAY_NODE=$HOSTNAME" "$@"; fi
+    if [ $# -gt 0 ] && [ ! -e /var/lib/agent-is-a-pod ]; then serve agent env "UNDERLAY_NODE=$HOSTNAME" "$@"; fi
     addresses=$(ip -o address show dev eth1 scope global | awk '{sub("/.*", "", $4); print $4}' | paste -sd,)
     serve kubelet "$BIN/kubelet" --config=/run/kubelet.yaml --kubeconfig=/var/lib/kubelet.kubeconfig --hostname-override="$HOSTNAME" \
       --node-ip="$addresses" --container-runtime=remote --container-runtime-endpoint=unix:///run/containerd/containerd.sock \

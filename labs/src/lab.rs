@@ -16,7 +16,8 @@ use crate::topology::{Bind, Link, Node, Topology};
 use crate::{interrupt, node};
 
 /// What a machine of a Kubernetes has on its disk, and where.
-const OWN: [(&str, &str); 5] = [
+const OWN: [(&str, &str); 6] = [
+    ("agent", "/etc/underlay"),
     ("lib", "/var/lib"),
     ("log", "/var/log"),
     ("networks", "/etc/cni/net.d"),
