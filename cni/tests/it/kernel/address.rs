@@ -30,21 +30,27 @@ fn parallel_adds_give_distinct_addresses() {
 
 #[test]
 fn five_hundred_adds_and_dels_at_once() {
-    const PODS: usize = 500;
+    const ATTACHMENTS: usize = 500;
     labs::require!("root");
     labs::sandbox!(|sandbox| {
         let mut node = Node::new(sandbox);
+        // Twenty interfaces a container, so that only one could have default routes.
+        node.conf["defaultRoute"] = false.into();
         // 509 addresses, all but nine of which are needed at some moment.
         node.conf["subnets"] = json!(["10.244.0.0/23", "fd00:10:244:1::/64"]);
         let conf = node.conf.to_string();
-        let pods: Vec<Pod> = (0..PODS).map(|n| node.pod(sandbox, &format!("c{n}"))).collect();
-        let mut up = [false; PODS];
-        // The first time every other pod comes; then all of them turn round, twice.
-        for step in [2, 1, 1] {
-            let turned: Vec<usize> = (0..PODS).step_by(step).collect();
+        let pods: Vec<Pod> = (0..ATTACHMENTS / 20).map(|n| node.pod(sandbox, &format!("c{n}"))).collect();
+        let pod = |n: usize| &pods[n / 20];
+        let mut up = [false; ATTACHMENTS];
+        // Every other one comes; then they go, and the others come in the same moment.
+        for step in [2, 1] {
+            let turned: Vec<usize> = (0..ATTACHMENTS).step_by(step).collect();
             let calls: Vec<_> = turned
                 .iter()
-                .map(|n| node.spawn(if up[*n] { "DEL" } else { "ADD" }, Some(&pods[*n]), &conf, &[]))
+                .map(|n| {
+                    let (verb, name) = (if up[*n] { "DEL" } else { "ADD" }, format!("eth{}", n % 20));
+                    node.spawn(verb, Some(pod(*n)), &conf, &[("CNI_IFNAME", &name)])
+                })
                 .collect();
             let mut given = BTreeSet::new();
             for (n, call) in turned.into_iter().zip(calls) {
@@ -59,7 +65,7 @@ fn five_hundred_adds_and_dels_at_once() {
             let mut holders = node.holders();
             holders.sort();
             let mut expected: Vec<String> =
-                (0..PODS).filter(|n| up[*n]).map(|n| pods[n].id.clone()).collect();
+                (0..ATTACHMENTS).filter(|n| up[*n]).map(|n| pod(n).id.clone()).collect();
             expected.sort();
             assert_eq!(holders, expected);
             assert_eq!(given.len(), 2 * expected.len(), "no address twice");
@@ -67,7 +73,7 @@ fn five_hundred_adds_and_dels_at_once() {
                 let routes = node.netns.ip(words);
                 let targets: BTreeSet<&str> =
                     routes.lines().filter_map(|line| line.split(' ').next()).collect();
-                assert_eq!(targets.len(), expected.len(), "one route a pod: {routes}");
+                assert_eq!(targets.len(), expected.len(), "one route an attachment: {routes}");
             }
         }
     });
