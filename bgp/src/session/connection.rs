@@ -93,9 +93,6 @@ impl Connection {
         let mut bytes = Vec::new();
         open.encode(&mut bytes);
         out.push(Action::Write { conn: self.id, bytes });
-        if open.offers(&Capability::ExtendedMessage) {
-            self.framer.extend();
-        }
         self.offered = Some(open);
         self.state = State::OpenSent;
         self.timers.clear(Timer::Connect);
@@ -107,6 +104,12 @@ impl Connection {
     pub(super) fn confirm(&mut self, negotiated: Negotiated, now: Instant) {
         self.state = State::OpenConfirm;
         self.hold = negotiated.hold;
+        // Deviation: our own offer alone binds us (RFC 8654 §4). A peer that has made
+        // none has no reason for a long message, and a length beyond is an error of its
+        // header that is told at once, not after the octets that may never come.
+        if negotiated.extended {
+            self.framer.extend();
+        }
         self.negotiated = Some(negotiated);
         self.hear(now);
     }

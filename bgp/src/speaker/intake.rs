@@ -62,7 +62,14 @@ impl Sink for Intake<'_> {
                 self.rib.sweep_stale(source, family);
             }
         }
-        // What follows from the first problem, as what a cut list lacks, hides the cause.
+        // What follows from the first problem, as what a cut list lacks, hides the cause;
+        // one that leads to more goes before it.
+        if let Some(worst) = self.problems.get(before..).and_then(|found| {
+            let worst = found.iter().map(|problem| problem.grade).max()?;
+            found.iter().position(|problem| problem.grade == worst)
+        }) {
+            self.problems.swap(before, before + worst);
+        }
         self.problems.truncate(before + 1);
         Ok(())
     }

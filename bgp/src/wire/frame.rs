@@ -43,8 +43,7 @@ impl Framer {
         Self { longest: MAX_LEN, partial: Vec::new(), handed_out: false }
     }
 
-    /// Messages of up to [`MAX_EXTENDED_LEN`] octets come from here on: we have
-    /// offered to take them, which binds us whatever the peer offers (RFC 8654 §4).
+    /// Messages of up to [`MAX_EXTENDED_LEN`] octets come from here on (RFC 8654 §4).
     pub const fn extend(&mut self) {
         self.longest = MAX_EXTENDED_LEN;
     }

@@ -4,7 +4,9 @@
 
 use std::collections::BTreeMap;
 
+use bgp::id::PathId;
 use bgp::prefix::{Family, Prefix};
+use bgp::wire::nlri::Route;
 
 /// The peer, and how far its session has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +16,11 @@ pub(crate) enum State {
     Established,
     /// Established, of an external peer of two-octet ASes.
     Old,
+    /// Established, of an external peer that offered extended messages (RFC 8654)
+    /// and enhanced refresh (RFC 7313).
+    Long,
+    /// Established, of an external peer that sends Path Identifiers (RFC 7911).
+    Several,
     /// OpenSent of an internal peer.
     InnerOpenSent,
     /// Established, of an internal peer.
@@ -21,6 +28,11 @@ pub(crate) enum State {
 }
 
 impl State {
+    /// Whether the session is Established.
+    pub(crate) fn is_up(self) -> bool {
+        matches!(self, Self::Established | Self::Old | Self::Long | Self::Several | Self::Inner)
+    }
+
     /// Whether the peer is the internal one.
     pub(crate) fn is_internal(self) -> bool {
         matches!(self, Self::Inner | Self::InnerOpenSent)
@@ -90,6 +102,8 @@ impl Table {
             "openconfirm" => State::OpenConfirm,
             "established" => State::Established,
             "old" => State::Old,
+            "long" => State::Long,
+            "several" => State::Several,
             "inner" => State::Inner,
             "inner-opensent" => State::InnerOpenSent,
             other => panic!("state {other}"),
@@ -165,6 +179,8 @@ impl Table {
     pub(crate) fn open(&self, state: State) -> Vec<u8> {
         match state {
             State::Old => self.messages("open: {me} 0e 020c {v4} {v6}"),
+            State::Long => self.messages("open: {me} 18 0216 {v4} {v6} {as4} 0600 4600"),
+            State::Several => self.messages("open: {me} 1e 021c {v4} {v6} {as4} 4508 00010103 00020102"),
             State::Inner | State::InnerOpenSent => {
                 self.messages("open: 04 fde9 005a 0a000203 14 0212 {v4} {v6} 41040000fde9")
             }
@@ -175,7 +191,8 @@ impl Table {
     /// An UPDATE without a flaw that announces the prefix, which is IPv4 but for {P6}.
     pub(crate) fn announce(&self, state: State, prefix: Prefix) -> Vec<u8> {
         let mut nlri = Vec::new();
-        bgp::wire::nlri::encode(prefix.into(), &mut nlri);
+        let id = (state == State::Several).then_some(PathId(1));
+        bgp::wire::nlri::encode(Route { id, prefix }, &mut nlri);
         let attributes = match state {
             State::Old => "{ook}",
             State::Inner => "{iok}",

@@ -259,7 +259,7 @@ fn a_held_connection_is_not_the_way_around_a_stop() {
     rig.receive(INBOUND, &vec![0xff; 1 << 16]);
     rig.said();
     rig.closed(OUTBOUND, None);
-    assert_eq!(rig.said(), "down OPEN@in1 1/3@in1 close@in1");
+    assert_eq!(rig.said(), "down OPEN@in1 1/2@in1 close@in1");
 }
 
 #[test]

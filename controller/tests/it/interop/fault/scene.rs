@@ -51,7 +51,7 @@ spec: {{address: 10.0.1.1, asn: 65100}}
 apiVersion: underlay.dev/v1alpha1
 kind: FabricPeer
 metadata: {{name: rogue}}
-spec: {{address: 10.0.2.2, asn: 65200, timers: {{hold: 90s, keepalive: 1s, connectRetry: 1h}}}}
+spec: {{address: 10.0.2.2, asn: 65200, addPath: {{receive: true}}, timers: {{hold: 90s, keepalive: 1s, connectRetry: 1h}}}}
 ---
 apiVersion: underlay.dev/v1alpha1
 kind: FabricPeer

@@ -90,7 +90,7 @@ fn run(table: &Table, eyes: &Eyes<'_>, case: &Case, number: usize) {
         rogue.send(&table.open(case.state));
         assert_eq!(rogue.message().expect("a KEEPALIVE").0, 4, "{what}");
     }
-    if greeted && case.state != State::OpenConfirm {
+    if case.state.is_up() {
         rogue.send(&message(4, &[]));
     }
     if let Follows::Withdraw(prefix) = case.follows {
