@@ -9,6 +9,7 @@ use crate::reason::Reason;
 use crate::rule::{RouteOrigin, Rules};
 use crate::time::Duration;
 use crate::wire::community::{Community, LargeCommunity};
+use crate::wire::role::Role;
 
 /// The whole desired configuration of a speaker.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -259,6 +260,10 @@ pub struct PeerConfig {
     pub own_next_hop: OwnNextHop,
     /// How next hops are chosen.
     pub next_hop: NextHopMode,
+    /// Our role towards an external peer (RFC 9234 §4); none: neither roles nor OTC are looked at.
+    pub role: Option<Role>,
+    /// Whether a peer that does not say its role is refused (RFC 9234 §4.2, strict mode).
+    pub strict_role: bool,
     /// Whether an internal peer is a client of this speaker, which reflects (RFC 4456 §5).
     pub reflector_client: bool,
     /// What is asked of its AS_PATHs, and done to those that it is sent.
@@ -346,6 +351,8 @@ impl PeerConfig {
             via_default: false,
             own_next_hop: OwnNextHop::default(),
             next_hop: NextHopMode::Auto,
+            role: None,
+            strict_role: false,
             reflector_client: false,
             as_path: AsPathPolicy::default(),
             accept: None,

@@ -74,6 +74,8 @@ reasons! {
     OriginatorLoop = "originator-loop", "own router id is the ORIGINATOR_ID";
     /// Own cluster id in CLUSTER_LIST (RFC 4456 §8).
     ClusterLoop = "cluster-loop", "own cluster id is in the CLUSTER_LIST";
+    /// OTC from below, or another AS's from the side (RFC 9234 §5).
+    RouteLeak = "route-leak", "the path is for customers only, and did not come from above";
     /// The next hop is own, unspecified, mapped, multicast or a martian (RFC 4271 §6.3).
     InvalidNextHop = "invalid-next-hop", "the next hop is not usable as one";
     /// A prefix that is never routed between hosts.
@@ -120,6 +122,8 @@ reasons! {
     Blackhole = "blackhole", "the path carries BLACKHOLE";
     /// NO_ADVERTISE (RFC 1997).
     NoAdvertise = "no-advertise", "the path carries NO_ADVERTISE";
+    /// OTC towards a provider, a peer or a route server (RFC 9234 §5).
+    OnlyToCustomers = "only-to-customers", "the path is for customers only, and the peer is none";
     /// An `export` rule of the peer rejects it.
     ExportRule = "export-rule", "an export rule of the peer rejects the path";
     /// Above `limits.send`.
@@ -158,6 +162,8 @@ reasons! {
     SendHoldTimerExpired = "send-hold-timer-expired", "the peer has not read for the send hold time";
     /// The peer's AS is not the configured one (RFC 4271 §6.2).
     BadPeerAs = "bad-peer-as", "the peer has another AS than expected";
+    /// The peer's role does not go with ours (RFC 9234 §4.2).
+    RoleMismatch = "role-mismatch", "the peer's role does not go with the configured one";
     /// We sent a NOTIFICATION.
     NotificationSent = "notification-sent", "a NOTIFICATION was sent";
     /// The peer sent a NOTIFICATION.

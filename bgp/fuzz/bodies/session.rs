@@ -66,6 +66,7 @@ fn config() -> SessionConfig {
         local_asn: Asn(65001),
         router_id: RouterId(0x0a00_0001),
         peer_as: PeerAs::Exactly(Asn(65002)),
+        role: None,
         families: PerFamily { ipv4: true, ipv6: true },
         timers: Timers { hold: seconds(9), keepalive: seconds(3), connect_retry: seconds(5) },
         restart: bgp::config::Restart::default(),

@@ -11,6 +11,7 @@ use crate::wire::as_path::AsPath;
 use crate::wire::attribute::{NextHops, PathAttributes};
 use crate::wire::community::{Community, ExtendedCommunity, Ipv6ExtendedCommunity};
 use crate::wire::pack::Longest;
+use crate::wire::role::Role;
 
 /// Octets that a header, an MP_REACH_NLRI with both next hops and a prefix take, and more.
 const AROUND_ATTRIBUTES: usize = 128;
@@ -88,6 +89,8 @@ pub struct Export {
     pub client: bool,
     /// What stands for this speaker in a CLUSTER_LIST (RFC 4456 §7).
     pub cluster: RouterId,
+    /// Our role towards the peer, which is external (RFC 9234 §4).
+    pub role: Option<Role>,
     /// How the next hop is chosen.
     pub next_hop: NextHopMode,
     /// The own addresses to name.
@@ -126,6 +129,10 @@ impl Export {
         }
         if let Some(reason) = self.judge_communities(kind, &attributes.communities) {
             return Err(reason);
+        }
+        // RFC 9234 §5, out 2: to customers and clients of a route server alone.
+        if attributes.only_to_customers.is_some() && self.role.is_some_and(|role| !role.is_above()) {
+            return Err(Reason::OnlyToCustomers);
         }
         if self.drain == Drain::Withheld && path.origin == RouteOrigin::PodCidr {
             return Err(Reason::Drained);
@@ -212,6 +219,10 @@ impl Export {
             if kind != SourceKind::Local {
                 retain(&mut sent.extended_communities, ExtendedCommunity::is_transitive);
                 retain(&mut sent.ipv6_extended_communities, Ipv6ExtendedCommunity::is_transitive);
+            }
+            // RFC 9234 §5, out 1: from here on it goes down.
+            if matches!(self.role, Some(Role::Provider | Role::Peer | Role::RouteServer)) {
+                sent.only_to_customers = sent.only_to_customers.or(Some(self.asn));
             }
             // RFC 4456 §8: both are non-transitive.
             sent.originator = None;

@@ -9,6 +9,7 @@ use crate::reason::Reason;
 use crate::rule::{self, Changes, RouteOrigin, Rule, Subject};
 use crate::wire::attribute::{NextHops, PathAttributes};
 use crate::wire::community::Community;
+use crate::wire::role::Role;
 
 /// Whose path, and by whose rules, is judged.
 #[derive(Clone, Copy, Debug)]
@@ -61,6 +62,9 @@ impl Import<'_> {
         if attributes.cluster_list.contains(&self.speaker.cluster().0) && self.speaker.is_reflector() {
             return Some(Reason::ClusterLoop);
         }
+        if self.is_leak(attributes) {
+            return Some(Reason::RouteLeak);
+        }
         let usable = usable_next_hop(family, attributes.next_hop, &self.speaker.protected.addresses);
         (!usable).then_some(Reason::InvalidNextHop)
     }
@@ -86,13 +90,38 @@ impl Import<'_> {
         self.external && attributes.communities.contains(&Community::GRACEFUL_SHUTDOWN)
     }
 
+    /// Whether a path is changed where no rule speaks of it.
+    #[must_use]
+    pub fn is_altered(&self, attributes: &PathAttributes) -> bool {
+        self.is_last_resort(attributes) || self.marks(attributes)
+    }
+
+    /// Our role towards the peer, where it is external.
+    fn role(&self) -> Option<Role> {
+        self.peer.role.filter(|_| self.external)
+    }
+
+    /// Whether a path that only customers may have comes from one that has none to
+    /// send: a customer or a route server's client (RFC 9234 §5, in 1), or a peer
+    /// that had it from somebody else (in 2).
+    fn is_leak(&self, attributes: &PathAttributes) -> bool {
+        let (Some(role), Some(asn)) = (self.role(), attributes.only_to_customers) else { return false };
+        role.is_above() || (role == Role::Peer && asn != self.asn)
+    }
+
+    /// Whether a path from above or from the side has to be marked as one that only
+    /// customers may have (RFC 9234 §5, in 3).
+    fn marks(&self, attributes: &PathAttributes) -> bool {
+        attributes.only_to_customers.is_none() && self.role().is_some_and(|role| !role.is_above())
+    }
+
     /// The attributes as the rule at that place changes them, and then what the
-    /// sender asks for; `None` if they stay as they are.
+    /// sender asks for and its role demands; `None` if they stay as they are.
     #[must_use]
     pub fn changed(&self, rule: Option<usize>, attributes: &PathAttributes) -> Option<PathAttributes> {
         let set = rule.and_then(|at| self.peer.import.get(at)).map(|rule| &rule.set);
-        let last_resort = self.is_last_resort(attributes);
-        if set.is_none() && !last_resort {
+        let (last_resort, marks) = (self.is_last_resort(attributes), self.marks(attributes));
+        if set.is_none() && !last_resort && !marks {
             return None;
         }
         let mut changed = attributes.clone();
@@ -101,6 +130,9 @@ impl Import<'_> {
         }
         if last_resort {
             changed.local_preference = Some(LAST_RESORT);
+        }
+        if marks {
+            changed.only_to_customers = Some(self.asn);
         }
         (changed != *attributes).then_some(changed)
     }
@@ -119,7 +151,8 @@ impl Import<'_> {
         let asked = self
             .is_last_resort(received)
             .then(|| format!("GRACEFUL_SHUTDOWN: local-preference {LAST_RESORT} (RFC 8326 4.1)"));
-        Some(ruled.into_iter().chain(asked).collect::<Vec<_>>().join("; "))
+        let marked = self.marks(received).then(|| format!("role: OTC {} (RFC 9234 5)", self.asn));
+        Some(ruled.into_iter().chain(asked).chain(marked).collect::<Vec<_>>().join("; "))
     }
 
     /// The safe rules and `accept`.
@@ -160,6 +193,13 @@ impl Import<'_> {
             Reason::ClusterLoop => {
                 format!("own cluster id {} is in the CLUSTER_LIST (RFC 4456 8)", self.speaker.cluster())
             }
+            Reason::RouteLeak => match attributes.only_to_customers {
+                Some(asn) => {
+                    let peer = self.role().map_or("peer", |role| Role::name(role.counterpart().code()));
+                    format!("OTC {asn} from a {peer} (RFC 9234 5)")
+                }
+                None => reason.says().to_owned(),
+            },
             Reason::InvalidNextHop => {
                 format!("next hop {}", invalid_next_hop(attributes.next_hop, protected))
             }

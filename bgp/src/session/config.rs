@@ -9,6 +9,7 @@ use crate::io::Downfall;
 use crate::prefix::PerFamily;
 use crate::reason::Reason;
 use crate::wire::notification::Notification;
+use crate::wire::role::Role;
 
 /// The configuration of one session.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub struct SessionConfig {
     pub router_id: RouterId,
     /// The AS that the peer may have.
     pub peer_as: PeerAs,
+    /// Our role, where the peer is not of our own AS by configuration, and whether the peer has to say its own.
+    pub role: Option<(Role, bool)>,
     /// The families to offer.
     pub families: PerFamily<bool>,
     /// The session's timers.
@@ -47,10 +50,13 @@ impl SessionConfig {
     /// The session's part of a speaker's and a peer's configuration.
     #[must_use]
     pub fn of(speaker: &SpeakerConfig, peer: &PeerConfig) -> Self {
+        let internal = matches!(peer.asn, PeerAs::Internal) || peer.asn == PeerAs::Exactly(speaker.asn);
         Self {
             local_asn: speaker.asn,
             router_id: speaker.router_id,
             peer_as: peer.asn,
+            // RFC 9234 §4: roles are for external sessions.
+            role: peer.role.filter(|_| !internal).map(|role| (role, peer.strict_role)),
             families: peer.families,
             timers: peer.timers,
             restart: peer.restart,
@@ -95,6 +101,7 @@ impl SessionConfig {
     pub(super) fn demands_reset(&self, next: &Self) -> bool {
         self.local_asn != next.local_asn
             || self.router_id != next.router_id
+            || self.role != next.role
             || self.families != next.families
             || self.add_path.receive != next.add_path.receive
             || (self.add_path.send > 0) != (next.add_path.send > 0)

@@ -14,6 +14,7 @@ use crate::wire::capability::Capability;
 use crate::wire::codec::Codec;
 use crate::wire::notification::Notification;
 use crate::wire::open::Open;
+use crate::wire::role::Role;
 
 /// The shortest time between KEEPALIVEs (RFC 4271 §4.4).
 const KEEPALIVE_FLOOR: Duration = Duration::from_secs(1);
@@ -61,6 +62,7 @@ pub(super) fn offer(config: &SessionConfig, plain: bool, survived: Survived) -> 
             Capability::ExtendedMessage,
             Capability::FourOctetAs(config.local_asn),
         ]);
+        capabilities.extend(config.role.map(|(role, _)| Capability::Role(role.code())));
         capabilities.extend(restart::offer(config, survived).map(Capability::GracefulRestart));
         capabilities.extend(offered_paths(config).map(Capability::AddPath));
         capabilities
@@ -104,6 +106,7 @@ fn path_ids(offered: &Open, open: &Open, families: PerFamily<bool>) -> PerFamily
 pub(super) fn accept(config: &SessionConfig, offered: &Open, open: &Open) -> Result<Negotiated, Ending> {
     check_asn(config, open)?;
     check_router_id(config, open)?;
+    check_role(config, offered, open)?;
     let families = common_families(config, offered, open)?;
     let external = open.asn != config.local_asn;
     let both = |capability: &Capability| offered.offers(capability) && open.offers(capability);
@@ -157,6 +160,25 @@ fn check_router_id(config: &SessionConfig, open: &Open) -> Result<(), Ending> {
     }
     let text = format!("peer's router id {} is our own", open.router_id);
     Err(Ending::refused(Notification::bad_bgp_identifier(), Reason::NotificationSent, text))
+}
+
+/// RFC 9234 §4.2, 2/11: where both say a role, the two go together; a peer that
+/// says none is accepted unless the operator is strict, one that says two is not.
+fn check_role(config: &SessionConfig, offered: &Open, open: &Open) -> Result<(), Ending> {
+    let Some((own, strict)) = config.role.filter(|_| open.asn != config.local_asn) else { return Ok(()) };
+    let offered = offered.roles().any(|role| role == own.code());
+    let mut roles = open.roles();
+    let (role, contradicted) = (roles.next(), roles.next().is_some());
+    let expected = own.counterpart().code();
+    let text = match role.filter(|_| offered) {
+        None if !strict => return Ok(()),
+        None => "peer says no role".to_owned(),
+        Some(_) if contradicted => "peer says more than one role".to_owned(),
+        Some(role) if role == expected => return Ok(()),
+        Some(role) => format!("peer's role is {} ({role})", Role::name(role)),
+    };
+    let text = format!("{text}, expected {}", Role::name(expected));
+    Err(Ending::refused(Notification::role_mismatch(), Reason::RoleMismatch, text))
 }
 
 /// The families that both offered; an OPEN without the capability stands for

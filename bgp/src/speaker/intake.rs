@@ -114,7 +114,7 @@ impl Intake<'_> {
         let family = announced.nlri.family();
         let shared = import.judge_attributes(family, self.rib.attributes().get(attributes));
         let limit = self.peer.receive.stored();
-        let last_resort = import.is_last_resort(self.rib.attributes().get(attributes));
+        let altered = import.is_altered(self.rib.attributes().get(attributes));
         // What the rules made of the set, a rule each: prefixes of one UPDATE meet few.
         let mut made = Made::new();
         for route in announced.nlri.routes() {
@@ -124,7 +124,7 @@ impl Intake<'_> {
                 None => import.judge_prefix(prefix, self.rib.attributes().get(attributes)),
             };
             let (attributes, refusal) = match verdict {
-                Ok(None) if !last_resort => (attributes, None),
+                Ok(None) if !altered => (attributes, None),
                 Ok(rule) => (changed(self.rib, &import, rule, attributes, &mut made), None),
                 Err(reason) => (attributes, Some(reason)),
             };

@@ -134,6 +134,7 @@ impl Peer {
             external: negotiated.external,
             transit: speaker.transit,
             client: self.config.reflector_client,
+            role: self.config.role.filter(|_| negotiated.external),
             cluster: speaker.cluster(),
             next_hop: self.config.next_hop,
             own_next_hop: self.config.own_next_hop,

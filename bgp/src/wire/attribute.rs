@@ -100,6 +100,8 @@ pub struct Partial {
     pub ipv6_extended_communities: bool,
     /// LARGE_COMMUNITY.
     pub large_communities: bool,
+    /// ONLY_TO_CUSTOMER.
+    pub only_to_customers: bool,
 }
 
 /// The attributes of a path, as one UPDATE gives them to all of its prefixes.
@@ -128,6 +130,8 @@ pub struct PathAttributes {
     pub ipv6_extended_communities: Box<[Ipv6ExtendedCommunity]>,
     /// LARGE_COMMUNITY (RFC 8092).
     pub large_communities: Box<[LargeCommunity]>,
+    /// ONLY_TO_CUSTOMER: the AS that sent the path down (RFC 9234 §5).
+    pub only_to_customers: Option<Asn>,
     /// ORIGINATOR_ID (RFC 4456).
     pub originator: Option<RouterId>,
     /// CLUSTER_LIST (RFC 4456).
@@ -154,6 +158,7 @@ impl PathAttributes {
             extended_communities: Box::default(),
             ipv6_extended_communities: Box::default(),
             large_communities: Box::default(),
+            only_to_customers: None,
             originator: None,
             cluster_list: Box::default(),
             unknown: Box::default(),

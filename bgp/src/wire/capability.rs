@@ -14,6 +14,7 @@ pub(super) const PARAMETER: u8 = 2;
 const MULTIPROTOCOL: u8 = 1;
 const ROUTE_REFRESH: u8 = 2;
 const EXTENDED_MESSAGE: u8 = 6;
+const ROLE: u8 = 9;
 const GRACEFUL_RESTART: u8 = 64;
 const FOUR_OCTET_AS: u8 = 65;
 const ADD_PATH: u8 = 69;
@@ -35,6 +36,8 @@ pub enum Capability {
     ExtendedMessage,
     /// ASes of four octets, with the speaker's own (RFC 6793 §3).
     FourOctetAs(Asn),
+    /// The number of the speaker's role (RFC 9234 §4.1), assigned or not.
+    Role(u8),
     /// What becomes of routes while the speaker restarts (RFC 4724 §3).
     GracefulRestart(GracefulRestart),
     /// For which families several paths of a prefix come and go (RFC 7911 §4).
@@ -66,6 +69,7 @@ impl Capability {
             }
             Self::RouteRefresh => out.extend_from_slice(&[ROUTE_REFRESH, 0]),
             Self::EnhancedRefresh => out.extend_from_slice(&[ENHANCED_REFRESH, 0]),
+            Self::Role(role) => out.extend_from_slice(&[ROLE, 1, *role]),
             Self::ExtendedMessage => out.extend_from_slice(&[EXTENDED_MESSAGE, 0]),
             Self::FourOctetAs(asn) => {
                 out.extend_from_slice(&[FOUR_OCTET_AS, 4]);
@@ -108,9 +112,13 @@ impl Capability {
             (EXTENDED_MESSAGE, []) => Some(Self::ExtendedMessage),
             (GRACEFUL_RESTART, value) => GracefulRestart::decode(value).map(Self::GracefulRestart),
             (ADD_PATH, value) => AddPath::decode(value).map(Self::AddPath),
+            (ROLE, &[role]) => Some(Self::Role(role)),
             (ENHANCED_REFRESH, []) => Some(Self::EnhancedRefresh),
             (FOUR_OCTET_AS, &[a, b, c, d]) => Some(Self::FourOctetAs(Asn(u32::from_be_bytes([a, b, c, d])))),
-            (MULTIPROTOCOL | ROUTE_REFRESH | EXTENDED_MESSAGE | FOUR_OCTET_AS | ENHANCED_REFRESH, _) => None,
+            (
+                MULTIPROTOCOL | ROUTE_REFRESH | EXTENDED_MESSAGE | ROLE | FOUR_OCTET_AS | ENHANCED_REFRESH,
+                _,
+            ) => None,
             _ => Some(Self::Unknown { code, value: value.into() }),
         }
     }

@@ -34,6 +34,8 @@ pub const AS4_AGGREGATOR: u8 = 18;
 pub const IPV6_EXTENDED_COMMUNITIES: u8 = 25;
 /// LARGE_COMMUNITY (RFC 8092).
 pub const LARGE_COMMUNITY: u8 = 32;
+/// ONLY_TO_CUSTOMER, OTC for short (RFC 9234 §5).
+pub const ONLY_TO_CUSTOMER: u8 = 35;
 
 /// Flag: not every speaker knows the attribute.
 pub const OPTIONAL: u8 = 0x80;
@@ -57,7 +59,8 @@ pub const fn category(code: u8) -> Option<u8> {
         | AS4_PATH
         | AS4_AGGREGATOR
         | IPV6_EXTENDED_COMMUNITIES
-        | LARGE_COMMUNITY => Some(OPTIONAL | TRANSITIVE),
+        | LARGE_COMMUNITY
+        | ONLY_TO_CUSTOMER => Some(OPTIONAL | TRANSITIVE),
         _ => None,
     }
 }
@@ -84,6 +87,7 @@ pub const fn name(code: u8) -> &'static str {
         AS4_AGGREGATOR => "AS4_AGGREGATOR",
         IPV6_EXTENDED_COMMUNITIES => "IPv6 EXTENDED_COMMUNITIES",
         LARGE_COMMUNITY => "LARGE_COMMUNITY",
+        ONLY_TO_CUSTOMER => "ONLY_TO_CUSTOMER",
         _ => "attribute",
     }
 }

@@ -128,6 +128,7 @@ impl<'c> Decoder<'c> {
             code::EXTENDED_COMMUNITIES => partial.extended_communities = set,
             code::IPV6_EXTENDED_COMMUNITIES => partial.ipv6_extended_communities = set,
             code::LARGE_COMMUNITY => partial.large_communities = set,
+            code::ONLY_TO_CUSTOMER => partial.only_to_customers = set,
             _ => {}
         }
     }
@@ -206,6 +207,10 @@ impl<'c> Decoder<'c> {
             }
             code::LARGE_COMMUNITY => {
                 attributes.large_communities = once(list(value, "RFC 8092 6", large_community)?);
+            }
+            code::ONLY_TO_CUSTOMER => {
+                let octets = exactly(value, "RFC 9234 5")?;
+                attributes.only_to_customers = Some(Asn(u32::from_be_bytes(octets)));
             }
             code::ORIGINATOR_ID => {
                 let octets = exactly(value, "RFC 7606 7.9")?;

@@ -99,6 +99,10 @@ pub fn attributes(attributes: &PathAttributes, codec: &Codec, family: Family, ou
             out.extend_from_slice(&part.to_be_bytes());
         }
     });
+    before(code::ONLY_TO_CUSTOMER, out);
+    if let Some(asn) = attributes.only_to_customers {
+        octets(transitive(partial.only_to_customers), code::ONLY_TO_CUSTOMER, &asn.0.to_be_bytes(), out);
+    }
     before(u8::MAX, out);
     // Code 255 itself, which nothing comes before.
     for attribute in unknown {

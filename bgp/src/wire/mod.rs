@@ -30,6 +30,7 @@ pub mod open;
 pub mod pack;
 pub mod refresh;
 pub mod restart;
+pub mod role;
 mod tlv;
 pub mod update;
 mod word;

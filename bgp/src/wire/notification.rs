@@ -133,6 +133,12 @@ impl Notification {
         Self::with(2, 1, &[0, 4])
     }
 
+    /// 2/11: the roles of the two speakers do not go together (RFC 9234 §4.2).
+    #[must_use]
+    pub const fn role_mismatch() -> Self {
+        Self::bare(2, 11)
+    }
+
     /// 2/2: another AS than expected, or AS 0 (RFC 4271 §6.2, RFC 7607 §2).
     #[must_use]
     pub const fn bad_peer_as() -> Self {

@@ -39,6 +39,15 @@ impl Open {
         self.capabilities.iter().any(|capability| matches!(capability, Capability::FourOctetAs(_)))
     }
 
+    /// The numbers of the roles that were said, each once: one, unless the speaker
+    /// contradicts itself (RFC 9234 §4.2).
+    pub fn roles(&self) -> impl Iterator<Item = u8> {
+        self.capabilities.iter().filter_map(|capability| match capability {
+            Capability::Role(role) => Some(*role),
+            _ => None,
+        })
+    }
+
     /// What is said of restarts: the last one counts (RFC 4724 §3).
     #[must_use]
     pub fn graceful_restart(&self) -> Option<&GracefulRestart> {

@@ -11,6 +11,7 @@ use bgp::rule::{AnyCommunity, Changes, Condition, RouteOrigin, Rule};
 use bgp::wire::as_path::{AsPath, Segment, SegmentKind};
 use bgp::wire::attribute::{NextHops, PathAttributes};
 use bgp::wire::community::Community;
+use bgp::wire::role::Role;
 
 /// A peer with which the session is Established.
 #[derive(Clone, Copy, Debug)]
@@ -143,6 +144,17 @@ pub(crate) fn import(
     if reflects && received.cluster_list.contains(&cluster.0) {
         return Err(Reason::ClusterLoop);
     }
+    // RFC 9234 §5: "1. If a route with the OTC Attribute is received from a Customer or an
+    // RS-Client, then it is a route leak and MUST be considered ineligible. 2. If a route with
+    // the OTC Attribute is received from a Peer (i.e., remote AS with a Peer Role) and the
+    // Attribute has a value that is not equal to the remote (i.e., Peer's) AS number, then it
+    // is a route leak and MUST be considered ineligible."
+    let role = peer.role.filter(|_| external);
+    if let (Some(role), Some(value)) = (role, received.only_to_customers)
+        && (matches!(role, Role::Provider | Role::RouteServer) || (role == Role::Peer && value != from.asn))
+    {
+        return Err(Reason::RouteLeak);
+    }
     // RFC 4271 §6.3: "syntactically correct … represents a valid IP host address", "MUST NOT be
     // the IP address of the receiving speaker".
     let next_hop = received.next_hop.address();
@@ -193,6 +205,11 @@ pub(crate) fn import(
     // than any of the alternative paths. … 0 being the lowest value".
     if external && carries(received, AnyCommunity::Standard(Community::GRACEFUL_SHUTDOWN)) {
         used.local_preference = Some(0);
+    }
+    // "3. If a route is received from a Provider, a Peer, or an RS and the OTC Attribute is not
+    // present, then it MUST be added with a value equal to the AS number of the remote AS."
+    if matches!(role, Some(Role::Customer | Role::Peer | Role::RouteServerClient)) {
+        used.only_to_customers.get_or_insert(from.asn);
     }
     Ok(used)
 }
@@ -494,6 +511,13 @@ fn exported(
             }
         }
     }
+    // RFC 9234 §5: "2. If a route already contains the OTC Attribute, it MUST NOT be propagated to
+    // Providers, Peers, or RSes."
+    let role = to.config.role.filter(|_| external);
+    let upwards = matches!(role, Some(Role::Customer | Role::Peer | Role::RouteServerClient));
+    if upwards && sent.only_to_customers.is_some() {
+        return Err(Reason::OnlyToCustomers);
+    }
     // The house's rule: a node that is drained of its pods does not send their prefixes.
     if own.drain == Drain::Withheld && route.origin == RouteOrigin::PodCidr {
         return Err(Reason::Drained);
@@ -531,6 +555,12 @@ fn exported(
         sent.med = sent.med.filter(|_| !learned);
         sent.originator = None;
         sent.cluster_list = Box::default();
+        // RFC 9234 §5: "1. If a route is to be advertised to a Customer, a Peer, or an RS-Client (when
+        // the sender is an RS), and the OTC Attribute is not present, then when advertising the
+        // route, an OTC Attribute MUST be added with a value equal to the AS number of the local AS."
+        if matches!(role, Some(Role::Provider | Role::Peer | Role::RouteServer)) {
+            sent.only_to_customers.get_or_insert(own.asn);
+        }
         // RFC 4360 §6, RFC 5701 §2: the T bit: "the community is non-transitive across ASes".
         if learned {
             let held = sent.extended_communities.iter().copied();

@@ -114,7 +114,8 @@ fn attributes(chance: &mut Chance, caller: Caller, family: Family) -> PathAttrib
         )
         .into(),
         large_communities: some(chance, &[LargeCommunity { global: 65_000, local1: 1, local2: 2 }], 4).into(),
-        originator: (internal && chance.one_in(4)).then(|| RouterId(chance.pick(&[1, 2, 3]))),
+        only_to_customers: chance.one_in(4).then(|| asn(chance)),
+        originator: (internal && chance.one_in(4)).then(|| RouterId(chance.pick(&[1, 20, 21]))),
         cluster_list: (0..if internal { chance.below(3) } else { 0 }).map(|n| n as u32 + 1).collect(),
         ..PathAttributes::originated(next_hop)
     }
@@ -160,6 +161,10 @@ fn peer(chance: &mut Chance, n: usize) -> PeerConfig {
             ipv4: (!chance.one_in(8)).then_some(Ipv4Addr::new(10, 0, 0, 1)),
             ipv6: (!chance.one_in(4)).then(|| "fd00::1".parse().expect("an address")),
         },
+        role: chance.one_in(3).then(|| {
+            use bgp::wire::role::Role::{Customer, Peer, Provider, RouteServer, RouteServerClient};
+            chance.pick(&[Customer, Peer, Provider, RouteServer, RouteServerClient])
+        }),
         reflector_client: chance.one_in(4),
         next_hop: chance.pick(&[
             NextHopMode::Auto,

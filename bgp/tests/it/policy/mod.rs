@@ -99,6 +99,7 @@ fn export(rules: Rules, external: bool) -> Export {
         asn: Asn(65_000),
         external,
         transit: true,
+        role: None,
         client: false,
         cluster: RouterId(1),
         next_hop: NextHopMode::Auto,

@@ -309,3 +309,50 @@ fn malformed_opens_are_answered_by_their_subcode() {
         assert_eq!(messages(&written(&mut rig)), [expected], "{bytes:?}");
     }
 }
+
+#[test]
+fn roles_go_together_or_the_session_does_not_come_up() {
+    use bgp::wire::role::Role::{self, Customer, Peer, Provider, RouteServer, RouteServerClient};
+    let all = [Provider, RouteServer, RouteServerClient, Customer, Peer];
+    let pairs = [(Provider, Customer), (RouteServer, RouteServerClient), (Peer, Peer)];
+    let with = |role: Role, strict| SessionConfig { role: Some((role, strict)), ..config() };
+    let says = |roles: &[u8]| {
+        let mut open = peer_open();
+        open.capabilities.extend(roles.iter().map(|role| Capability::Role(*role)));
+        open
+    };
+    // RFC 9234 §4.2, table 2; 2/11 has no data.
+    let mismatch = vec![2, 11];
+    for own in all {
+        for other in all {
+            if pairs.contains(&(own, other)) || pairs.contains(&(other, own)) {
+                negotiated(with(own, true), &says(&[other.code()]));
+            } else {
+                let (bytes, text) = refusal(with(own, false), &says(&[other.code()]));
+                let (is, expected) = (Role::name(other.code()), Role::name(own.counterpart().code()));
+                assert_eq!(bytes, mismatch);
+                assert!(
+                    text.contains(&format!("peer's role is {is} ({}), expected {expected}", other.code())),
+                    "{text}"
+                );
+            }
+        }
+        // A peer without a role is accepted, unless the operator is strict; one with two is not.
+        negotiated(with(own, false), &says(&[]));
+        let (bytes, text) = refusal(with(own, true), &says(&[]));
+        assert!(bytes == mismatch && text.contains("peer says no role"), "{text}");
+        let twice = refusal(with(own, false), &says(&[own.counterpart().code(), 77]));
+        assert!(twice.0 == mismatch && twice.1.contains("more than one role"), "{}", twice.1);
+        // Once is enough (RFC 5492 §4).
+        negotiated(with(own, false), &says(&[own.counterpart().code(); 2]));
+    }
+    // Who has none asks for none.
+    negotiated(config(), &says(&[4]));
+    assert!(!our_open(config()).windows(2).any(|two| two == [9, 1]));
+    assert!(our_open(with(Peer, false)).windows(3).any(|three| three == [9, 1, 4]));
+    // Between peers of one AS nobody has a role.
+    let mut internal = says(&[0]);
+    internal.asn = Asn(65001);
+    internal.capabilities.retain(|capability| !matches!(capability, Capability::FourOctetAs(_)));
+    negotiated(SessionConfig { peer_as: PeerAs::Any, ..with(Provider, true) }, &internal);
+}

@@ -35,6 +35,7 @@ pub(super) fn config() -> SessionConfig {
         local_asn: Asn(65001),
         router_id: RouterId::from(Ipv4Addr::new(10, 0, 0, 1)),
         peer_as: PeerAs::Exactly(Asn(65002)),
+        role: None,
         families: PerFamily { ipv4: true, ipv6: true },
         timers: Timers { hold: seconds(9), keepalive: seconds(3), connect_retry: seconds(5) },
         restart: bgp::config::Restart { seconds: 0, notification: false },

@@ -21,6 +21,7 @@ mod queue;
 mod reflector;
 mod refresh;
 mod restart;
+mod roles;
 mod routes;
 mod rules;
 mod sessions;

@@ -95,6 +95,19 @@ fn reflection() {
 }
 
 #[test]
+fn only_to_customers() {
+    let attributes = PathAttributes { only_to_customers: Some(Asn(65001)), ..base() };
+    golden(&attributes, &EXTERNAL, "40010100 400200 400304 0a000001 c02304 0000fde9");
+    // Passed on as it came (RFC 9234 §5), the Partial bit of somebody who did not know it included.
+    let partial = Partial { only_to_customers: true, ..Partial::default() };
+    golden(
+        &PathAttributes { partial, ..attributes },
+        &OLD,
+        "40010100 400200 400304 0a000001 e02304 0000fde9",
+    );
+}
+
+#[test]
 fn unknown_attributes_go_between_the_known_ones() {
     let unknown = |code, value: &str| UnknownAttribute { flags: 0xe0, code, value: hex(value).into() };
     let attributes = PathAttributes {

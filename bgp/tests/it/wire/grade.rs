@@ -103,6 +103,8 @@ fn table() -> Vec<Case> {
         case("IPv6 EXTENDED COMMUNITIES of 19 octets", EXTERNAL, with("c01913 00020000000000000000000000000000000000"), Withdraw, "IPv6 EXTENDED_COMMUNITIES (25): length 19, not a positive multiple of 20: treat-as-withdraw (RFC 7606 7.15)"),
         case("IPv6 EXTENDED COMMUNITIES of 0 octets", EXTERNAL, with("c01900"), Withdraw, "IPv6 EXTENDED_COMMUNITIES (25): length 0, not a positive multiple of 20: treat-as-withdraw (RFC 7606 7.15)"),
         case("LARGE_COMMUNITY of 8 octets", EXTERNAL, with("c02008 0000000100000002"), Withdraw, "LARGE_COMMUNITY (32): length 8, not a positive multiple of 12: treat-as-withdraw (RFC 8092 6)"),
+        case("ONLY_TO_CUSTOMER of 2 octets", EXTERNAL, with("c02302 fde9"), Withdraw, "ONLY_TO_CUSTOMER (35): length 2, not 4: treat-as-withdraw (RFC 9234 5)"),
+        case("ONLY_TO_CUSTOMER not transitive", EXTERNAL, with("802304 0000fde9"), Withdraw, "ONLY_TO_CUSTOMER (35): flags 0x80, not 0xc0: treat-as-withdraw (RFC 7606 3 c)"),
 
         case("AS4_PATH from a new speaker", EXTERNAL, with("c01106 0201 0000fde9"), Discard, "AS4_PATH (17): from a peer of four-octet ASes: attribute-discard (RFC 6793 6)"),
         case("AS4_AGGREGATOR from a new speaker", INTERNAL, with("c01208 0000fde9 0a000001"), Discard, "AS4_AGGREGATOR (18): from a peer of four-octet ASes: attribute-discard (RFC 6793 6)"),

@@ -86,6 +86,10 @@ fn ours(read: Vec<PathAttribute>) -> (PathAttributes, Vec<Prefix>) {
                 };
                 all.large_communities = values.into_iter().map(value).collect();
             }
+            PathAttribute::OnlyToCustomer(asn) | PathAttribute::OnlyToCustomerPartial(asn) => {
+                all.partial.only_to_customers = partial;
+                all.only_to_customers = Some(bgp::id::Asn(asn));
+            }
             PathAttribute::OriginatorId(id) => all.originator = Some(id.into()),
             PathAttribute::ClusterList(ids) => all.cluster_list = ids.into_iter().map(u32::from).collect(),
             PathAttribute::MpReachNlri(reach) => {

@@ -78,19 +78,25 @@ pub(super) fn attributes(family: Family) -> impl Strategy<Value = PathAttributes
         (any::<bool>(), option::of(aggregator), vec(any::<u32>().prop_map(Community), 0..80)),
         (vec(any::<[u8; 8]>().prop_map(ExtendedCommunity), 0..10), large_communities()),
         (option::of(any::<u32>().prop_map(RouterId)), vec(any::<u32>(), 0..5), unknown()),
-        (any::<[bool; 5]>(), vec(any::<[u8; 20]>().prop_map(Ipv6ExtendedCommunity), 0..5)),
+        (
+            any::<[bool; 6]>(),
+            vec(any::<[u8; 20]>().prop_map(Ipv6ExtendedCommunity), 0..5),
+            option::of(any::<u32>().prop_map(Asn)),
+        ),
     )
-        .prop_map(|(first, second, third, fourth, (partial, ipv6_extended_communities))| {
+        .prop_map(|(first, second, third, fourth, fifth)| {
             let (origin, as_path, next_hop, med, local_preference) = first;
             let (atomic_aggregate, aggregator, communities) = second;
             let (extended_communities, large_communities) = third;
             let (originator, cluster_list, unknown) = fourth;
+            let (partial, ipv6_extended_communities, only_to_customers) = fifth;
             let partial = Partial {
                 aggregator: partial[0] && aggregator.is_some(),
                 communities: partial[1] && !communities.is_empty(),
                 extended_communities: partial[2] && !extended_communities.is_empty(),
                 ipv6_extended_communities: partial[4] && !ipv6_extended_communities.is_empty(),
                 large_communities: partial[3] && !large_communities.is_empty(),
+                only_to_customers: partial[5] && only_to_customers.is_some(),
             };
             PathAttributes {
                 origin,
@@ -104,6 +110,7 @@ pub(super) fn attributes(family: Family) -> impl Strategy<Value = PathAttributes
                 extended_communities: extended_communities.into(),
                 ipv6_extended_communities: ipv6_extended_communities.into(),
                 large_communities,
+                only_to_customers,
                 originator,
                 cluster_list: cluster_list.into(),
                 unknown,
@@ -123,7 +130,7 @@ fn graceful_restart() -> impl Strategy<Value = Capability> {
 }
 
 pub(super) fn open() -> impl Strategy<Value = Open> {
-    let known = [1, 2, 6, 64, 65, 69, 70];
+    let known = [1, 2, 6, 9, 64, 65, 69, 70];
     let other = (any::<u8>(), vec(any::<u8>(), 0..=255))
         .prop_filter("not a known one", move |(code, _)| !known.contains(code))
         .prop_map(|(code, value)| Capability::Unknown { code, value: value.into() });
@@ -132,6 +139,7 @@ pub(super) fn open() -> impl Strategy<Value = Open> {
         Just(Capability::RouteRefresh),
         Just(Capability::ExtendedMessage),
         Just(Capability::EnhancedRefresh),
+        any::<u8>().prop_map(Capability::Role),
         graceful_restart(),
         vec(any::<(u16, u8, u8)>(), 0..4).prop_map(|families| Capability::AddPath(AddPath { families })),
         other,
