@@ -260,6 +260,8 @@ pub struct PeerConfig {
     pub own_next_hop: OwnNextHop,
     /// How next hops are chosen.
     pub next_hop: NextHopMode,
+    /// The AS that the peer, which is external, knows this speaker by (RFC 7705 §3).
+    pub local_as: Option<LocalAs>,
     /// Our role towards an external peer (RFC 9234 §4); none: neither roles nor OTC are looked at.
     pub role: Option<Role>,
     /// Whether a peer that does not say its role is refused (RFC 9234 §4.2, strict mode).
@@ -351,6 +353,7 @@ impl PeerConfig {
             via_default: false,
             own_next_hop: OwnNextHop::default(),
             next_hop: NextHopMode::Auto,
+            local_as: None,
             role: None,
             strict_role: false,
             reflector_client: false,
@@ -365,6 +368,26 @@ impl PeerConfig {
             obstacle: None,
         }
     }
+}
+
+impl PeerConfig {
+    /// The AS that the peer knows a speaker of AS `own` by.
+    #[must_use]
+    pub fn session_as(&self, own: Asn) -> Asn {
+        self.local_as.map_or(own, |local| local.asn)
+    }
+}
+
+/// Another AS in the place of the speaker's own, towards one peer (RFC 7705 §3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct LocalAs {
+    /// The AS; not the speaker's own.
+    pub asn: Asn,
+    /// Whether it is left out of the paths that the peer sent (§3.1, No Prepend Inbound).
+    pub no_prepend: bool,
+    /// Whether the speaker's own AS is left out of what the peer is sent (§3.2, Replace Old AS).
+    pub replace: bool,
 }
 
 /// What is asked of the AS_PATHs of a peer, and done to those that it is sent.

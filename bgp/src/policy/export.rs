@@ -79,8 +79,10 @@ impl<'a> Outgoing<'a> {
 /// All that export asks of a peer: peers with equal rules get equal attributes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Export {
-    /// The speaker's AS.
+    /// The AS that the peer knows the speaker by.
     pub asn: Asn,
+    /// The speaker's own AS where the peer knows it by another one and is shown both (RFC 7705 §3.2).
+    pub behind: Option<Asn>,
     /// Whether the peer is external.
     pub external: bool,
     /// Whether learned paths are sent on.
@@ -195,6 +197,9 @@ impl Export {
         }
         if let Some(peer) = self.override_peer {
             path = path.replaced(peer, self.asn);
+        }
+        if let Some(own) = self.behind {
+            path = path.prepended(own, 1);
         }
         // RFC 4271 §5.1.2 b.
         path.prepended(self.asn, 1)

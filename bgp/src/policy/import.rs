@@ -45,8 +45,7 @@ impl Import<'_> {
     #[must_use]
     pub fn judge_attributes(&self, family: Family, attributes: &PathAttributes) -> Option<Reason> {
         // RFC 4271 §9.1.2: a route whose AS_PATH holds the own AS is not considered.
-        let own = attributes.as_path.occurrences(self.speaker.asn);
-        if own > usize::from(self.peer.as_path.allow_own) {
+        if self.own_in(attributes).is_some() {
             return Some(Reason::AsLoop);
         }
         // RFC 4271 §6.3, whose "MAY" is done here. Deviation: RFC 7606 §7.2 calls such a path
@@ -90,10 +89,24 @@ impl Import<'_> {
         self.external && attributes.communities.contains(&Community::GRACEFUL_SHUTDOWN)
     }
 
+    /// An own AS, the one that the peer knows us by included, that is in the path more
+    /// often than it may be.
+    fn own_in(&self, attributes: &PathAttributes) -> Option<Asn> {
+        let local = self.peer.local_as.map(|local| local.asn);
+        let allowed = usize::from(self.peer.as_path.allow_own);
+        let own = core::iter::once(self.speaker.asn).chain(local);
+        own.into_iter().find(|asn| attributes.as_path.occurrences(*asn) > allowed)
+    }
+
+    /// The AS that is put before the peer's paths (RFC 7705 §3.1).
+    fn prepended(&self) -> Option<Asn> {
+        self.peer.local_as.filter(|local| !local.no_prepend).map(|local| local.asn)
+    }
+
     /// Whether a path is changed where no rule speaks of it.
     #[must_use]
     pub fn is_altered(&self, attributes: &PathAttributes) -> bool {
-        self.is_last_resort(attributes) || self.marks(attributes)
+        self.is_last_resort(attributes) || self.marks(attributes) || self.prepended().is_some()
     }
 
     /// Our role towards the peer, where it is external.
@@ -121,7 +134,8 @@ impl Import<'_> {
     pub fn changed(&self, rule: Option<usize>, attributes: &PathAttributes) -> Option<PathAttributes> {
         let set = rule.and_then(|at| self.peer.import.get(at)).map(|rule| &rule.set);
         let (last_resort, marks) = (self.is_last_resort(attributes), self.marks(attributes));
-        if set.is_none() && !last_resort && !marks {
+        let prepended = self.prepended();
+        if set.is_none() && !last_resort && !marks && prepended.is_none() {
             return None;
         }
         let mut changed = attributes.clone();
@@ -130,6 +144,9 @@ impl Import<'_> {
         }
         if last_resort {
             changed.local_preference = Some(LAST_RESORT);
+        }
+        if let Some(asn) = prepended {
+            changed.as_path = changed.as_path.prepended(asn, 1);
         }
         if marks {
             changed.only_to_customers = Some(self.asn);
@@ -152,7 +169,8 @@ impl Import<'_> {
             .is_last_resort(received)
             .then(|| format!("GRACEFUL_SHUTDOWN: local-preference {LAST_RESORT} (RFC 8326 4.1)"));
         let marked = self.marks(received).then(|| format!("role: OTC {} (RFC 9234 5)", self.asn));
-        Some(ruled.into_iter().chain(asked).chain(marked).collect::<Vec<_>>().join("; "))
+        let prepended = self.prepended().map(|asn| format!("local AS {asn} prepended (RFC 7705 3.1)"));
+        Some(ruled.into_iter().chain(prepended).chain(asked).chain(marked).collect::<Vec<_>>().join("; "))
     }
 
     /// The safe rules and `accept`.
@@ -186,7 +204,10 @@ impl Import<'_> {
                 }
                 None => format!("path does not begin with the peer's AS {} (RFC 4271 6.3)", self.asn),
             },
-            Reason::AsLoop => format!("own AS {} in path (RFC 4271 9.1.2)", self.speaker.asn),
+            Reason::AsLoop => {
+                let asn = self.own_in(attributes).unwrap_or(self.speaker.asn);
+                format!("own AS {asn} in path (RFC 4271 9.1.2)")
+            }
             Reason::OriginatorLoop => {
                 format!("own router id {} is the ORIGINATOR_ID (RFC 4456 8)", self.speaker.router_id)
             }

@@ -14,7 +14,7 @@ use crate::wire::role::Role;
 /// The configuration of one session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionConfig {
-    /// The speaker's own AS.
+    /// The AS that we say is ours: the speaker's own, or another one towards this peer (RFC 7705 §3).
     pub local_asn: Asn,
     /// The speaker's BGP Identifier.
     pub router_id: RouterId,
@@ -50,11 +50,16 @@ impl SessionConfig {
     /// The session's part of a speaker's and a peer's configuration.
     #[must_use]
     pub fn of(speaker: &SpeakerConfig, peer: &PeerConfig) -> Self {
-        let internal = matches!(peer.asn, PeerAs::Internal) || peer.asn == PeerAs::Exactly(speaker.asn);
+        let internal =
+            matches!(peer.asn, PeerAs::Internal) || peer.asn == PeerAs::Exactly(peer.session_as(speaker.asn));
         Self {
-            local_asn: speaker.asn,
+            local_asn: peer.session_as(speaker.asn),
             router_id: speaker.router_id,
-            peer_as: peer.asn,
+            // With another AS than its own the speaker is outside of every AS (RFC 7705 §3).
+            peer_as: match peer.asn {
+                PeerAs::Any if peer.local_as.is_some() => PeerAs::External,
+                asn => asn,
+            },
             // RFC 9234 §4: roles are for external sessions.
             role: peer.role.filter(|_| !internal).map(|role| (role, peer.strict_role)),
             families: peer.families,

@@ -130,7 +130,8 @@ impl Peer {
     /// What the peer is sent, as far as configuration and negotiation tell.
     pub(super) fn export(&self, speaker: &SpeakerConfig, negotiated: &Negotiated) -> Export {
         Export {
-            asn: speaker.asn,
+            asn: self.config.session_as(speaker.asn),
+            behind: self.config.local_as.filter(|local| !local.replace).map(|_| speaker.asn),
             external: negotiated.external,
             transit: speaker.transit,
             client: self.config.reflector_client,

@@ -126,6 +126,7 @@ impl Speaker {
         let rules_changed = before.accept != peer.config.accept
             || before.accept_default != peer.config.accept_default
             || before.as_path != peer.config.as_path
+            || before.local_as != peer.config.local_as
             || before.import != peer.config.import;
         self.on_peer(id, effects, now, |session, out| session.reconfigure(session_config, out, now));
         // What an address took along comes back with it, or goes when the restart time is over.

@@ -111,6 +111,11 @@ fn leftmost(path: &AsPath) -> Option<Asn> {
     (first.kind == SegmentKind::Sequence).then(|| first.asns[0])
 }
 
+/// RFC 7705 §3.1: the AS of "My Autonomous System" in the OPEN of one session.
+fn session_as(own: &SpeakerConfig, peer: &PeerConfig) -> Asn {
+    peer.local_as.map_or(own.asn, |local| local.asn)
+}
+
 /// The attributes in use of a path that is let in, or why it is not.
 pub(crate) fn import(
     own: &SpeakerConfig,
@@ -118,12 +123,15 @@ pub(crate) fn import(
     prefix: Prefix,
     received: &PathAttributes,
 ) -> Result<PathAttributes, Reason> {
-    let (peer, external) = (from.config, from.asn != own.asn);
+    let (peer, local) = (from.config, session_as(own, from.config));
+    let external = from.asn != local;
     // RFC 4271 §9.1.2: "If the AS_PATH attribute of a BGP route contains an AS loop, the BGP
     // route should be excluded": "checking that the autonomous system number of the local
     // system does not appear in the AS path", or not more often than it may.
     let path: Vec<Asn> = received.as_path.segments.iter().flat_map(|segment| segment.asns.clone()).collect();
-    if path.iter().filter(|asn| **asn == own.asn).count() > usize::from(peer.as_path.allow_own) {
+    // The AS that the peer knows this system by is its AS, too (RFC 7705 §3.1).
+    let often = |own: Asn| path.iter().filter(|asn| **asn == own).count();
+    if often(own.asn).max(often(local)) > usize::from(peer.as_path.allow_own) {
         return Err(Reason::AsLoop);
     }
     // §6.3: "whether the leftmost … AS in the AS_PATH attribute is equal to the autonomous
@@ -201,6 +209,10 @@ pub(crate) fn import(
         Some(Rule { set, .. }) => change(set, &mut used, path.first().copied()),
         None => {}
     }
+    // RFC 7705 §3.1: the locally configured AS goes before what the peer sent, unless No Prepend Inbound.
+    if peer.local_as.is_some_and(|local| !local.no_prepend) {
+        used.as_path = prepend(&used.as_path, local, 1);
+    }
     // RFC 8326 §4.1: "set LOCAL_PREF … to a low value", "The LOCAL_PREF value SHOULD be lower
     // than any of the alternative paths. … 0 being the lowest value".
     if external && carries(received, AnyCommunity::Standard(Community::GRACEFUL_SHUTDOWN)) {
@@ -268,7 +280,7 @@ pub(crate) fn decide(own: &SpeakerConfig, prefix: Prefix, routes: &[Route<'_>]) 
         match attributes {
             Err(reason) => verdicts[at] = reason,
             Ok(attributes) => {
-                let internal = route.from.is_some_and(|from| from.asn == own.asn);
+                let internal = route.from.is_some_and(|from| from.asn == session_as(own, from.config));
                 let Route { from, metric, id, .. } = *route;
                 left.push(Considered { at, from, internal, attributes, metric, id });
             }
@@ -464,7 +476,8 @@ pub(crate) fn export(
 /// RFC 4456 §6: "A route from a Non-Client IBGP peer: Reflect to all the Clients. A route from a
 /// Client peer: Reflect to all the Non-Client peers and also to the Client peers."
 fn reflects(own: &SpeakerConfig, to: Neighbor<'_>, route: &Route<'_>) -> bool {
-    let Some(from) = route.from.filter(|from| from.asn == own.asn && to.asn == own.asn) else { return false };
+    let internal = |with: Neighbor<'_>| with.asn == session_as(own, with.config);
+    let Some(from) = route.from.filter(|from| internal(*from) && internal(to)) else { return false };
     from.config.reflector_client || to.config.reflector_client
 }
 
@@ -476,7 +489,9 @@ fn exported(
     route: &Route<'_>,
 ) -> Result<PathAttributes, Reason> {
     let learned = route.from.is_some();
-    let (external, internal) = (to.asn != own.asn, route.from.is_some_and(|from| from.asn == own.asn));
+    let local = session_as(own, to.config);
+    let is_internal = |from: Neighbor<'_>| from.asn == session_as(own, from.config);
+    let (external, internal) = (to.asn != local, route.from.is_some_and(is_internal));
     let mut sent = match route.from {
         Some(from) => import(own, from, prefix, &route.received)?,
         None => route.received.clone(),
@@ -551,7 +566,12 @@ fn exported(
         // §5.1.2 b: "the local system … prepends its own AS number"; §5.1.4: "The MULTI_EXIT_DISC
         // attribute received from a neighboring AS MUST NOT be propagated to other neighboring
         // ASes"; RFC 4456 §8: both attributes are non-transitive.
-        sent.as_path = prepend(&outward(&sent.as_path, own.asn, to), own.asn, 1);
+        // RFC 7705 §3.2: the globally configured AS stays behind the local one, unless Replace Old AS.
+        sent.as_path = outward(&sent.as_path, local, to);
+        if to.config.local_as.is_some_and(|local| !local.replace) {
+            sent.as_path = prepend(&sent.as_path, own.asn, 1);
+        }
+        sent.as_path = prepend(&sent.as_path, local, 1);
         sent.med = sent.med.filter(|_| !learned);
         sent.originator = None;
         sent.cluster_list = Box::default();
@@ -559,7 +579,7 @@ fn exported(
         // the sender is an RS), and the OTC Attribute is not present, then when advertising the
         // route, an OTC Attribute MUST be added with a value equal to the AS number of the local AS."
         if matches!(role, Some(Role::Provider | Role::Peer | Role::RouteServer)) {
-            sent.only_to_customers.get_or_insert(own.asn);
+            sent.only_to_customers.get_or_insert(local);
         }
         // RFC 4360 §6, RFC 5701 §2: the T bit: "the community is non-transitive across ASes".
         if learned {
@@ -582,7 +602,7 @@ fn exported(
         sent.cluster_list = [&[cluster], &*sent.cluster_list].concat().into();
     }
     if let Some(rule) = met {
-        change(&rule.set, &mut sent, Some(own.asn).filter(|_| external));
+        change(&rule.set, &mut sent, Some(local).filter(|_| external));
     }
     // RFC 8326 §4: "GRACEFUL_SHUTDOWN … on the paths being advertised", "LOCAL_PREF … 0".
     if own.drain != Drain::No {

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 
 use bgp::config::{
-    AddPath, AsPathPolicy, Drain, NextHopMode, Origination, OwnNextHop, PeerConfig, Protected, SpeakerConfig,
+    AddPath, AsPathPolicy, Drain, LocalAs, NextHopMode, Origination, OwnNextHop, PeerConfig, Protected,
+    SpeakerConfig,
 };
 use bgp::id::{Asn, PathId, RouterId};
 use bgp::prefix::{Family, Prefix};
@@ -58,7 +59,7 @@ fn prefix(text: &str) -> Prefix {
 }
 
 fn asn(chance: &mut Chance) -> Asn {
-    Asn(chance.pick(&[OWN.0, OWN.0, OWN.0, 65_002, 65_003, 64_512, 3_356, 4_200_000_001]))
+    Asn(chance.pick(&[OWN.0, OWN.0, OWN.0, OWN.0, 65_002, 65_003, 64_512, 3_356, 4_200_000_001]))
 }
 
 fn as_path(chance: &mut Chance, caller: Caller) -> AsPath {
@@ -161,6 +162,11 @@ fn peer(chance: &mut Chance, n: usize) -> PeerConfig {
             ipv4: (!chance.one_in(8)).then_some(Ipv4Addr::new(10, 0, 0, 1)),
             ipv6: (!chance.one_in(4)).then(|| "fd00::1".parse().expect("an address")),
         },
+        local_as: chance.one_in(6).then(|| LocalAs {
+            asn: Asn(65_099),
+            no_prepend: chance.one_in(2),
+            replace: chance.one_in(2),
+        }),
         role: chance.one_in(3).then(|| {
             use bgp::wire::role::Role::{Customer, Peer, Provider, RouteServer, RouteServerClient};
             chance.pick(&[Customer, Peer, Provider, RouteServer, RouteServerClient])

@@ -97,6 +97,7 @@ fn peer(import: Rules) -> PeerConfig {
 fn export(rules: Rules, external: bool) -> Export {
     Export {
         asn: Asn(65_000),
+        behind: None,
         external,
         transit: true,
         role: None,

@@ -1,7 +1,8 @@
 //! What is done to AS_PATHs between speakers: own ASes allowed, the peer's
 //! replaced, private ones left out, a first AS that is not the peer's.
 
-use bgp::config::AsPathPolicy;
+use bgp::config::{AsPathPolicy, LocalAs};
+use bgp::id::Asn;
 use bgp::reason::Reason;
 
 use super::network::{Network, address, prefix};
@@ -82,4 +83,48 @@ fn private_ases_stay_inside() {
     paths(&mut network, 2, 3, bare);
     assert_eq!(path_at(&network, 3), ("3356 64700".to_owned(), false));
     assert_quiescent(&network);
+}
+
+/// Has router `own` known to router `other` by another AS.
+fn known_by(network: &mut Network, own: usize, other: usize, local: Option<LocalAs>) {
+    network.reconcile(own, |config| {
+        for peer in config.peers.iter_mut().filter(|peer| peer.address == address(other)) {
+            peer.local_as = local;
+        }
+    });
+    network.until_up();
+    network.settle();
+}
+
+#[test]
+fn a_router_is_known_by_its_former_as() {
+    // Router 1 was of AS 64999, and its old neighbours, 0 and 2, need not know better.
+    let former = LocalAs { asn: Asn(64_999), no_prepend: false, replace: false };
+    let mut network = line(&[65001, 65002, 65003, 65004]);
+    for other in [0, 2] {
+        known_by(&mut network, 1, other, Some(former));
+    }
+    assert_eq!(network.peer(2, 1).asn, Some(Asn(64_999)));
+    // RFC 7705 §3.1 and §3.2: both ASes show, and the old one where the path came in.
+    assert_eq!(path_at(&network, 2), ("64999 65002 64999 65001".to_owned(), true));
+    let explained = network.explain(1, prefix(P)).route.expect("a route").paths.remove(0);
+    let changed = explained.changed.expect("the own AS before it");
+    assert_eq!(changed.attributes.as_path.to_string(), "64999 65001");
+
+    known_by(&mut network, 1, 0, Some(LocalAs { no_prepend: true, ..former }));
+    assert_eq!(path_at(&network, 2), ("64999 65002 65001".to_owned(), true));
+    known_by(&mut network, 1, 2, Some(LocalAs { replace: true, ..former }));
+    assert_eq!(path_at(&network, 2), ("64999 65001".to_owned(), true));
+    assert_eq!(network.peer(1, 2).established_count, 2, "another AS alone needs another session");
+    assert_quiescent(&network);
+
+    // The former AS is an own one: a path through it is a loop.
+    let mut network = line(&[64_999, 65002, 65003]);
+    known_by(&mut network, 1, 0, Some(LocalAs { asn: Asn(64_998), ..former }));
+    assert!(path_at(&network, 1).1);
+    let mut network = line(&[64_999, 65001, 65002, 65003]);
+    known_by(&mut network, 2, 1, Some(former));
+    let refused = network.route(2, prefix(P)).expect("a route").paths.remove(0);
+    assert_eq!((refused.verdict, refused.accepted), (Reason::AsLoop, false));
+    assert_eq!(refused.detail, "own AS 64999 in path (RFC 4271 9.1.2)");
 }
