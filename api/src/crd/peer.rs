@@ -43,6 +43,7 @@ use super::value::PeerAsn;
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[x_kube(validation = Rule::new(rule::ONE_TARGET.cel).message(rule::ONE_TARGET.text))]
+#[x_kube(validation = Rule::new(rule::STRICT_ROLE.cel).message(rule::STRICT_ROLE.text))]
 #[x_kube(validation = Rule::new(rule::ONE_DISTANCE.cel).message(rule::ONE_DISTANCE.text))]
 pub struct FabricPeerSpec {
     /// The nodes that have this peer; empty selects every node.
@@ -87,6 +88,15 @@ pub struct FabricPeerSpec {
     /// How next hops are chosen.
     #[serde(default)]
     pub next_hop: NextHop,
+    /// Another AS in the place of the node's own towards this peer, which is external (RFC 7705).
+    #[serde(default, rename = "localAS", skip_serializing_if = "Option::is_none")]
+    pub local_as: Option<LocalAs>,
+    /// The node's role towards this peer, which is external (RFC 9234); none if unset.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<Role>,
+    /// Whether a peer that does not say its own role is refused.
+    #[serde(default)]
+    pub strict_role: bool,
     /// Whether the peer, which is of the node's own AS, is a client of the node as a route reflector (RFC 4456).
     #[serde(default)]
     pub route_reflector_client: bool,
@@ -166,6 +176,38 @@ pub enum NextHop {
     Own,
     /// As received.
     Unchanged,
+}
+
+/// Another AS in the place of a node's own.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LocalAs {
+    /// The AS that the peer knows the node by.
+    #[x_kube(validation = Rule::new(rule::LOCAL_AS.cel).message(rule::LOCAL_AS.text))]
+    pub asn: u32,
+    /// Whether it is left out of the paths that the peer sent.
+    #[serde(default)]
+    pub no_prepend: bool,
+    /// Whether the node's own AS is left out of what the peer is sent.
+    #[serde(default, rename = "replaceAS")]
+    pub replace_as: bool,
+}
+
+/// What a node is to a peer (RFC 9234 §4.1).
+#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Role {
+    /// The peer is a customer.
+    Provider,
+    /// The peer is a provider.
+    Customer,
+    /// The peer is one of equals.
+    Peer,
+    /// The node is a route server.
+    #[serde(rename = "RS")]
+    RouteServer,
+    /// The peer is a route server.
+    #[serde(rename = "RS-Client")]
+    RouteServerClient,
 }
 
 /// A key of a Secret in the agent's own namespace.
@@ -256,6 +298,14 @@ impl FabricPeerSpec {
             "spec.routeReflectorClient",
             rule::CLIENT_INTERNAL,
         );
+        let external = self.asn != PeerAsn::Internal && !self.route_reflector_client;
+        if let Some(local) = &self.local_as {
+            check.that(is_usable_asn(local.asn), "spec.localAS.asn", rule::LOCAL_AS);
+            let other = self.asn != PeerAsn::Number(local.asn);
+            check.that(external && other, "spec.localAS", rule::LOCAL_AS_EXTERNAL);
+        }
+        check.that(self.role.is_none() || external, "spec.role", rule::ROLE_EXTERNAL);
+        check.that(!self.strict_role || self.role.is_some(), "spec.strictRole", rule::STRICT_ROLE);
         check.that(self.port != Some(0), "spec.port", rule::PEER_PORT);
         let hops = self.ttl_security.as_ref().is_none_or(|security| (1..=254).contains(&security.hops));
         check.that(hops, "spec.ttlSecurity.hops", rule::TTL_HOPS);

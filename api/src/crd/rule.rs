@@ -148,6 +148,16 @@ rules! {
     REFLECTED_MESH = "reflected-mesh", "routeReflectors need a mesh, and mesh None is without", "";
     /// RFC 4456 §5: clients are internal peers.
     CLIENT_INTERNAL = "client-internal", "a client of a route reflector is not External", "";
+    /// As an AS.
+    LOCAL_AS = "local-as", "the AS of localAS is 1 to 4294967294, and not 23456 (AS_TRANS)",
+        "self >= 1 && self <= 4294967294 && self != 23456";
+    /// RFC 7705 §3: towards external peers.
+    LOCAL_AS_EXTERNAL = "local-as-external", "a peer with localAS is external, and of another AS than that", "";
+    /// RFC 9234 §4: roles are for external sessions.
+    ROLE_EXTERNAL = "role-external", "a peer with a role is neither Internal nor a client of a route reflector", "";
+    /// RFC 9234 §4.2.
+    STRICT_ROLE = "strict-role", "strictRole goes with a role",
+        "!has(self.strictRole) || !self.strictRole || has(self.role)";
     /// An operator and the values that belong to it.
     SELECTOR_VALUES = "selector-values", "In and NotIn have values, Exists and DoesNotExist have none", "";
 }

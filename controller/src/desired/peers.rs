@@ -10,10 +10,11 @@ use api::crd::FabricPeerSpec;
 use api::crd::peer::NextHop;
 use api::crd::target::Family as PeerFamily;
 use api::crd::value::PeerAsn;
-use bgp::config::{AddPath, AsPathPolicy, NextHopMode, Obstacle, PeerAs, PeerConfig};
+use bgp::config::{AddPath, AsPathPolicy, LocalAs, NextHopMode, Obstacle, PeerAs, PeerConfig};
 use bgp::id::{Asn, RouterId};
 use bgp::prefix::{Family, PerFamily, Prefix};
 use bgp::rule::Rules;
+use bgp::wire::role::Role;
 
 use super::address;
 use super::limits;
@@ -206,6 +207,10 @@ fn described(
             NextHop::Own => NextHopMode::Own,
             NextHop::Unchanged => NextHopMode::Unchanged,
         },
+        // Where it is the node's own it changes nothing.
+        local_as: spec.local_as.as_ref().map(local_as).filter(|local| local.asn != merged.asn),
+        role: spec.role.map(role),
+        strict_role: spec.strict_role,
         reflector_client: spec.route_reflector_client,
         description: spec.description.clone(),
         as_path: AsPathPolicy {
@@ -227,6 +232,21 @@ fn described(
         ..base
     };
     (config, reach.hops)
+}
+
+const fn local_as(wanted: &api::crd::peer::LocalAs) -> LocalAs {
+    LocalAs { asn: Asn(wanted.asn), no_prepend: wanted.no_prepend, replace: wanted.replace_as }
+}
+
+const fn role(wanted: api::crd::peer::Role) -> Role {
+    use api::crd::peer::Role as Wanted;
+    match wanted {
+        Wanted::Provider => Role::Provider,
+        Wanted::Customer => Role::Customer,
+        Wanted::Peer => Role::Peer,
+        Wanted::RouteServer => Role::RouteServer,
+        Wanted::RouteServerClient => Role::RouteServerClient,
+    }
 }
 
 /// The nodes that the same Fabric selects and that have the same AS. Pairs of

@@ -180,6 +180,23 @@ fn a_peer_says_more_than_its_fabric() {
 }
 
 #[test]
+fn a_role_and_another_as_towards_a_peer() {
+    use bgp::config::LocalAs;
+    use bgp::wire::role::Role;
+    let of = |more: &str| {
+        let spec = format!("address: 10.0.1.1, asn: 65100, {more}");
+        let text = fabric("f", "mesh: None, asn: {value: 65001}") + &peer("tor", &spec) + &node(1, "1");
+        let peer = desired(&text).speaker.peers.remove(0);
+        (peer.role, peer.strict_role, peer.local_as)
+    };
+    assert_eq!(of("role: Customer"), (Some(Role::Customer), false, None));
+    assert_eq!(of("role: RS-Client, strictRole: true"), (Some(Role::RouteServerClient), true, None));
+    let local = LocalAs { asn: Asn(65099), no_prepend: true, replace: false };
+    assert_eq!(of("localAS: {asn: 65099, noPrepend: true}").2, Some(local));
+    assert_eq!(of("localAS: {asn: 65001}").2, None, "the node's own");
+}
+
+#[test]
 fn with_route_reflectors_nodes_peer_with_those_and_those_with_all() {
     let nodes = node(1, "1") + &node(2, "1") + &node(3, "2") + &node(4, "3");
     let text = |racks: &str, more: &str| {

@@ -21,6 +21,7 @@ mod recording;
 mod reflector;
 mod replay;
 mod restart;
+mod roles;
 mod rules;
 mod successor;
 mod tamper;
