@@ -19,27 +19,66 @@
 //!  speaker               owns sessions and tables, and answers questions
 //! ```
 //!
-//! Where an RFC is obeyed; its sections stand beside the lines:
+//! ```
+//! use bgp::{config::{PeerConfig, SpeakerConfig}, id::{Asn, RouterId}, io::Effects};
+//! use bgp::{speaker::Speaker, time::Instant};
 //!
-//! | RFC | what | where |
-//! |---|---|---|
-//! | 4271 | BGP-4: messages; states and timers; decision | `wire`; `session`; `rib::decision` |
-//! | 1997, 4360, 5701, 8092 | communities, extended and large | `wire::community`, `policy` |
-//! | 3765, 7999, 8326 | NOPEER, BLACKHOLE, GRACEFUL_SHUTDOWN | `policy` |
-//! | 2385 | TCP MD5: which peers have a key | `config`; the key itself stays with the caller |
-//! | 5082 | GTSM, and hops | the caller's; `config` has what follows of it for a session and its next hops |
-//! | 2545, 4760 | IPv6 next hops, multiprotocol attributes | `wire::update`, `wire::pack` |
-//! | 2918, 7313 | route refresh, with begin and end | `wire::refresh`, `rib::adj_out`, `rib::stale`, `speaker::again` |
-//! | 4456 | reflected paths: loops and tie-breaks | `policy`, `rib::decision` |
-//! | 4486, 9003 | Cease: subcodes and text | `wire::notification`, `session` |
-//! | 4724, 8538 | graceful restart, both roles, N bit, Hard Reset | `wire::restart`, `session`, `rib::stale`, `rib::deferral`, `speaker` |
-//! | 5492, 9072 | capabilities, long optional parameters | `wire::open`, `wire::capability` |
-//! | 6286, 6608 | identifiers, errors of the state machine | `session`, `wire::notification` |
-//! | 6793 | four-octet AS numbers | `wire::as_path`, `wire::decode`, `wire::encode` |
-//! | 7911 | several paths of a prefix, both ways | `wire::add_path`, `wire::nlri`, `session`, `rib` |
-//! | 8654 | messages of up to 65 535 octets | `wire::frame`, `wire::pack` |
-//! | 9687 | a peer that does not read | `session` |
-//! | 7606, 7607 | what a bad attribute leads to, AS 0 | `wire::decode`, `wire::grade`, `wire::update` |
+//! let mut config = SpeakerConfig::new(Asn(65001), RouterId(1));
+//! config.peers.push(PeerConfig::new([10, 0, 0, 2].into()));
+//! let (mut speaker, mut effects) = (Speaker::new(&config, 7), Effects::default());
+//! speaker.reconcile(config, &mut effects, Instant(0));
+//! assert!(!effects.transport.is_empty(), "it wants a connection with its peer");
+//! ```
+//!
+//! Where to read on: [`config`] is what a speaker is asked to be, [`io`] what goes in and
+//! out, [`view`] what it shows of itself, [`reason`] why anything is as it is. The example
+//! `two_speakers` runs a whole exchange; each module says what it owns and never does.
+//!
+//! # Where an RFC is obeyed
+//!
+//! Its sections stand beside the lines, and `Deviation:` where we differ. Each RFC that
+//! the code names is here once, with the tests that it is held by; a test compares both.
+//!
+//! | RFC | what | where | tests |
+//! |---|---|---|---|
+//! | 1997 | communities, the well-known ones | `wire::community`, `policy::export` | `sim::communities`, `wire::attribute` |
+//! | 2385 | TCP MD5: which peers have a key; it stays with the caller | `config`, `session::config` | `session::exchange` |
+//! | 2545 | IPv6 next hops | `wire::update`, `policy::export` | `wire::update` |
+//! | 2918 | route refresh | `wire::refresh`, `rib::adj_out`, `speaker::again` | `wire::refresh`, `sim::refresh` |
+//! | 3765 | NOPEER | `policy::export` | `sim::communities` |
+//! | 4271 | BGP-4: messages; states and timers; import and export; decision | `wire`, `session`, `policy`, `rib::decision` | `errors`, `session::table`, `explain::property`, `rib::ladder`, `sim::life` |
+//! | 4291 | addresses that are nobody's | `policy::import` | `explain::property` |
+//! | 4360 | extended communities | `wire::community`, `policy::export` | `wire::attribute`, `policy::non_transitive_communities_end_at_the_border` |
+//! | 4456 | route reflection | `policy::export`, `policy::import`, `rib::decision` | `sim::reflector`, `explain::property`, `rib::ladder` |
+//! | 4486 | Cease: subcodes | `wire::notification`, `session` | `wire::notification`, `session::exchange` |
+//! | 4724 | graceful restart, both roles | `wire::restart`, `session::restart`, `rib::stale`, `rib::deferral`, `speaker::revival` | `wire::restart`, `session::restart`, `sim::restart` |
+//! | 4760 | multiprotocol attributes and capability | `wire::update`, `wire::open`, `session::negotiate` | `wire::update`, `wire::pack`, `session::negotiation` |
+//! | 5065 | confederations, of which this is none | `wire::as_path` | `wire::grade` |
+//! | 5082 | GTSM: the caller's; what follows for a session and its next hops | `config` | `session::exchange` |
+//! | 5492 | capabilities | `wire::capability`, `wire::open`, `session::negotiate` | `wire::open`, `session::negotiation` |
+//! | 5701 | IPv6 extended communities | `wire::community`, `policy::export` | `wire::attribute`, `policy::non_transitive_communities_end_at_the_border` |
+//! | 6286 | identifiers | `wire::open`, `session::negotiate`, `session::collision` | `wire::open`, `session::negotiation`, `session::collision` |
+//! | 6608 | errors of the state machine | `wire::notification`, `session::ending` | `session::table` |
+//! | 6793 | four-octet AS numbers | `wire::as_path`, `wire::decode`, `wire::encode` | `wire::attribute`, `wire::grade`, `wire::oracle` |
+//! | 6890 | blocks that are never routed | `policy::import` | `explain::property` |
+//! | 6996 | ASes for private use | `id`, `wire::as_path` | `sim::paths` |
+//! | 7313 | begin and end of what is sent again | `wire::refresh`, `rib::stale`, `speaker::again` | `wire::refresh`, `sim::refresh` |
+//! | 7606 | what a bad attribute leads to | `wire::decode`, `wire::grade`, `wire::update` | `errors`, `wire::grade` |
+//! | 7607 | AS 0 | `wire::as_path`, `wire::decode`, `wire::open` | `wire::grade`, `wire::open` |
+//! | 7705 | another AS towards one peer | `config`, `policy::export`, `policy::import` | `sim::paths`, `explain::property` |
+//! | 7911 | several paths of a prefix, both ways | `wire::add_path`, `wire::nlri`, `rib` | `wire::add_path`, `rib::several` |
+//! | 7947 | a first AS that is a route server's client's | `config` | `sim::paths`, `explain::property` |
+//! | 7999 | BLACKHOLE | `policy::export` | `sim::communities` |
+//! | 8092 | large communities | `wire::community`, `wire::decode` | `wire::attribute`, `wire::grade` |
+//! | 8212 | no route without a policy: how far | `policy` | `explain::property`, `sim::routes` |
+//! | 8326 | GRACEFUL_SHUTDOWN | `policy::export`, `policy::import` | `sim::communities`, `policy` |
+//! | 8538 | N bit and Hard Reset | `session::restart`, `wire::notification`, `speaker::revival` | `session::restart`, `sim::restart` |
+//! | 8654 | messages of up to 65 535 octets | `wire::frame`, `wire::pack` | `wire::frame`, `wire::pack` |
+//! | 9003 | text of a shutdown | `wire::notification`, `session::config` | `wire::notification`, `sim::operator` |
+//! | 9072 | long optional parameters | `wire::open` | `wire::open` |
+//! | 9234 | roles and Only To Customers | `wire::role`, `session::negotiate`, `policy::export`, `policy::import` | `sim::roles`, `session::negotiation`, `explain::property` |
+//! | 9384 | Cease for BFD | `wire::notification` | `wire::notification` |
+//! | 9687 | a peer that does not read | `session::timer`, `session::machine` | `session::exchange`, `sim::sessions` |
 
 // For `Arc`: shared data, and nothing of the operating system.
 extern crate alloc;

@@ -4,6 +4,7 @@ mod errors;
 mod example;
 mod explain;
 mod fuzz;
+mod guide;
 mod policy;
 mod rib;
 mod session;

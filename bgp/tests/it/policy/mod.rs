@@ -10,7 +10,7 @@ use bgp::reason::Reason;
 use bgp::rule::{AnyCommunity, Changes, Condition, PrefixRange, RouteOrigin, Rule, Rules, Subject};
 use bgp::wire::as_path::{AsPath, Segment, SegmentKind};
 use bgp::wire::attribute::{NextHops, PathAttributes};
-use bgp::wire::community::Community;
+use bgp::wire::community::{Community, ExtendedCommunity, Ipv6ExtendedCommunity};
 use bgp::wire::pack::Longest;
 use proptest::prelude::*;
 
@@ -171,6 +171,35 @@ fn a_path_of_an_external_peer_begins_with_its_as() {
                 assert_eq!(import.detail(reason, prefix, &attributes), detail);
             }
         }
+    }
+}
+
+#[test]
+fn non_transitive_communities_end_at_the_border() {
+    let next_hop = NextHops::V4(Ipv4Addr::new(10, 0, 0, 2));
+    let standard = [0x00, 0x40, 0x43, 0x80].map(|kind| ExtendedCommunity([kind, 2, 0, 0, 0, 0, 0, 1]));
+    let long = [0x00, 0x40].map(|kind| {
+        let mut octets = [0; 20];
+        octets[0] = kind;
+        Ipv6ExtendedCommunity(octets)
+    });
+    let attributes = PathAttributes {
+        extended_communities: standard.into(),
+        ipv6_extended_communities: long.into(),
+        ..PathAttributes::originated(next_hop)
+    };
+    let prefix: Prefix = "10.244.1.0/24".parse().expect("a prefix");
+    for (kind, external, left) in [
+        // RFC 4360 §6 and RFC 5701 §2: bit 0x40 of the first octet.
+        (SourceKind::External, true, (vec![standard[0], standard[3]], vec![long[0]])),
+        (SourceKind::External, false, (standard.to_vec(), long.to_vec())),
+        // On an own path they are for the neighbour.
+        (SourceKind::Local, true, (standard.to_vec(), long.to_vec())),
+    ] {
+        let path = outgoing(prefix, kind, RouteOrigin::Learned, &attributes);
+        let sent = export(Rules::default(), external).apply(&path).expect("sent");
+        let sent = (sent.extended_communities.to_vec(), sent.ipv6_extended_communities.to_vec());
+        assert_eq!(sent, left, "{kind:?} to an external peer: {external}");
     }
 }
 
