@@ -417,7 +417,7 @@ fn in_order(own: &SpeakerConfig, prefix: Prefix, routes: &[Route<'_>], verdicts:
             Some(from) => import(own, from, prefix, &routes[at].received).ok()?,
             None => routes[at].received.clone(),
         };
-        let internal = from.is_some_and(|from| from.asn == own.asn);
+        let internal = from.is_some_and(|from| from.asn == session_as(own, from.config));
         let route = Considered { at, from, internal, attributes, metric, id };
         let before = (rung, from.is_some(), u32::MAX - route.preference(), route.path_length());
         let medium = (route.attributes.origin, route.attributes.med.unwrap_or(0), internal, metric);
@@ -447,7 +447,7 @@ pub(crate) fn sent(
         // The house's rule: a route that is not used is not told of with an own next hop.
         let is_used = matches!(verdicts[at], Reason::Best | Reason::Multipath);
         let is_kept = match to.config.next_hop {
-            NextHopMode::Auto => to.asn == own.asn,
+            NextHopMode::Auto => to.asn == session_as(own, to.config),
             NextHopMode::Own => reflects(own, to, &routes[at]),
             NextHopMode::Unchanged => true,
         };
