@@ -82,10 +82,10 @@ fn a_problem_names_file_line_and_field() {
 fn a_pending_field_is_refused_by_name_wherever_it_stands() {
     refused(
         &format!(
-            "{HEAD}kind: FabricPeer\nmetadata: {{name: tor1}}\nspec:\n  address: 10.0.0.1\n  asn: 1\n  bfd:\n    interval: 300ms\n  localAS: {{}}\n"
+            "{HEAD}kind: FabricPeer\nmetadata: {{name: tor1}}\nspec:\n  address: 10.0.0.1\n  asn: 1\n  bfd:\n    interval: 300ms\n  interface: eth1\n"
         ),
         &[
-            "a.yaml:9: field `localAS` of FabricPeer \"tor1\" is not implemented yet",
+            "a.yaml:9: field `interface` of FabricPeer \"tor1\" is not implemented yet",
             "a.yaml:7: field `bfd` of FabricPeer \"tor1\" is not implemented yet",
         ],
     );
