@@ -1,5 +1,7 @@
 //! Everything that leaves the agent loop, and the one clock that it reads.
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bgp::io::Transport;
@@ -22,6 +24,8 @@ pub trait Drivers {
     fn transport(&mut self, effect: Transport);
     /// On which terms connections with peers are made, all of them.
     fn neighbours(&mut self, neighbours: Neighbours);
+    /// The peers that the next run of the agent is to wait for, whenever they change.
+    fn awaited(&mut self, peers: BTreeSet<IpAddr>);
     /// A command for the kernel driver.
     fn kernel(&mut self, command: Command);
     /// What of the pods' packets is hidden behind the node; `None` for nothing.

@@ -1,6 +1,9 @@
 //! An own restart (RFC 4724 §4.1), as values: which forwarding state was found,
 //! and until when selection waits for the peers.
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
 use crate::config::SpeakerConfig;
 use crate::prefix::PerFamily;
 use crate::time::{Duration, Instant};
@@ -13,8 +16,17 @@ const DEFERRAL: Duration = Duration::from_secs(60);
 pub(super) struct Recovery {
     /// The families whose routes were found in the kernel.
     pub(super) forwarding: PerFamily<bool>,
+    /// The peers that selection waits for; `None` where that is not known, and each of them is.
+    pub(super) expected: Option<BTreeSet<IpAddr>>,
     /// Until when selection waits; `None` before the first configuration.
     pub(super) until: Option<Instant>,
+}
+
+impl Recovery {
+    /// Whether selection waits for a peer.
+    pub(super) fn expects(&self, peer: IpAddr) -> bool {
+        self.expected.as_ref().is_none_or(|expected| expected.contains(&peer))
+    }
 }
 
 /// How long selection waits for the peers: half of the shortest time in which

@@ -8,6 +8,9 @@
 //!                   kernel's word ─> our End-of-RIB
 //! ```
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
 use crate::id::PeerId;
 use crate::io::{Effects, Notice, State};
 use crate::prefix::{Family, PerFamily};
@@ -22,10 +25,21 @@ use crate::wire::notification::Notification;
 impl Speaker {
     /// The speaker restarts, and the kernel has kept the routes of these families:
     /// to be called before the first [`Speaker::reconcile`]. Each OPEN says so, and
-    /// learned routes are selected once every peer has sent what it had, or after
-    /// half of the restart time, a minute at most (RFC 4724 §4.1).
-    pub fn resume(&mut self, forwarding: PerFamily<bool>) {
-        self.recovering = Some(Recovery { forwarding, until: None });
+    /// learned routes are selected once every expected peer has sent what it had, or
+    /// after half of the restart time, a minute at most (RFC 4724 §4.1). Expected are
+    /// the [`Speaker::awaited`] of the run before; all, where those are not known.
+    pub fn resume(&mut self, forwarding: PerFamily<bool>, expected: Option<BTreeSet<IpAddr>>) {
+        self.recovering = Some(Recovery { forwarding, expected, until: None });
+    }
+
+    /// The peers that the next run is to wait for, were this one to end: those whose
+    /// routes are in use, and those that an own restart waits for yet.
+    #[must_use]
+    pub fn awaited(&self) -> BTreeSet<IpAddr> {
+        let expected = self.recovering.as_ref().and_then(|recovery| recovery.expected.as_ref());
+        let in_use = |peer: &&Peer| peer.session.established().is_some() || peer.kept_until().is_some();
+        let up = self.peers.values().filter(in_use).map(|peer| peer.config.address);
+        up.chain(expected.into_iter().flatten().copied()).collect()
     }
 
     /// Whether selection waits for peers after a restart.
@@ -77,7 +91,12 @@ impl Speaker {
         let late = until <= now;
         // A path whose next hop nobody has looked up yet would be left out, and come back a moment later.
         let resolved = !self.rib.awaits_next_hops();
-        let ready = |family| late || (resolved && self.peers.values().all(|peer| peer.has_sent(family)));
+        // Deviation: RFC 4724 §4.1 waits for all peers. One that was away before has left nothing that could be lost.
+        let awaited = |peer: &&Peer| {
+            self.recovering.as_ref().is_some_and(|recovery| recovery.expects(peer.config.address))
+        };
+        let heard = |family| self.peers.values().filter(awaited).all(|peer| peer.has_sent(family));
+        let ready = |family| late || (resolved && heard(family));
         let ready = PerFamily { ipv4: ready(Family::Ipv4), ipv6: ready(Family::Ipv6) };
         for family in Family::ALL.into_iter().filter(|family| ready[*family]) {
             self.rib.defer(family, false);

@@ -1,5 +1,7 @@
 //! The drivers of a running agent: every effect of the loop, handed on.
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bgp::io::Transport;
@@ -25,6 +27,8 @@ pub(super) struct Live {
     pub(super) publisher: Publisher,
     /// Objects to keep on disk; the newest alone.
     pub(super) good: watch::Sender<Option<Arc<Objects>>>,
+    /// The peers that are up, for the marker; the newest alone.
+    pub(super) up: watch::Sender<Option<BTreeSet<IpAddr>>>,
 }
 
 impl Drivers for Live {
@@ -38,6 +42,10 @@ impl Drivers for Live {
 
     fn neighbours(&mut self, neighbours: Neighbours) {
         self.transport.neighbours(&neighbours);
+    }
+
+    fn awaited(&mut self, peers: BTreeSet<IpAddr>) {
+        self.up.send_replace(Some(peers));
     }
 
     fn kernel(&mut self, command: Command) {

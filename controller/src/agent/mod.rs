@@ -10,6 +10,7 @@
 //!  masquerade       what is hidden behind the node, learned prefixes left out or not
 //!  grievance        malformed attributes, told once for each look at the peers
 //!  impairment       what fails beside routing, told once and shown until it is mended
+//!  awaited          the peers that a restart waits for
 //!  stranger         who was named of those that are no peer
 //!  readiness        whether pods may be started
 //!  report           the snapshot, and whether the node has settled
@@ -26,6 +27,7 @@
 pub mod identity;
 pub mod turn;
 
+mod awaited;
 mod configuration;
 mod gateway;
 mod grievance;

@@ -16,7 +16,7 @@ use super::inbox::{Inbox, Waiting};
 use super::kept::{earlier_drain, objects};
 use super::live::Live;
 use super::log;
-use super::marker::Marker;
+use super::marker::{self, Marker};
 use super::serving::{first_socket, is_full, operate, show};
 use super::settings::{Settings, Source};
 use super::turn::Agent;
@@ -70,7 +70,7 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     let marker = Marker::here(&node).context("boot id and network namespace")?;
     // Beside the socket, which lies below /run: gone with the boot.
     let marker_path = socket.with_file_name("restart.json");
-    let restarts = marker.is_at(&marker_path);
+    let earlier = marker.earlier(&marker_path);
     let identity = Identity {
         node,
         source: match &objects_from {
@@ -78,7 +78,7 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
             Source::Kubernetes(connection) => connection.description(),
         },
         clock: Clock::start(),
-        restarts,
+        restarts: earlier.is_some(),
         seed: RandomState::new().build_hasher().finish(),
     };
     tracing::info!(event = "starting", node = identity.node, version = env!("CARGO_PKG_VERSION"));
@@ -127,13 +127,20 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     let service = tokio::spawn(show(socket, status_socket, sources, stop, told));
 
     let clock = identity.clock;
-    let live = Live { clock, transport: transport.clone(), kernel, masquerade: hidden, publisher, good };
+    let expected = earlier.and_then(|earlier| earlier.peers);
+    let (up, peers_up) = watch::channel(expected.clone());
+    let live = Live { clock, transport: transport.clone(), kernel, masquerade: hidden, publisher, good, up };
+    let marker = marker.with(expected.clone());
     if let Err(error) = marker.leave(&marker_path) {
         let text = format!("{}: {error}; the next start is a cold one", marker_path.display());
         tracing::warn!(event = "marker", reason = text);
     }
+    let markers = tokio::spawn(marker::keep(marker, marker_path, peers_up));
     let mut agent = Agent::new(identity, live);
     agent.begin_drained(drain);
+    if let Some(expected) = expected {
+        agent.await_only(expected);
+    }
     if same_boot {
         agent.resume_pods();
     }
@@ -171,10 +178,10 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     let _ = tokio::time::timeout(LAST_WORDS, futures::future::join(service, operating)).await;
     // The driver waits for nobody who reads its events.
     drop(inbox);
-    let Live { kernel, masquerade, good, .. } = agent.into_drivers();
+    let Live { kernel, masquerade, good, up, .. } = agent.into_drivers();
     // What was handed over last is written yet.
-    drop(good);
-    let _ = tokio::time::timeout(LAST_WORDS, keeper).await;
+    drop((good, up));
+    let _ = tokio::time::timeout(LAST_WORDS, futures::future::join(keeper, markers)).await;
     let drivers = || {
         masquerade.join();
         kernel.join();

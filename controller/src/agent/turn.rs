@@ -5,6 +5,7 @@
 //! so that a peer that floods costs the others one chunk of waiting. There is
 //! no lock: nothing but the loop touches this state.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use bgp::config::SpeakerConfig;
@@ -25,6 +26,7 @@ use crate::status::query::{self, Query};
 use crate::status::snapshot::Snapshot;
 use crate::transport::TransportEvent;
 
+use super::awaited::Awaited;
 use super::configuration::Configuration;
 use super::grievance::Grievances;
 use super::identity::Identity;
@@ -43,6 +45,7 @@ pub struct Agent<D> {
     pub(super) speaker: Option<Recorded>,
     /// What the speaker is to be, while it waits for what an earlier run has left in the kernel.
     waiting: Option<SpeakerConfig>,
+    awaited: Awaited,
     /// Waits for the speaker.
     recorder: Option<Recorder>,
     pub(super) effects: Effects,
@@ -73,6 +76,7 @@ impl<D: Drivers> Agent<D> {
             configuration: Configuration::default(),
             speaker: None,
             waiting: None,
+            awaited: Awaited::default(),
             recorder: None,
             effects: Effects::default(),
             convergence: Convergence::default(),
@@ -98,6 +102,11 @@ impl<D: Drivers> Agent<D> {
     /// An earlier run of the agent, in this boot, has found that pods may be started.
     pub fn resume_pods(&mut self) {
         self.convergence.resume(self.drivers.now());
+    }
+
+    /// An earlier run has left sessions with these peers: no other is worth waiting for.
+    pub fn await_only(&mut self, peers: BTreeSet<IpAddr>) {
+        self.awaited.only(peers);
     }
 
     /// What the loop drives.
@@ -141,6 +150,11 @@ impl<D: Drivers> Agent<D> {
             None => false,
         };
         self.dispatch();
+        if let Some(speaker) = self.speaker.as_ref().filter(|_| !self.stopping)
+            && let Some(peers) = self.awaited.news(speaker)
+        {
+            self.drivers.awaited(peers);
+        }
         self.end_turn(now);
         if self.configuration.due().is_some_and(|due| due <= now) {
             self.configure(now);
@@ -370,7 +384,7 @@ impl<D: Drivers> Agent<D> {
         let new = || {
             let mut speaker = Recorded::new(&config, self.identity.seed, self.recorder.take());
             if let Some(forwarding) = left.filter(|left| left.ipv4 || left.ipv6) {
-                speaker.resume(forwarding);
+                speaker.resume(forwarding, self.awaited.expected());
             }
             speaker
         };
@@ -434,6 +448,7 @@ impl<D: Drivers> Agent<D> {
         }
         if !(effects.notes.is_empty() && effects.notices.is_empty()) {
             self.drivers.status_changed();
+            self.awaited.moved();
         }
     }
 
@@ -444,7 +459,9 @@ impl<D: Drivers> Agent<D> {
         // What holds after some time is told though nothing else happens.
         self.drivers.status_changed();
         let busy = self.more || speaker.is_recovering();
-        if let Some(reason) = self.convergence.settles(&speaker.peers(), busy, now) {
+        let mut peers = speaker.peers();
+        peers.retain(|peer| self.awaited.counts(peer));
+        if let Some(reason) = self.convergence.settles(&peers, busy, now) {
             self.drivers.kernel(Command::Sweep);
             self.drivers.event(Happened::new(EventKind::Settled, reason, now));
             tracing::info!(event = "settled", reason);

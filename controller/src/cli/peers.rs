@@ -88,6 +88,8 @@ const MORE: &[&str] = &[
     "UPDATES-OUT",
     "NOTIFICATION-SENT",
     "NOTIFICATION-RECEIVED",
+    "RESTART",
+    "STALE",
 ];
 
 impl Render for Peers {
@@ -179,6 +181,16 @@ fn told(last: Option<&v1::LastNotification>) -> String {
     last.map_or_else(String::new, |last| format!("{}, {} ago", last.text, text::age(last.seconds)))
 }
 
+/// `12 for 1m58s` while the peer is away, `12` while it sends them again.
+fn stale(peer: &v1::Peer) -> String {
+    let count: u64 = peer.stale.iter().map(|stale| stale.count).sum();
+    match peer.kept_seconds {
+        Some(seconds) => format!("{count} for {}", text::age(seconds)),
+        None if count > 0 => count.to_string(),
+        None => String::new(),
+    }
+}
+
 fn more(peer: &v1::Peer) -> Vec<String> {
     let families: Vec<String> = peer.families.iter().map(|family| text::family(family.family())).collect();
     vec![
@@ -191,5 +203,7 @@ fn more(peer: &v1::Peer) -> Vec<String> {
         peer.updates_sent.to_string(),
         told(peer.notification_sent.as_ref()),
         told(peer.notification_received.as_ref()),
+        peer.restart.as_ref().map(|agreed| format!("{}s", agreed.restart_seconds)).unwrap_or_default(),
+        stale(peer),
     ]
 }

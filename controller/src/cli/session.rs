@@ -10,6 +10,7 @@ pub(super) fn rows(story: &v1::PeerExplanation) -> Vec<Row> {
     let (Some(peer), Some(configured)) = (&story.peer, &story.configured) else { return Vec::new() };
     let mut rows = session(peer);
     rows.extend(agreed(peer, configured));
+    rows.extend(restart(peer));
     rows.extend(exchanged(peer));
     rows.extend(rules(configured));
     rows.extend(messages(peer));
@@ -93,6 +94,26 @@ fn connection(configured: &v1::PeerSettings) -> String {
         (_, true) => "the peer connects".to_owned(),
         _ => format!("port {}, retry {}", configured.port, seconds(configured.connect_retry_seconds)),
     }
+}
+
+/// What outlasts a restart of the peer, and what of it is in use at present.
+fn restart(peer: &v1::Peer) -> Vec<Row> {
+    let mut rows = Vec::new();
+    if let Some(agreed) = &peer.restart {
+        let what = format!("{}s for {}", agreed.restart_seconds, families(agreed.families()));
+        let also = if agreed.notification { ", after a NOTIFICATION too" } else { "" };
+        rows.push(Row::new("restart", "routes are kept", format!("{what}{also}")));
+    } else if is_up(peer) {
+        rows.push(Row::new("restart", "no route is kept", "not negotiated"));
+    }
+    for stale in &peer.stale {
+        let until = match peer.kept_seconds {
+            Some(seconds) => format!("kept for {}", text::age(seconds)),
+            None => "to be sent again".to_owned(),
+        };
+        rows.push(Row::new("stale", text::family(stale.family()), format!("{} paths, {until}", stale.count)));
+    }
+    rows
 }
 
 fn exchanged(peer: &v1::Peer) -> Vec<Row> {

@@ -1,7 +1,8 @@
 //! What stands on a line of a recording.
 
 use std::borrow::Cow;
-use std::net::SocketAddr;
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -21,8 +22,12 @@ pub(super) const FORMAT: u32 = 1;
 pub(super) enum Line<'a> {
     /// The first line.
     Start { format: u32, version: String, seed: u64, config: Box<SpeakerConfig> },
-    /// A call of `resume`: the speaker restarts, and the kernel kept these families.
-    Resume { forwarding: PerFamily<bool> },
+    /// A call of `resume`: the speaker restarts, the kernel kept these families, and these peers were up.
+    Resume {
+        forwarding: PerFamily<bool>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        expected: Option<BTreeSet<IpAddr>>,
+    },
     /// A call of `suspend`.
     Suspend { at: Instant },
     /// A call of `reconcile`.

@@ -1,6 +1,8 @@
 //! A speaker whose calls may be recorded. Questions go past this: they change
 //! nothing.
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::ops::Deref;
 
 use bgp::config::SpeakerConfig;
@@ -49,9 +51,10 @@ impl Recorded {
     }
 
     /// See [`Speaker::resume`].
-    pub fn resume(&mut self, forwarding: PerFamily<bool>) {
-        let mut none = Effects::default();
-        self.call(|| Line::Resume { forwarding }, &mut none, |speaker, _| speaker.resume(forwarding));
+    pub fn resume(&mut self, forwarding: PerFamily<bool>, expected: Option<BTreeSet<IpAddr>>) {
+        let (mut none, told) = (Effects::default(), expected.clone());
+        let line = || Line::Resume { forwarding, expected: told };
+        self.call(line, &mut none, |speaker, _| speaker.resume(forwarding, expected));
     }
 
     /// See [`Speaker::suspend`].

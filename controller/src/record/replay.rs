@@ -70,7 +70,7 @@ pub fn replay(recording: impl BufRead) -> Result<Replay, ReplayError> {
         let mut effects = Effects::default();
         match line {
             Line::Start { .. } => return Err(wrong("a second `start`".to_owned())),
-            Line::Resume { forwarding } => speaker.resume(forwarding),
+            Line::Resume { forwarding, expected } => speaker.resume(forwarding, expected),
             Line::Suspend { at } => speaker.suspend(&mut effects, at),
             Line::Reconcile { at, config } => speaker.reconcile(*config, &mut effects, at),
             Line::Handle { at, event } => {

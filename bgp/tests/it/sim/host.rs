@@ -38,6 +38,8 @@ pub(crate) struct Router {
     pub(crate) writes: Vec<(Prefix, Option<Vec<IpAddr>>)>,
     /// Routes of the process before by next hop, until they are swept.
     pub(crate) adopted: BTreeMap<Prefix, Vec<IpAddr>>,
+    /// The peers that the process before would have been waiting for.
+    awaited: std::collections::BTreeSet<IpAddr>,
     pub(super) tracked: BTreeSet<NextHop>,
     /// Next hops that the kernel cannot resolve.
     pub(super) unresolved: BTreeSet<IpAddr>,
@@ -84,6 +86,7 @@ impl Router {
             sets: BTreeMap::new(),
             writes: Vec::new(),
             adopted: BTreeMap::new(),
+            awaited: std::collections::BTreeSet::new(),
             tracked: BTreeSet::new(),
             unresolved: BTreeSet::new(),
             refused: BTreeSet::new(),
@@ -124,6 +127,7 @@ impl Router {
             let members = self.members(prefix).map(|members| addresses(&members));
             self.adopted.extend(members.map(|members| (prefix, members)));
         }
+        self.awaited = self.speaker.awaited();
         // Nobody is there, and answers nothing.
         let nobody = SpeakerConfig { peers: Vec::new(), origins: Vec::new(), ..self.config.clone() };
         self.speaker = Speaker::new(&nobody, 0);
@@ -141,7 +145,8 @@ impl Router {
         self.speaker = Speaker::new(&self.config, seed);
         if memory {
             let of = |family| self.adopted.keys().any(|prefix| prefix.family() == family);
-            self.speaker.resume(PerFamily { ipv4: of(Family::Ipv4), ipv6: of(Family::Ipv6) });
+            let forwarding = PerFamily { ipv4: of(Family::Ipv4), ipv6: of(Family::Ipv6) };
+            self.speaker.resume(forwarding, Some(self.awaited.clone()));
         } else {
             self.adopted.clear();
         }

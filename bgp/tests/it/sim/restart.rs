@@ -281,3 +281,28 @@ fn a_planned_end_keeps_routes_and_a_shutdown_does_not() {
         assert_eq!(network.fib(1, prefix(NODE[0])).is_some(), planned);
     }
 }
+
+#[test]
+fn a_peer_that_was_away_before_the_restart_holds_up_nobody() {
+    let mut network = rack(7, Restart::default());
+    network.kill(2);
+    // Longer than its routes are kept.
+    network.run(Duration::from_secs(200));
+    network.kill(0);
+    network.revive(0, true);
+    network.run(Duration::from_secs(20));
+    assert!(!network.routers[0].speaker.is_recovering(), "half of the restart time is a minute");
+    // One that was up is waited for.
+    network.revive(2, false);
+    network.until_up();
+    network.settle();
+    network.kill(0);
+    network.kill(2);
+    network.revive(0, true);
+    network.run(Duration::from_secs(20));
+    assert!(network.routers[0].speaker.is_recovering());
+    let awaited: Vec<_> = network.routers[0].speaker.awaited().into_iter().collect();
+    assert_eq!(awaited, [address(1), address(2)]);
+    network.run(Duration::from_secs(45));
+    assert!(!network.routers[0].speaker.is_recovering(), "but not for ever");
+}

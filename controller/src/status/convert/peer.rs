@@ -1,6 +1,7 @@
 //! Peers.
 
 use api::v1;
+use bgp::config::PeerRestart;
 use bgp::io::{State, Told};
 use bgp::prefix::Family;
 use bgp::view::PeerView;
@@ -37,6 +38,23 @@ pub fn peer(peer: &PeerView, moment: &Moment) -> v1::Peer {
         limits: peer.limits.clone(),
         notification_sent: peer.notifications.sent.as_ref().map(|told| notification(told, moment)),
         notification_received: peer.notifications.received.as_ref().map(|told| notification(told, moment)),
+        restart: peer.restart.as_ref().map(restart),
+        kept_until_time: peer.kept_until.map(|at| timestamp(at, moment)),
+        kept_seconds: peer.kept_until.map(|at| moment.seconds_until(at)),
+        stale: Family::ALL
+            .into_iter()
+            .filter(|family| peer.stale[*family] > 0)
+            .map(|of| v1::StaleCount { family: family(of), count: peer.stale[of] })
+            .collect(),
+    }
+}
+
+fn restart(agreed: &PeerRestart) -> v1::GracefulRestart {
+    let families = Family::ALL.into_iter().filter(|family| agreed.families[*family].is_some());
+    v1::GracefulRestart {
+        restart_seconds: agreed.seconds.into(),
+        notification: agreed.notification,
+        families: families.map(family).collect(),
     }
 }
 

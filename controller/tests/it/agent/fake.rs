@@ -2,8 +2,8 @@
 //! a clock that moves when the test says so.
 
 use std::cell::Cell;
-use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::collections::{BTreeSet, VecDeque};
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -34,6 +34,7 @@ pub(super) struct Fake {
     pub(super) tick: Duration,
     pub(super) transport: Vec<(Instant, Transport)>,
     pub(super) neighbours: Neighbours,
+    pub(super) awaited: BTreeSet<IpAddr>,
     pub(super) kernel: Vec<Command>,
     pub(super) masquerade: Vec<Option<Masquerade>>,
     pub(super) kept: Vec<Arc<Objects>>,
@@ -52,6 +53,10 @@ impl Drivers for Fake {
 
     fn neighbours(&mut self, neighbours: Neighbours) {
         self.neighbours = neighbours;
+    }
+
+    fn awaited(&mut self, peers: BTreeSet<IpAddr>) {
+        self.awaited = peers;
     }
 
     fn kernel(&mut self, command: Command) {
@@ -113,6 +118,7 @@ impl World {
             tick: Duration::ZERO,
             transport: Vec::new(),
             neighbours: Neighbours::new(),
+            awaited: BTreeSet::new(),
             kernel: Vec::new(),
             masquerade: Vec::new(),
             kept: Vec::new(),

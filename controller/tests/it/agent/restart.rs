@@ -145,3 +145,28 @@ fn tracked(world: &mut World) -> bgp::io::NextHop {
     });
     tracked.expect("a next hop")
 }
+
+#[test]
+fn only_peers_that_were_up_are_waited_for() {
+    let mut world = World::new();
+    world.agent.await_only([PEERS[0].0.parse().unwrap()].into());
+    world.manifests(&manifests(&PEERS[..1], ""));
+    world.manifests(&manifests(&PEERS, ""));
+    world.run_for(Duration::from_secs(20));
+    assert_eq!(sweeps(&mut world), 0, "it is not there yet");
+    // An attempt that is not given up yet.
+    world.agent.drivers().transport.clear();
+    world.run_for(Duration::from_secs(6));
+    let conn = world.connecting(&format!("{}:179", PEERS[0].0));
+    assert!(world.agent.drivers().awaited.is_empty());
+    world.establish(conn, 65100, 0);
+    end_of_rib(&mut world, conn, &Family::ALL);
+    world.run_for(Duration::from_secs(6));
+    assert_eq!(sweeps(&mut world), 1, "the other one was away before");
+    // The next run is told, and what ends the sessions for it does not count.
+    let up = std::collections::BTreeSet::from([PEERS[0].0.parse().unwrap()]);
+    assert_eq!(world.agent.drivers().awaited, up);
+    world.agent.stop(false);
+    world.run();
+    assert_eq!(world.agent.drivers().awaited, up);
+}

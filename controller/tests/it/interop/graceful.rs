@@ -511,3 +511,29 @@ fn a_cold_start_claims_no_restart() {
         assert_eq!(log.matches("after a restart, with").count(), 1, "{log}");
     });
 }
+
+#[test]
+fn a_peer_that_was_away_before_delays_no_selection() {
+    labs::require!("root", "bird");
+    labs::sandbox!(|sandbox| {
+        use super::bird::{FAR_V4, FAR_V6, config, manifest, rack};
+        let (node, router) = rack(sandbox);
+        let daemon = Bird::start(sandbox, &router, "bird", &config("10.0.1.2", true));
+        let gone = "apiVersion: underlay.dev/v1alpha1\nkind: FabricPeer\nmetadata: {name: gone}\n\
+                    spec: {address: 10.0.1.99, asn: 65100}\n---\n";
+        let mut node = Node::start(sandbox, node, "node", &format!("{gone}{}", manifest("10.0.1.1", "")));
+        node.until_route(FAR_V4, true);
+        let marker = sandbox.folder().join("node/restart.json");
+        node.until("the marker to name the peer", || {
+            let text = std::fs::read_to_string(&marker).unwrap();
+            if text.contains("\"10.0.1.1\"") && !text.contains("10.0.1.99") { Ok(()) } else { Err(text) }
+        });
+        // What BIRD takes back meanwhile goes as soon as BIRD has spoken: the timer alone would take a minute.
+        node.agent.kill();
+        daemon.configure(&config("10.0.1.2", false));
+        node.restart(sandbox, "node");
+        node.until_route(FAR_V4, false);
+        node.until_route(FAR_V6, false);
+        assert_eq!(node.transitions("Established"), 2, "{}", node.agent.log());
+    });
+}
