@@ -99,7 +99,7 @@ fn later_messages() -> Vec<Case> {
             (3, 10, &[]),
             "sent UPDATE Message Error/Invalid Network Field (3/10)",
         ),
-        // A NOTIFICATION has no room for its code, and is not answered by another.
+        // A NOTIFICATION without room for its code is an error of the header, and answered (RFC 4271 §6.1).
         case(
             raw(19, 3, &[]),
             (1, 2, &[0, 19]),
