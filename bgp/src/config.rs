@@ -38,6 +38,9 @@ pub struct SpeakerConfig {
     pub protected: Protected,
     /// The peers, ordered by address, each address once.
     pub peers: Vec<PeerConfig>,
+    /// Whoever else may be a peer, ordered by prefix, each prefix once; the longest counts.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub dynamic: Vec<DynamicPeers>,
 }
 
 impl SpeakerConfig {
@@ -57,6 +60,7 @@ impl SpeakerConfig {
             origins: Vec::new(),
             protected: Protected::default(),
             peers: Vec::new(),
+            dynamic: Vec::new(),
         }
     }
 
@@ -71,6 +75,18 @@ impl SpeakerConfig {
     pub fn is_reflector(&self) -> bool {
         self.cluster_id.is_some() || self.peers.iter().any(|peer| peer.reflector_client)
     }
+}
+
+/// Peers that are not known one by one: each is one while its session lasts, or its routes are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct DynamicPeers {
+    /// Where they connect from.
+    pub prefix: Prefix,
+    /// The most at a time, over all entries whose peers have the same name.
+    pub most: u32,
+    /// What each of them is, but for its address. Only they connect.
+    pub peer: PeerConfig,
 }
 
 /// How far a speaker is taken out of service. Sessions stay, and what was learned stays in use.

@@ -21,7 +21,8 @@ use super::target::{AddressFrom, Family};
 use super::timers::Timers;
 use super::value::PeerAsn;
 
-/// A BGP peer of the selected nodes: one address, addresses that are found on each node, or other nodes.
+/// A BGP peer of the selected nodes: one address, addresses that are found on each node, other nodes, or whoever
+/// connects from a prefix.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "underlay.dev",
@@ -58,6 +59,10 @@ pub struct FabricPeerSpec {
     /// Other nodes as peers, by their InternalIP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peers: Option<NodePeers>,
+    /// Whoever connects from a prefix, each a peer while its session lasts. One that another FabricPeer names is not
+    /// meant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listen: Option<Listen>,
     /// The AS that the peer may have.
     #[x_kube(validation = Rule::new(rule::ASN_USABLE.cel).message(rule::ASN_USABLE.text))]
     pub asn: PeerAsn,
@@ -163,6 +168,18 @@ pub struct AddPath {
 pub struct NodePeers {
     /// Which nodes; empty selects every other node.
     pub node_selector: LabelSelector,
+}
+
+/// Peers that connect from a prefix.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Listen {
+    /// Where they connect from. A password is that of the whole prefix; of overlapping prefixes the longest counts.
+    pub prefix: IpNet,
+    /// The most of them at a time; 100 if unset.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new(rule::LISTEN_MAX.cel).message(rule::LISTEN_MAX.text))]
+    pub max: Option<u32>,
 }
 
 /// How the next hop of a path that is sent is chosen.
@@ -278,7 +295,12 @@ impl FabricPeerSpec {
     pub fn violations(&self) -> Vec<Violation> {
         let mut check = Check::default();
         self.node_selector.check("spec.nodeSelector", &mut check);
-        let targets = [self.address.is_some(), self.address_from.is_some(), self.peers.is_some()];
+        let targets = [
+            self.address.is_some(),
+            self.address_from.is_some(),
+            self.peers.is_some(),
+            self.listen.is_some(),
+        ];
         check.that(targets.iter().filter(|set| **set).count() == 1, "spec", rule::ONE_TARGET);
         if let Some(from) = &self.address_from {
             from.check("spec.addressFrom", &mut check);
@@ -286,6 +308,8 @@ impl FabricPeerSpec {
         if let Some(address) = self.address {
             check.that(is_peer_address(address), "spec.address", rule::PEER_ADDRESS);
         }
+        let most = self.listen.as_ref().and_then(|listen| listen.max);
+        check.that(most.is_none_or(|most| (1..=10_000).contains(&most)), "spec.listen.max", rule::LISTEN_MAX);
         if let Some(peers) = &self.peers {
             peers.node_selector.check("spec.peers.nodeSelector", &mut check);
         }

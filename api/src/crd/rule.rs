@@ -95,14 +95,16 @@ rules! {
     /// A prefix belongs to one origination.
     ORIGIN_ONCE = "prefix-once", "a prefix is advertised once", "";
     /// What a peer is.
-    ONE_TARGET = "one-target", "exactly one of address, addressFrom and peers is set",
-        "[has(self.address), has(self.addressFrom), has(self.peers)].filter(x, x).size() == 1";
+    ONE_TARGET = "one-target", "exactly one of address, addressFrom, peers and listen is set",
+        "[has(self.address), has(self.addressFrom), has(self.peers), has(self.listen)].filter(x, x).size() == 1";
     /// Where a peer is found.
     ADDRESS_SOURCE = "one-address-source", "exactly one of defaultGateway, nodeLabel, nodeAnnotation, subnetHost and otherEnd is set",
         "[has(self.defaultGateway), has(self.nodeLabel), has(self.nodeAnnotation), has(self.subnetHost), has(self.otherEnd)].filter(x, x).size() == 1";
     /// Routers of one subnet.
     SUBNET_HOSTS = "subnet-hosts", "hosts has 1 to 8 numbers, each at least 1",
         "self.size() >= 1 && self.size() <= 8 && self.all(host, host >= 1)";
+    /// A limit that lets somebody in, and bounds what a prefix costs.
+    LISTEN_MAX = "listen-max", "max is 1 to 10000", "self >= 1 && self <= 10000";
     /// Interfaces with one neighbour each.
     OTHER_END = "other-end", "otherEnd names 1 to 16 interfaces, each once",
         "self.size() >= 1 && self.size() <= 16 && self.all(name, name.size() >= 1) && self.all(name, self.exists_one(other, other == name))";

@@ -149,6 +149,8 @@ fn peers() -> Table {
         (json!({"address": "10.0.1.1", "asn": "Internal", "role": "Peer"}), vec![rule::ROLE_EXTERNAL]),
         (json!({"address": "10.0.1.1", "asn": 1, "strictRole": true}), vec![rule::STRICT_ROLE]),
         (json!({"address": "10.0.1.1", "asn": 1, "port": 0}), vec![rule::PEER_PORT]),
+        (json!({"listen": {"prefix": "10.0.0.0/24", "max": 5}, "asn": "Any"}), vec![]),
+        (json!({"listen": {"prefix": "10.0.0.0/24", "max": 0}, "asn": 1}), vec![rule::LISTEN_MAX]),
         (json!({"address": "10.0.1.1", "asn": 1, "ttlSecurity": {"hops": 1}}), vec![]),
         (json!({"address": "10.0.1.1", "asn": 1, "multihop": 4, "sourceAddressFrom": "InternalIP"}), vec![]),
         (json!({"address": "10.0.1.1", "asn": 1, "sourceAddressFrom": {"interface": "lo"}}), vec![]),

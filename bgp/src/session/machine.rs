@@ -402,6 +402,12 @@ impl Session {
         self.foremost()?.local
     }
 
+    /// Whether there is any connection.
+    #[must_use]
+    pub const fn is_connected(&self) -> bool {
+        self.outbound.is_some() || self.inbound.is_some()
+    }
+
     /// Whether the connection is one of this session's.
     #[must_use]
     pub fn owns(&self, conn: ConnId) -> bool {

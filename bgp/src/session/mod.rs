@@ -20,8 +20,8 @@
 //! peer's next one excepted: held for a moment, or greeted where nothing else might tell the end of the first; after
 //! any end of any connection a started session takes an inbound one, and, unless
 //! passive, has an attempt to connect under way or armed, or a connection in
-//! OpenConfirm or Established that its hold timer ends; a NOTIFICATION is never
-//! answered by a NOTIFICATION; equal calls with equal instants give equal actions.
+//! OpenConfirm or Established that its hold timer ends; a NOTIFICATION that can
+//! be read is never answered by another; equal calls with equal instants give equal actions.
 
 mod action;
 mod collision;

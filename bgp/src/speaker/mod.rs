@@ -10,6 +10,7 @@
 
 mod absence;
 mod again;
+mod dynamic;
 mod explain;
 mod intake;
 mod limit;
@@ -229,7 +230,13 @@ impl Speaker {
         effects: &mut Effects,
         now: Instant,
     ) {
-        let Some(&peer) = self.by_address.get(&remote.ip().to_canonical()) else {
+        let address = remote.ip().to_canonical();
+        let known = self.by_address.get(&address).copied();
+        let peer = known.or_else(|| {
+            let config = self.admitted(address)?;
+            Some(self.add_dynamic(config, effects, now))
+        });
+        let Some(peer) = peer else {
             let mut bytes = Vec::new();
             Notification::cease(Cease::ConnectionRejected).encode(&mut bytes);
             let write = Transport::Write { conn, bytes: bytes.into() };
@@ -330,6 +337,7 @@ impl Speaker {
         effects.notices.extend(self.peers.get_mut(&id).map(Peer::news).into_iter().flatten());
         let deadline = self.peers.get(&id).and_then(Peer::deadline);
         self.timers.set(id, deadline, now);
+        self.let_go(id, effects, now);
     }
 
     fn note(

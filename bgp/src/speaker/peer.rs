@@ -27,6 +27,8 @@ pub(super) struct Peer {
     pub(super) id: PeerId,
     pub(super) config: PeerConfig,
     pub(super) session: Session,
+    /// Whether nobody has named it: it is gone when its session is over.
+    pub(super) dynamic: bool,
     /// The source of its paths, while the session is Established or its routes are kept.
     pub(super) source: Option<SourceId>,
     /// The families of which the peer has sent all since the session came up.
@@ -59,6 +61,7 @@ impl Peer {
             id,
             config,
             session,
+            dynamic: false,
             source: None,
             end_of_rib: PerFamily::default(),
             problems: (0, None),

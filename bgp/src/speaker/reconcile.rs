@@ -86,28 +86,56 @@ impl Speaker {
     fn reconcile_peers(&mut self, effects: &mut Effects, now: Instant) -> bool {
         let wanted = self.config.peers.clone();
         // Ordered by address, each address once.
-        let kept = |peer: &Peer| wanted.binary_search_by_key(&peer.config.address, |it| it.address).is_ok();
+        let kept = |peer: &Peer| {
+            wanted.binary_search_by_key(&peer.config.address, |it| it.address).is_ok()
+                || self.as_dynamic(peer).is_some()
+        };
         let gone: Vec<PeerId> = self.peers.values().filter(|peer| !kept(peer)).map(|peer| peer.id).collect();
         for id in gone {
             self.stop_peer(id, Reason::ConfigurationChanged, "", effects, now);
-            self.forget(id);
-            self.timers.set(id, None, now);
-            self.conns.retain(|_, conn| conn.peer != id);
-            if let Some(peer) = self.peers.remove(&id) {
-                self.by_address.remove(&peer.config.address);
-            }
+            self.remove_peer(id, now);
         }
         let mut rules_changed = false;
+        let named = |peer: &&Peer| wanted.binary_search_by_key(&peer.config.address, |it| it.address).is_ok();
+        let dynamic = self.peers.values().filter(|peer| !named(peer));
+        let dynamic: Vec<_> = dynamic.filter_map(|peer| Some((peer.id, self.as_dynamic(peer)?))).collect();
+        for (id, next) in dynamic {
+            rules_changed |= self.change_peer(id, next, effects, now);
+        }
         for next in wanted {
             match self.by_address.get(&next.address).copied() {
-                Some(id) => rules_changed |= self.change_peer(id, next, effects, now),
-                None => self.add_peer(next, effects, now),
+                Some(id) => {
+                    if let Some(peer) = self.peers.get_mut(&id) {
+                        peer.dynamic = false;
+                    }
+                    rules_changed |= self.change_peer(id, next, effects, now);
+                }
+                None => drop(self.add_peer(next, effects, now)),
             }
         }
         rules_changed
     }
 
-    fn add_peer(&mut self, config: PeerConfig, effects: &mut Effects, now: Instant) {
+    /// Forgets a peer whose session is over.
+    pub(super) fn remove_peer(&mut self, id: PeerId, now: Instant) {
+        self.forget(id);
+        self.timers.set(id, None, now);
+        self.conns.retain(|_, conn| conn.peer != id);
+        if let Some(peer) = self.peers.remove(&id) {
+            self.by_address.remove(&peer.config.address);
+        }
+    }
+
+    /// A peer that has connected, and that is there until its session is over.
+    pub(super) fn add_dynamic(&mut self, config: PeerConfig, effects: &mut Effects, now: Instant) -> PeerId {
+        let id = self.add_peer(config, effects, now);
+        if let Some(peer) = self.peers.get_mut(&id) {
+            peer.dynamic = true;
+        }
+        id
+    }
+
+    fn add_peer(&mut self, config: PeerConfig, effects: &mut Effects, now: Instant) -> PeerId {
         let id = PeerId(self.next_peer);
         self.next_peer += 1;
         self.by_address.insert(config.address, id);
@@ -117,6 +145,7 @@ impl Speaker {
         peer.session.survive(self.survived());
         self.peers.insert(id, peer);
         self.on_peer(id, effects, now, |session, out| session.start(out, now));
+        id
     }
 
     fn change_peer(&mut self, id: PeerId, next: PeerConfig, effects: &mut Effects, now: Instant) -> bool {

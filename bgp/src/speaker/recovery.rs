@@ -33,6 +33,7 @@ impl Recovery {
 /// they keep our routes, so that they have them again before it is over. Zero
 /// if nothing is said of restarts to any peer.
 pub(super) fn deferral(config: &SpeakerConfig) -> Duration {
-    let times = config.peers.iter().map(|peer| peer.restart.seconds).filter(|seconds| *seconds > 0);
+    let peers = config.peers.iter().chain(config.dynamic.iter().map(|range| &range.peer));
+    let times = peers.map(|peer| peer.restart.seconds).filter(|seconds| *seconds > 0);
     times.min().map_or(Duration::ZERO, |seconds| Duration::from_secs(seconds.into()) / 2).min(DEFERRAL)
 }

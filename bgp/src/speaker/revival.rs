@@ -95,7 +95,12 @@ impl Speaker {
         let awaited = |peer: &&Peer| {
             self.recovering.as_ref().is_some_and(|recovery| recovery.expects(peer.config.address))
         };
-        let heard = |family| self.peers.values().filter(awaited).all(|peer| peer.has_sent(family));
+        // One that is to connect by itself, and is no peer before.
+        let absent =
+            self.recovering.as_ref().and_then(|recovery| recovery.expected.as_ref()).is_some_and(|all| {
+                all.iter().any(|address| !self.has_peer(*address) && self.is_in_range(*address))
+            });
+        let heard = |family| !absent && self.peers.values().filter(awaited).all(|peer| peer.has_sent(family));
         let ready = |family| late || (resolved && heard(family));
         let ready = PerFamily { ipv4: ready(Family::Ipv4), ipv6: ready(Family::Ipv6) };
         for family in Family::ALL.into_iter().filter(|family| ready[*family]) {

@@ -305,7 +305,7 @@ impl<D: Drivers> Agent<D> {
                     return;
                 };
                 let address = remote.ip().to_canonical();
-                if !speaker.has_peer(address) && self.strangers.is_news(address, now) {
+                if !speaker.admits(address) && self.strangers.is_news(address, now) {
                     log::stranger(address);
                 }
                 self.tell(SpeakerEvent::Accepted { conn, local, remote }, now);

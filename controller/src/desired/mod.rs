@@ -14,6 +14,7 @@
 //!  limits     limits of prefixes
 //!  password   the key of a peer, out of its Secret
 //!  target     peers that are found on the node
+//!  listen     peers that connect from a prefix
 //!  reach      how far away a peer may be, and from which address it is connected to
 //!  peers      FabricPeers and the mesh -> peers
 //!  contradiction  the same of all nodes, told of the objects
@@ -23,6 +24,7 @@ pub mod contradiction;
 
 mod address;
 mod limits;
+mod listen;
 mod masquerade;
 mod merge;
 mod password;
@@ -83,7 +85,7 @@ pub fn compute(objects: &Objects, name: &str, around: Surroundings<'_>) -> Resul
     disjoint(&site)?;
     warnings.extend(objects.warnings.iter().cloned());
     let origins = origins(&site, &merged, &mut warnings);
-    let (peers, neighbours) = peers::peers(&site, &merged, &mut warnings)?;
+    let peers::Peers { peers, dynamic, neighbours } = peers::peers(&site, &merged, &mut warnings)?;
     let speaker = SpeakerConfig {
         asn: merged.asn,
         router_id: merged.router_id,
@@ -97,6 +99,7 @@ pub fn compute(objects: &Objects, name: &str, around: Surroundings<'_>) -> Resul
         origins,
         protected: address::protected(&site, &peers),
         peers,
+        dynamic,
     };
     let mut unreachable = facts.pod_cidrs.clone();
     unreachable.sort();

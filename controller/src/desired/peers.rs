@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use api::crd::FabricPeerSpec;
-use api::crd::peer::NextHop;
+use api::crd::peer::{Listen, NextHop};
 use api::crd::target::Family as PeerFamily;
 use api::crd::value::PeerAsn;
-use bgp::config::{AddPath, AsPathPolicy, LocalAs, NextHopMode, Obstacle, PeerAs, PeerConfig};
+use bgp::config::{AddPath, AsPathPolicy, DynamicPeers, LocalAs, NextHopMode, Obstacle, PeerAs, PeerConfig};
 use bgp::id::{Asn, RouterId};
 use bgp::prefix::{Family, PerFamily, Prefix};
 use bgp::rule::Rules;
@@ -18,6 +18,7 @@ use bgp::wire::role::Role;
 
 use super::address;
 use super::limits;
+use super::listen;
 use super::merge::{self, Merged};
 use super::password::password;
 use super::reach;
@@ -39,13 +40,31 @@ struct Entry<'a> {
     terms: Terms,
 }
 
-/// All peers of the node, ordered by address.
+/// The peers of a node.
+pub(super) struct Peers {
+    /// Those that are known, ordered by address.
+    pub(super) peers: Vec<PeerConfig>,
+    /// Those that connect from prefixes, ordered by prefix.
+    pub(super) dynamic: Vec<DynamicPeers>,
+    /// On which terms connections with them are made.
+    pub(super) neighbours: Neighbours,
+}
+
+/// What a FabricPeer describes: a peer, or, with a prefix, whoever connects from there.
+struct Target {
+    prefix: Option<Prefix>,
+    config: PeerConfig,
+    hops: Hops,
+}
+
+/// All peers of the node.
 pub(super) fn peers(
     site: &Site<'_>,
     merged: &Merged,
     warnings: &mut Vec<Problem>,
-) -> Result<(Vec<PeerConfig>, Neighbours), Vec<Problem>> {
+) -> Result<Peers, Vec<Problem>> {
     let mut entries: BTreeMap<IpAddr, Entry<'_>> = BTreeMap::new();
+    let mut ranges: BTreeMap<Prefix, (u32, Entry<'_>)> = BTreeMap::new();
     let mut problems = Vec::new();
     for (name, peer) in &site.objects.peers {
         let spec = &peer.value;
@@ -69,7 +88,7 @@ pub(super) fn peers(
         let missing = password.as_ref().and_then(|password| password.as_ref().err().cloned());
         let missing = missing.map(Obstacle::MissingSecret);
         let (receive, send_limit) = limits::limits(spec.limits.as_ref());
-        for (config, hops) in of_object(site, merged, name, spec, warnings) {
+        for Target { prefix, config, hops } in of_object(site, merged, name, spec, warnings) {
             let config = PeerConfig {
                 import: policy.0.clone(),
                 export: policy.1.clone(),
@@ -86,9 +105,19 @@ pub(super) fn peers(
             }
             let terms = Terms { password: password.clone().and_then(Result::ok), hops };
             let entry = Entry { object: Some(object), config, terms };
+            if let Some(prefix) = prefix {
+                let most = spec.listen.as_ref().and_then(|listen| listen.max).unwrap_or(listen::MOST);
+                match ranges.get(&prefix) {
+                    Some((_, before)) => problems.push(contradiction(object, before, &prefix, site.name)),
+                    None => drop(ranges.insert(prefix, (most, entry))),
+                }
+                continue;
+            }
             match entries.get(&entry.config.address) {
                 Some(before) if alike(before, &entry) => {}
-                Some(before) => problems.push(contradiction(object, before, site.name)),
+                Some(before) => {
+                    problems.push(contradiction(object, before, &before.config.address, site.name));
+                }
                 None => drop(entries.insert(entry.config.address, entry)),
             }
         }
@@ -99,9 +128,18 @@ pub(super) fn peers(
         }
     }
     if problems.is_empty() {
+        let of_ranges = ranges.iter().map(|(prefix, (_, entry))| (*prefix, entry.terms.clone()));
         let each = entries.iter().map(|(address, entry)| (Prefix::host(*address), entry.terms.clone()));
-        let neighbours = each.collect();
-        Ok((entries.into_values().map(|entry| entry.config).collect(), neighbours))
+        let neighbours: Neighbours = of_ranges.chain(each).collect();
+        let shut_out = entries.values().filter(|entry| entry.terms.password.is_none());
+        warnings.extend(shut_out.filter_map(|entry| unsigned(entry, &ranges)));
+        let dynamic = ranges.into_iter().map(|(prefix, (most, entry))| DynamicPeers {
+            prefix,
+            most,
+            peer: entry.config,
+        });
+        let dynamic = dynamic.collect();
+        Ok(Peers { peers: entries.into_values().map(|entry| entry.config).collect(), dynamic, neighbours })
     } else {
         Err(problems)
     }
@@ -121,11 +159,29 @@ fn alike(one: &Entry<'_>, other: &Entry<'_>) -> bool {
         && one.terms == other.terms
 }
 
-fn contradiction(object: (&str, Option<&Place>), before: &Entry<'_>, node: &str) -> Problem {
+/// A peer without a key in a prefix whose peers have one: the kernel asks all of them for it.
+fn unsigned(entry: &Entry<'_>, ranges: &BTreeMap<Prefix, (u32, Entry<'_>)>) -> Option<Problem> {
+    let address = entry.config.address;
+    let holding = ranges.iter().filter(|(prefix, _)| prefix.covers(address));
+    let (prefix, _) = holding
+        .filter(|(_, (_, range))| range.terms.password.is_some())
+        .max_by_key(|(prefix, _)| prefix.len())?;
+    let text = format!(
+        "peer {address} has no password, but the peers in {prefix} have: it cannot connect to this node"
+    );
+    Some(Problem { place: entry.object.and_then(|(_, place)| place.cloned()), text })
+}
+
+fn contradiction(
+    object: (&str, Option<&Place>),
+    before: &Entry<'_>,
+    peer: &dyn std::fmt::Display,
+    node: &str,
+) -> Problem {
     let other = before.object.map_or("the mesh".to_owned(), |(name, _)| format!("FabricPeer \"{name}\""));
     let text = format!(
-        "FabricPeer \"{}\" and {other} contradict each other about peer {} of node \"{node}\"",
-        object.0, before.config.address
+        "FabricPeer \"{}\" and {other} contradict each other about peer {peer} of node \"{node}\"",
+        object.0
     );
     Problem { place: object.1.cloned(), text }
 }
@@ -137,7 +193,10 @@ fn of_object(
     name: &str,
     spec: &FabricPeerSpec,
     warnings: &mut Vec<Problem>,
-) -> Vec<(PeerConfig, Hops)> {
+) -> Vec<Target> {
+    if let Some(listen) = &spec.listen {
+        return listening(site, merged, name, spec, listen, warnings);
+    }
     if let Some(address) = spec.address {
         if address::is_own(site, address) {
             return Vec::new();
@@ -170,6 +229,35 @@ fn of_object(
     peers
 }
 
+/// Those who connect from a prefix, part by part.
+fn listening(
+    site: &Site<'_>,
+    merged: &Merged,
+    name: &str,
+    spec: &FabricPeerSpec,
+    listen: &Listen,
+    warnings: &mut Vec<Problem>,
+) -> Vec<Target> {
+    let prefix = scalar::prefix(listen.prefix);
+    let parts = listen::parts(site, prefix).into_iter().map(|(part, sample)| {
+        let target = described(site, merged, name, sample, false, spec);
+        let obstacle = target.config.obstacle.filter(|it| !matches!(it, Obstacle::NoSource(_)));
+        let config =
+            PeerConfig { address: part.address(), passive: true, source: None, obstacle, ..target.config };
+        Target { prefix: Some(part), config, ..target }
+    });
+    // External peers beyond the node's subnets are strangers, unless they may be there.
+    let near = |target: &Target| !matches!(target.config.obstacle, Some(Obstacle::NotOnLink(_)));
+    let targets: Vec<Target> = parts.filter(near).collect();
+    if targets.is_empty() && !spec.disabled {
+        let text = format!(
+            "FabricPeer \"{name}\": {prefix} holds no subnet of this node; external peers further away need `multihop`"
+        );
+        warnings.push(Problem::anywhere(text));
+    }
+    targets
+}
+
 /// A peer as a FabricPeer describes it. `remote` peers may be reached by the
 /// default route where they are not on-link.
 fn described(
@@ -179,7 +267,7 @@ fn described(
     address: IpAddr,
     remote: bool,
     spec: &FabricPeerSpec,
-) -> (PeerConfig, Hops) {
+) -> Target {
     let base = base(site, merged, name, address);
     let reach = reach::reach(site, merged.asn, address, remote, spec);
     let has = |family| spec.families.as_ref().is_none_or(|families| families.contains(&family));
@@ -231,7 +319,7 @@ fn described(
         accept_default: spec.accept_default_route.unwrap_or(merged.accept_default),
         ..base
     };
-    (config, reach.hops)
+    Target { prefix: None, config, hops: reach.hops }
 }
 
 const fn local_as(wanted: &api::crd::peer::LocalAs) -> LocalAs {

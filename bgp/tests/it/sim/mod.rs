@@ -9,6 +9,7 @@
 mod broken;
 pub(crate) mod chance;
 mod communities;
+mod dynamic;
 mod host;
 mod invariants;
 mod life;

@@ -10,7 +10,7 @@ use std::collections::{BTreeSet, BinaryHeap};
 use std::hash::{DefaultHasher, Hasher};
 use std::net::IpAddr;
 
-use bgp::config::{OwnNextHop, PeerConfig, Protected, SpeakerConfig, Timers};
+use bgp::config::{DynamicPeers, OwnNextHop, PeerConfig, Protected, SpeakerConfig, Timers};
 use bgp::id::{Asn, PeerId, RouterId};
 use bgp::io::{Effects, Event, NextHop, State};
 use bgp::prefix::Prefix;
@@ -162,7 +162,12 @@ impl Network {
         self.carry_out(router, effects);
         self.turn_soon(router);
         let Router { watch, config, .. } = &mut self.routers[router];
-        watch.expect(config.peers.iter().map(|peer| (peer.address, peer.timers.hold)));
+        let named = config.peers.iter().map(|peer| (peer.address, peer.timers.hold));
+        let each = |range: &DynamicPeers| {
+            let (prefix, hold) = (range.prefix, range.peer.timers.hold);
+            (0..16).map(address).filter(move |it| prefix.covers(*it)).map(move |it| (it, hold))
+        };
+        watch.expect(config.dynamic.iter().flat_map(each).chain(named));
     }
 
     /// Makes a router a wrong one.

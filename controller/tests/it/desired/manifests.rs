@@ -63,7 +63,7 @@ fn a_problem_names_file_line_and_field() {
     refused(
         &format!("{HEAD}kind: FabricPeer\nmetadata: {{name: p}}\nspec:\n  asn: 1\n"),
         &[
-            "a.yaml:4: FabricPeer \"p\": field `spec`: exactly one of address, addressFrom and peers is set (one-target)",
+            "a.yaml:4: FabricPeer \"p\": field `spec`: exactly one of address, addressFrom, peers and listen is set (one-target)",
         ],
     );
     refused(

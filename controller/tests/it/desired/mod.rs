@@ -4,6 +4,7 @@
 mod base;
 mod checkpoint;
 mod compute;
+mod listen;
 mod manifests;
 mod masquerade;
 mod policy;

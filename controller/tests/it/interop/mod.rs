@@ -11,6 +11,7 @@ mod frr;
 mod graceful;
 mod ground;
 mod key;
+mod listen;
 mod masquerade;
 mod matrix;
 pub(crate) mod node;
