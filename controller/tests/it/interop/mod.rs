@@ -3,6 +3,7 @@
 //! Each test runs in a sandbox of its own: a node with the agent, a router with
 //! the other daemon, one link. All waiting is for a condition.
 
+mod add_path;
 pub(crate) mod bird;
 mod disk;
 mod drain;
