@@ -45,6 +45,13 @@ pub const POD_ROUTE_PROTOCOL: u8 = 172;
 /// otherwise; a link that carries one is an uplink.
 pub const LEARNED_ROUTE_PROTOCOL: u8 = 171;
 
+/// Whether the plugin gives such a name to the host end of a pod's link.
+#[must_use]
+pub fn is_pod_link(name: &str) -> bool {
+    name.strip_prefix("ul")
+        .is_some_and(|digits| digits.len() == 13 && digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
+}
+
 /// What the plugin takes from a runtime by `runtimeConfig`.
 pub const CAPABILITIES: [&str; 4] = ["bandwidth", "ips", "mac", "portMappings"];
 

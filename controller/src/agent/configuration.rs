@@ -29,6 +29,10 @@ pub(super) struct Configuration {
     gateways: Gateways,
     /// Temporary and deprecated addresses of this node.
     passing: Arc<[IpAddr]>,
+    /// Addresses of pods outside of the node's PodCIDRs.
+    hosts: Arc<[Prefix]>,
+    /// The smallest MTU of the node's uplinks.
+    uplink_mtu: Option<u32>,
     /// What an earlier run has kept; gone once the source has given something good.
     checkpoint: Option<Checkpoint>,
     /// Why there is no checkpoint, though there is a file.
@@ -93,6 +97,21 @@ impl Configuration {
         self.passing = addresses;
     }
 
+    /// Takes in the addresses of pods outside of the node's PodCIDRs.
+    pub(super) fn hosts(&mut self, hosts: Arc<[Prefix]>) {
+        self.hosts = hosts;
+    }
+
+    /// Takes in the smallest MTU of the node's uplinks.
+    pub(super) fn uplink_mtu(&mut self, mtu: u32) {
+        self.uplink_mtu = Some(mtu);
+    }
+
+    /// The MTU that pods' packets fit into uplinks with, if that is known.
+    pub(super) fn pod_mtu(&self) -> Option<u32> {
+        self.uplink_mtu
+    }
+
     /// Takes in the gateways of the node's default routes.
     pub(super) fn gateways(&mut self, gateways: &[IpAddr], now: Instant) {
         self.gateways.take(gateways, now);
@@ -109,8 +128,9 @@ impl Configuration {
         let addresses = self.addresses.clone()?;
         self.gateways.expire(now);
         let gateways = self.gateways.addresses();
-        let passing = Arc::clone(&self.passing);
-        let around = Surroundings { addresses: &addresses, gateways: &gateways, passing: &passing };
+        let (passing, hosts) = (Arc::clone(&self.passing), Arc::clone(&self.hosts));
+        let around =
+            Surroundings { addresses: &addresses, gateways: &gateways, passing: &passing, hosts: &hosts };
         if let Some(objects) = self.objects.clone() {
             match desired::compute(&objects, node, around) {
                 Ok(desired) => {

@@ -324,6 +324,7 @@ pub(super) fn snapshot(shown: &Shown<'_>, convergence: &mut Convergence, now: In
         peers,
         kernel,
         pods: configuration.pods().to_vec(),
+        pod_mtu: configuration.pod_mtu(),
         source: SourceStatus {
             description: identity.source.clone(),
             loaded_at: configuration.loaded_at(),

@@ -64,8 +64,16 @@ pub fn run(settings: impl Into<Settings>) -> anyhow::Result<()> {
 }
 
 async fn serve(settings: Settings) -> anyhow::Result<()> {
-    let Settings { node, source: objects_from, checkpoint, cni_state, socket, networks, record: recording } =
-        settings;
+    let Settings {
+        node,
+        source: objects_from,
+        checkpoint,
+        cni_state,
+        socket,
+        networks,
+        pod_mtu,
+        record: recording,
+    } = settings;
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let marker = Marker::here(&node).context("boot id and network namespace")?;
     // Beside the socket, which lies below /run: gone with the boot.
@@ -102,7 +110,7 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
 
     let first = Agent::<Live>::first_snapshot(&identity);
     let (publisher, snapshots) = Publisher::new(first, identity.clock.now());
-    let places = networks.map(Places::new);
+    let places = networks.map(|networks| Places::new(networks, pod_mtu));
     let same_boot = places.as_ref().is_some_and(Places::is_ready);
     if let Source::Kubernetes(connection) = objects_from {
         if places.is_some() {

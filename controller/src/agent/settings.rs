@@ -19,6 +19,8 @@ pub struct Settings {
     pub socket: PathBuf,
     /// The container runtime's folder of network configurations, if pods are connected here.
     pub networks: Option<PathBuf>,
+    /// The MTU of pods' links in bytes; `None` for that of the smallest uplink.
+    pub pod_mtu: Option<u32>,
     /// Where to record what the speaker is told.
     pub record: Option<PathBuf>,
 }

@@ -286,6 +286,14 @@ impl<D: Drivers> Agent<D> {
                 self.configuration.gateways(&gateways, now);
                 self.configure(now);
             }
+            KernelEvent::Hosts(hosts) => {
+                self.configuration.hosts(hosts);
+                self.configure(now);
+            }
+            KernelEvent::UplinkMtu(mtu) => {
+                self.configuration.uplink_mtu(mtu);
+                self.drivers.status_changed();
+            }
             KernelEvent::Trouble(text) => self.trouble(EventKind::KernelTrouble, &text, now),
         }
     }

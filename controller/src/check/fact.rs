@@ -78,9 +78,7 @@ impl Link {
     /// Whether it is the host end of a pod's link, by the name that the plugin gives.
     #[must_use]
     pub fn is_of_pod(&self) -> bool {
-        self.name
-            .strip_prefix("ul")
-            .is_some_and(|digits| digits.len() == 13 && digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
+        api::netconf::is_pod_link(&self.name)
     }
 }
 

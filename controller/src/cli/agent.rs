@@ -42,6 +42,9 @@ pub struct AgentArgs {
     /// The container runtime's directory of network configurations, to be told how pods are connected
     #[arg(long, env = "UNDERLAY_CNI_CONF_DIR", value_name = "DIR")]
     pub cni_conf_dir: Option<PathBuf>,
+    /// The MTU of pods' links, instead of that of the smallest uplink that carries routes
+    #[arg(long, env = "UNDERLAY_POD_MTU", value_name = "BYTES", value_parser = clap::value_parser!(u32).range(1280..=65535))]
+    pub pod_mtu: Option<u32>,
     /// Write what the speaker is told to a new file, for `underlay replay`; it stops at 1 GiB
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
@@ -59,11 +62,12 @@ impl From<AgentArgs> for Settings {
             cni_state,
             socket,
             cni_conf_dir,
+            pod_mtu,
             record,
         } = args;
         let access = Access { kubeconfig, server: api_server, namespace };
         let kubernetes = || Source::Kubernetes(Connection::new(access));
         let source = manifests.map_or_else(kubernetes, Source::Manifests);
-        Self { node, source, checkpoint, cni_state, socket, networks: cni_conf_dir, record }
+        Self { node, source, checkpoint, cni_state, socket, networks: cni_conf_dir, pod_mtu, record }
     }
 }

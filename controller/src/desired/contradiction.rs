@@ -59,8 +59,8 @@ fn of_fabrics(
     (name, node): (&String, &Sourced<std::sync::Arc<NodeFacts>>),
     pair: [&String; 2],
 ) -> Option<String> {
-    let Surroundings { addresses, gateways, passing } = Surroundings::default();
-    let site = Site { objects, name, facts: &node.value, addresses, gateways, passing };
+    let Surroundings { addresses, gateways, passing, hosts } = Surroundings::default();
+    let site = Site { objects, name, facts: &node.value, addresses, gateways, passing, hosts };
     let problems = merge::merge(&site).err()?;
     about("Fabric", pair, problems.into_iter().map(|problem| problem.text))
 }

@@ -78,9 +78,9 @@ pub fn compute(objects: &Objects, name: &str, around: Surroundings<'_>) -> Resul
     let Some(Sourced { value: facts, .. }) = objects.nodes.get(name) else {
         return Err(vec![Problem::anywhere(format!("there is no Node \"{name}\""))]);
     };
-    let Surroundings { addresses, gateways, passing } = around;
+    let Surroundings { addresses, gateways, passing, hosts } = around;
     let (facts, mut warnings) = lasting(name, facts, passing);
-    let site = Site { objects, name, facts: &facts, addresses, gateways, passing };
+    let site = Site { objects, name, facts: &facts, addresses, gateways, passing, hosts };
     let merged = merge::merge(&site)?;
     disjoint(&site)?;
     warnings.extend(objects.warnings.iter().cloned());
@@ -168,7 +168,7 @@ fn disjoint(site: &Site<'_>) -> Result<(), Vec<Problem>> {
     if problems.is_empty() { Ok(()) } else { Err(problems) }
 }
 
-/// The node's PodCIDRs and the prefixes of its Fabrics; what a Fabric says of a
+/// The node's PodCIDRs, its pods outside of them, and the prefixes of its Fabrics; what a Fabric says of a
 /// PodCIDR stands.
 fn origins(site: &Site<'_>, merged: &Merged, warnings: &mut Vec<Problem>) -> Vec<Origination> {
     let mut origins: BTreeMap<Prefix, Origination> = BTreeMap::new();
@@ -179,6 +179,11 @@ fn origins(site: &Site<'_>, merged: &Merged, warnings: &mut Vec<Problem>) -> Vec
         }
         for prefix in &site.facts.pod_cidrs {
             origins.insert(*prefix, Origination { origin: RouteOrigin::PodCidr, ..plain(*prefix) });
+        }
+        // Pods with an address of elsewhere are announced one by one.
+        let outside = |host: &&Prefix| !site.facts.pod_cidrs.iter().any(|pods| pods.contains(**host));
+        for host in site.hosts.iter().filter(outside) {
+            origins.insert(*host, Origination { origin: RouteOrigin::PodCidr, ..plain(*host) });
         }
     }
     for origin in merged.prefixes.values() {

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use bgp::prefix::Prefix;
+
 use crate::cluster::object::{NodeFacts, Objects};
 use crate::kernel::LocalAddress;
 
@@ -14,6 +16,8 @@ pub struct Surroundings<'a> {
     pub gateways: &'a [IpAddr],
     /// Its temporary and deprecated addresses.
     pub passing: &'a [IpAddr],
+    /// The addresses of its pods outside of its PodCIDRs.
+    pub hosts: &'a [Prefix],
 }
 
 /// This node among the objects.
@@ -26,4 +30,5 @@ pub(super) struct Site<'a> {
     pub(super) addresses: &'a [LocalAddress],
     pub(super) gateways: &'a [IpAddr],
     pub(super) passing: &'a [IpAddr],
+    pub(super) hosts: &'a [Prefix],
 }

@@ -93,6 +93,12 @@ pub enum KernelEvent {
     /// The gateways of the default routes of other owners, at first and on each change: of each family those of the
     /// least metric, over links that are up.
     Gateways(Arc<[IpAddr]>),
+    /// The addresses of pods that lie outside of the node's PodCIDRs, by the plugin's routes to them: at first if
+    /// there are any, and on each change.
+    Hosts(Arc<[Prefix]>),
+    /// The smallest MTU of the interfaces by which packets leave the node, at first and on each change; not told
+    /// while there is no such interface.
+    UplinkMtu(u32),
     /// Something that an operator should know of; one a state, not one a route.
     Trouble(String),
 }

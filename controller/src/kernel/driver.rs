@@ -20,12 +20,13 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use bgp::io::{NextHop, RouteAck, Tracking};
-use bgp::prefix::Family;
+use bgp::prefix::{Family, Prefix};
 use tokio::sync::mpsc;
 
+use super::age::{Age, weigh};
 use super::command::{Command, KernelEvent, LocalAddress, MAIN_TABLE};
 use super::ledger::Ledger;
-use super::message::{self, InterfaceAddress, KernelRoute, Link};
+use super::message::{self, InterfaceAddress, Link};
 use super::monitor::{Change, Monitor};
 use super::netlink::{Netlink, Outcome};
 use super::nexthop::{Resolution, resolve};
@@ -94,16 +95,6 @@ pub fn spawn(events: mpsc::Sender<KernelEvent>) -> io::Result<Handle> {
     Ok(Handle { commands, thread })
 }
 
-/// How far the view can be relied upon.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Age {
-    Fresh,
-    /// Something changed that concerns nothing that is known so far.
-    Dated,
-    /// A dump is due.
-    Stale,
-}
-
 #[derive(Debug, Default)]
 struct Tracked {
     resolution: Option<Resolution>,
@@ -131,6 +122,9 @@ struct Driver {
     addresses: Option<Arc<[LocalAddress]>>,
     passing: Arc<[IpAddr]>,
     gateways: Option<Arc<[IpAddr]>>,
+    /// What was told of pods outside of the PodCIDRs, and of the uplinks' MTU.
+    hosts: Arc<[Prefix]>,
+    uplink_mtu: Option<u32>,
     trouble: Option<String>,
     /// Whether it was told what an earlier run has left.
     adopted: bool,
@@ -159,6 +153,8 @@ impl Driver {
             addresses: None,
             passing: Arc::default(),
             gateways: None,
+            hosts: Arc::default(),
+            uplink_mtu: None,
             trouble: None,
             adopted: false,
             ending: false,
@@ -177,6 +173,7 @@ impl Driver {
             if self.age == Age::Fresh {
                 self.tell_gateways().await;
                 self.tell_next_hops().await;
+                self.tell_pods().await;
             }
             if self.ledger.backlog() > 0 {
                 self.write().await?;
@@ -302,6 +299,8 @@ impl Driver {
         }
         self.tell_addresses().await;
         if self.ledger.is_configured() && !std::mem::replace(&mut self.adopted, true) {
+            // A speaker that restarts announces them before its End-of-RIB.
+            self.tell_pods().await;
             self.tell(KernelEvent::Adopted(self.ledger.written())).await;
         }
     }
@@ -387,6 +386,25 @@ impl Driver {
         }
     }
 
+    /// Tells of what concerns pods alone. Without a configuration nobody knows which are outside of the PodCIDRs.
+    async fn tell_pods(&mut self) {
+        if !self.ledger.is_configured() {
+            return;
+        }
+        let outside = |host: &&Prefix| !self.ledger.holds_pod(**host);
+        if !self.view.hosts().iter().filter(outside).eq(self.hosts.iter()) {
+            self.hosts = self.view.hosts().iter().filter(outside).copied().collect();
+            self.tell(KernelEvent::Hosts(Arc::clone(&self.hosts))).await;
+        }
+        let resolutions = self.tracked.values().filter_map(|tracked| tracked.resolution.as_ref());
+        let legs = resolutions.flat_map(|resolution| resolution.legs.iter().map(|leg| leg.ifindex));
+        let mtu = self.view.uplink_mtu(legs);
+        if let Some(mtu) = mtu.filter(|_| mtu != self.uplink_mtu) {
+            self.uplink_mtu = Some(mtu);
+            self.tell(KernelEvent::UplinkMtu(mtu)).await;
+        }
+    }
+
     /// Tells what came out otherwise, and what was asked for. Without a configuration nobody knows which routes are
     /// our own, and must not resolve anything.
     async fn tell_next_hops(&mut self) {
@@ -453,24 +471,4 @@ impl Driver {
         // A receiver that is gone ends the driver at its next turn.
         let _ = self.events.send(event).await;
     }
-}
-
-/// What the change of a route that is not of our making means for the view.
-fn weigh(route: &KernelRoute, ledger: &Ledger, watched: &BTreeSet<IpAddr>) -> Age {
-    let ownership = ledger.ownership();
-    let main = route.table == MAIN_TABLE;
-    if !main && !ownership.tables.contains(&route.table) {
-        return Age::Fresh;
-    }
-    if ownership.holds(route) || ledger.concerns(route.prefix) {
-        return Age::Stale;
-    }
-    if main && route.prefix.is_default() {
-        // Peers may be derived from it.
-        return Age::Stale;
-    }
-    if main && watched.iter().any(|address| route.prefix.covers(*address)) {
-        return Age::Stale;
-    }
-    if main { Age::Dated } else { Age::Fresh }
 }

@@ -258,6 +258,12 @@ impl Ledger {
             || self.config.as_ref().is_some_and(|config| config.unreachable.contains(&prefix))
     }
 
+    /// Whether a prefix lies within the node's PodCIDRs.
+    #[must_use]
+    pub fn holds_pod(&self, prefix: Prefix) -> bool {
+        self.config.as_ref().is_some_and(|config| config.unreachable.iter().any(|pods| pods.contains(prefix)))
+    }
+
     /// How many prefixes wait to be written.
     #[must_use]
     pub fn backlog(&self) -> usize {

@@ -17,6 +17,7 @@
 //!  message request    rtnetlink bytes -> what they say; operations -> rtnetlink bytes
 //!  view nexthop       what a dump says, and how it resolves a next hop; pure
 //!  ledger             what is wanted, what is written, what is to be answered; pure
+//!  age                how far a view can be relied upon; pure
 //!  buffer             the sizes of a socket's buffers
 //!  lookup             the route to one address, asked for
 //!  netlink monitor    sockets: dumps and batches; notifications
@@ -40,6 +41,7 @@ pub mod request;
 pub mod route;
 pub mod view;
 
+mod age;
 mod buffer;
 
 pub use command::{Command, KernelConfig, KernelEvent, LocalAddress};

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
+use api::netconf::{POD_ROUTE_PROTOCOL, is_pod_link};
 use bgp::prefix::{Family, PerFamily, Prefix};
 
 use super::command::{LocalAddress, MAIN_TABLE};
@@ -55,6 +56,8 @@ pub struct View {
     /// The lengths that occur in `others`, longest first.
     lengths: PerFamily<Vec<u8>>,
     links: BTreeMap<u32, Link>,
+    /// The destinations of the plugin's routes to pods, ordered.
+    hosts: Vec<Prefix>,
     addresses: Vec<LocalAddress>,
     passing: Vec<IpAddr>,
     local: HashSet<IpAddr>,
@@ -79,11 +82,19 @@ impl View {
                 let key = Key { table: route.table, prefix: route.prefix, metric: route.metric };
                 own.insert(key, own_route(&route, &mut interned));
             } else if route.table == MAIN_TABLE && route.tos == 0 && route.flags & CLONED == 0 {
+                if route.protocol == POD_ROUTE_PROTOCOL
+                    && route.kind == libc::RTN_UNICAST
+                    && route.prefix.is_host()
+                {
+                    view.hosts.push(route.prefix);
+                }
                 lengths[route.prefix.family()].insert(route.prefix.len());
                 let other = Other { metric: route.metric, kind: route.kind, hops: route.hops };
                 view.others.entry(route.prefix).or_default().push(other);
             }
         }
+        view.hosts.sort();
+        view.hosts.dedup();
         for routes in view.others.values_mut() {
             routes.sort_by_key(|route| route.metric);
         }
@@ -190,6 +201,23 @@ impl View {
         gateways.sort();
         gateways.dedup();
         gateways
+    }
+
+    /// The destinations of the plugin's routes to pods, ordered.
+    #[must_use]
+    pub fn hosts(&self) -> &[Prefix] {
+        &self.hosts
+    }
+
+    /// The smallest MTU of the interfaces by which packets leave the node: those of others' default routes, and
+    /// `more`.
+    #[must_use]
+    pub fn uplink_mtu(&self, more: impl Iterator<Item = u32>) -> Option<u32> {
+        let defaults = [IpAddr::from(Ipv4Addr::UNSPECIFIED), Ipv6Addr::UNSPECIFIED.into()];
+        let defaults = defaults.into_iter().filter_map(|address| self.others.get(&Prefix::new(address, 0)?));
+        let hops = defaults.flatten().flat_map(|route| route.hops.iter().map(|hop| hop.ifindex));
+        let links = hops.chain(more).filter_map(|ifindex| self.links.get(&ifindex));
+        links.filter(|link| !link.loopback && !is_pod_link(&link.name)).map(|link| link.mtu).min()
     }
 
     /// Whether packets can leave by this hop: it is alive, its link up and with a carrier.

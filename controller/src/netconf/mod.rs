@@ -36,30 +36,36 @@ pub struct Places {
     pub networks: PathBuf,
     /// The file that holds the boot id.
     pub ready: PathBuf,
+    /// The MTU of pods' links in bytes; `None` for that of the smallest uplink.
+    pub mtu: Option<u32>,
 }
 
 impl Places {
     /// The list in `networks`, and the ready file where our plugin looks for it.
     #[must_use]
-    pub fn new(networks: PathBuf) -> Self {
-        Self { networks, ready: READY_FILE.into() }
+    pub fn new(networks: PathBuf, mtu: Option<u32>) -> Self {
+        Self { networks, ready: READY_FILE.into(), mtu }
     }
 }
 
-/// Writes both files once pods can be connected, and the list again when the node's prefixes change. Ends with the
+/// Writes both files once pods can be connected, and the list again when the node's prefixes or the MTU of its uplinks change. Ends with the
 /// status cell; `told` gets why a file cannot be written, and `None` once it can.
 pub async fn run(places: Places, mut snapshots: Snapshots, told: impl Fn(Option<String>)) {
     // What the files hold of what was asked for, and whether the last attempt failed.
     let (mut held, mut failed) = (None, false);
     loop {
-        let pods = pods(&snapshots.borrow_and_update());
+        let mut pods = pods(&snapshots.borrow_and_update());
+        if let Some((_, mtu)) = &mut pods {
+            *mtu = places.mtu.or(*mtu);
+        }
         if pods.is_some() && pods != held {
-            let (places, wanted) = (places.clone(), pods.clone().unwrap_or_default());
-            let written = tokio::task::spawn_blocking(move || places.write(&wanted)).await;
+            let (places, (prefixes, mtu)) = (places.clone(), pods.clone().unwrap_or_default());
+            let written = tokio::task::spawn_blocking(move || places.write(&prefixes, mtu)).await;
             match written.unwrap_or_else(|error| Err(error.to_string())) {
                 Ok(changed) => {
                     if changed {
-                        let prefixes: Vec<String> = pods.iter().flatten().map(Prefix::to_string).collect();
+                        let prefixes: Vec<String> =
+                            pods.iter().flat_map(|(all, _)| all).map(Prefix::to_string).collect();
                         tracing::info!(event = "pod-network-ready", prefixes = prefixes.join(" "));
                     }
                     if std::mem::take(&mut failed) {
@@ -85,13 +91,13 @@ pub async fn run(places: Places, mut snapshots: Snapshots, told: impl Fn(Option<
     }
 }
 
-/// The node's prefixes, once pods can be connected.
-fn pods(snapshot: &Snapshot) -> Option<Vec<Prefix>> {
+/// The node's prefixes and the MTU of its uplinks, once pods can be connected.
+fn pods(snapshot: &Snapshot) -> Option<(Vec<Prefix>, Option<u32>)> {
     let ready = |condition: &Condition| {
         condition.kind == ConditionKind::PodNetworkReady && condition.holds == Some(true)
     };
     let ready = snapshot.conditions.iter().any(ready) && !snapshot.pods.is_empty();
-    ready.then(|| snapshot.pods.clone())
+    ready.then(|| (snapshot.pods.clone(), snapshot.pod_mtu))
 }
 
 impl Places {
@@ -103,21 +109,21 @@ impl Places {
     }
 
     /// Writes what is not there yet, and says whether anything was not.
-    fn write(&self, pods: &[Prefix]) -> Result<bool, String> {
+    fn write(&self, pods: &[Prefix], mtu: Option<u32>) -> Result<bool, String> {
         let named = |path: &Path, error: &io::Error| format!("{}: {error}", path.display());
         let boot = fs::read_to_string(BOOT_ID).map_err(|error| named(Path::new(BOOT_ID), &error))?;
         let marked = file::hold(&self.ready, boot.as_bytes()).map_err(|error| named(&self.ready, &error))?;
         let path = self.networks.join(LIST);
-        let listed = file::hold(&path, &list(pods)?).map_err(|error| named(&path, &error))?;
+        let listed = file::hold(&path, &list(pods, mtu)?).map_err(|error| named(&path, &error))?;
         Ok(marked || listed)
     }
 }
 
-/// The network configuration list for these prefixes.
-fn list(pods: &[Prefix]) -> Result<Vec<u8>, String> {
+/// The network configuration list for these prefixes; without an MTU the plugin looks for uplinks itself.
+fn list(pods: &[Prefix], mtu: Option<u32>) -> Result<Vec<u8>, String> {
     let subnets = pods.iter().map(|prefix| prefix.to_string().parse());
     let subnets: Vec<_> = subnets.collect::<Result<_, _>>().map_err(|error| format!("{pods:?}: {error}"))?;
-    let list = NetworkList::new(NETWORK, Network::new(subnets));
+    let list = NetworkList::new(NETWORK, Network { mtu, ..Network::new(subnets) });
     let mut text = serde_json::to_vec_pretty(&list).map_err(|error| error.to_string())?;
     text.push(b'\n');
     Ok(text)

@@ -37,6 +37,8 @@ pub struct Snapshot {
     pub kernel: PerFamily<KernelCounts>,
     /// The prefixes of this node's pods.
     pub pods: Vec<Prefix>,
+    /// The smallest MTU of the node's uplinks, in bytes, if that is known.
+    pub pod_mtu: Option<u32>,
     /// Where the configuration comes from.
     pub source: SourceStatus,
     /// How the node is taken out of service; `None` while it is in service.

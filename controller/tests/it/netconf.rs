@@ -30,7 +30,7 @@ fn node(ready: bool, pods: &[&str]) -> Snapshot {
 }
 
 fn places(folder: &Path) -> Places {
-    Places { networks: folder.join("net.d"), ready: folder.join("ready") }
+    Places { networks: folder.join("net.d"), ready: folder.join("ready"), mtu: None }
 }
 
 fn subnets(folder: &Path) -> Option<serde_json::Value> {
@@ -65,6 +65,23 @@ async fn both_files_come_with_the_network_and_stay() {
     assert!(places.is_ready(), "the ready file is there before the list");
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
     assert_eq!(fs::read_to_string(&places.ready).unwrap(), boot);
+
+    // The uplinks' MTU, and a change of it; where somebody has set one it is that.
+    let until_mtu = |wanted: Option<u64>| {
+        let folder = folder.path().to_owned();
+        tokio::task::spawn_blocking(move || {
+            wait::until("the MTU", LIMIT, || {
+                let list = fs::read(folder.join("net.d/10-underlay.conflist")).unwrap();
+                let list: serde_json::Value = serde_json::from_slice(&list).unwrap();
+                list["plugins"][0]["mtu"].as_u64() == wanted
+            });
+        })
+    };
+    until_mtu(None).await.unwrap();
+    for mtu in [9000, 1450] {
+        show(Snapshot { pod_mtu: Some(mtu), ..node(true, &["10.244.1.0/24", "fd00:10:244:1::/64"]) });
+        until_mtu(Some(mtu.into())).await.unwrap();
+    }
 
     // Other prefixes are another list; a node without any keeps the one it had.
     show(node(true, &["10.244.7.0/24"]));

@@ -59,8 +59,12 @@ fn addresses() -> Vec<LocalAddress> {
 
 #[track_caller]
 fn desired(text: &str) -> Desired {
-    compute(&read(text).unwrap(), "n1", Surroundings { addresses: &addresses(), gateways: &[], passing: &[] })
-        .unwrap_or_else(|problems| panic!("{:?}", lines(&problems)))
+    compute(
+        &read(text).unwrap(),
+        "n1",
+        Surroundings { addresses: &addresses(), gateways: &[], passing: &[], hosts: &[] },
+    )
+    .unwrap_or_else(|problems| panic!("{:?}", lines(&problems)))
 }
 
 fn refused(text: &str) -> Vec<String> {
@@ -68,7 +72,7 @@ fn refused(text: &str) -> Vec<String> {
         &compute(
             &read(text).unwrap(),
             "n1",
-            Surroundings { addresses: &addresses(), gateways: &[], passing: &[] },
+            Surroundings { addresses: &addresses(), gateways: &[], passing: &[], hosts: &[] },
         )
         .unwrap_err(),
     )
@@ -511,7 +515,7 @@ fn passing(internal: &str, passing: &[&str]) -> Desired {
     let passing: Vec<std::net::IpAddr> = passing.iter().map(|text| text.parse().unwrap()).collect();
     let addresses: Vec<LocalAddress> =
         addresses().into_iter().filter(|own| !passing.contains(&own.address)).collect();
-    let around = Surroundings { addresses: &addresses, gateways: &[], passing: &passing };
+    let around = Surroundings { addresses: &addresses, gateways: &[], passing: &passing, hosts: &[] };
     compute(&read(&text).unwrap(), "n1", around).unwrap()
 }
 

@@ -45,7 +45,7 @@ fn addresses() -> Vec<LocalAddress> {
 
 #[track_caller]
 fn wanted(text: &str) -> Option<(Masquerade, bool)> {
-    let around = Surroundings { addresses: &addresses(), gateways: &[], passing: &[] };
+    let around = Surroundings { addresses: &addresses(), gateways: &[], passing: &[], hosts: &[] };
     compute(&read(text).unwrap(), "n1", around).unwrap().masquerade
 }
 
@@ -109,7 +109,7 @@ fn what_fabrics_say_adds_up_and_must_not_contradict() {
     let problems = compute(
         &read(&second("enabled: false")).unwrap(),
         "n1",
-        Surroundings { addresses: &addresses(), gateways: &[], passing: &[] },
+        Surroundings { addresses: &addresses(), gateways: &[], passing: &[], hosts: &[] },
     )
     .unwrap_err();
     assert_eq!(

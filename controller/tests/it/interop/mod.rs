@@ -11,6 +11,7 @@ mod fault;
 mod frr;
 mod graceful;
 mod ground;
+mod hosts;
 mod key;
 mod listen;
 mod masquerade;

@@ -7,6 +7,7 @@ mod batch;
 mod bulk;
 mod chaos;
 mod gateway;
+mod hosts;
 mod ledger;
 mod masquerade;
 mod message;
@@ -64,6 +65,9 @@ struct Driver {
     /// What was found of an earlier run.
     adopted: Option<PerFamily<usize>>,
     gateways: Vec<IpAddr>,
+    /// Pods outside of the PodCIDRs, and each MTU that was told.
+    hosts: Vec<Prefix>,
+    mtu: Vec<u32>,
     /// Temporary and deprecated addresses.
     passing: Arc<[IpAddr]>,
     trouble: Vec<String>,
@@ -84,6 +88,8 @@ impl Driver {
             addresses: Arc::new([]),
             adopted: None,
             gateways: Vec::new(),
+            hosts: Vec::new(),
+            mtu: Vec::new(),
             passing: Arc::new([]),
             trouble: Vec::new(),
         }
@@ -111,6 +117,8 @@ impl Driver {
                 KernelEvent::Passing(addresses) => self.passing = addresses,
                 KernelEvent::Adopted(routes) => self.adopted = Some(routes),
                 KernelEvent::Gateways(gateways) => self.gateways = gateways.to_vec(),
+                KernelEvent::Hosts(hosts) => self.hosts = hosts.to_vec(),
+                KernelEvent::UplinkMtu(mtu) => self.mtu.push(mtu),
                 KernelEvent::Trouble(text) => self.trouble.push(text),
             }
         }

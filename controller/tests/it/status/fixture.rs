@@ -137,6 +137,7 @@ pub(crate) fn snapshot(node: &str, peers: Vec<PeerView>) -> Snapshot {
             ipv6: KernelCounts { installed: 5, pending: 1, failed: 2 },
         },
         pods: Vec::new(),
+        pod_mtu: None,
         source: SourceStatus {
             description: "manifests /etc/underlay".to_owned(),
             loaded_at: Some(at(1)),
