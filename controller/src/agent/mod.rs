@@ -15,6 +15,7 @@
 //!  readiness        whether pods may be started
 //!  report           the snapshot, and whether the node has settled
 //!  turn             the loop's state and its turn, over any drivers
+//!  reconcile        what the node is to be, handed to those who bring it about
 //!  order            what the loop does at an operator's order
 //!  settings         what it is started with
 //!  kept             what earlier runs have kept on disk, taken up
@@ -41,6 +42,7 @@ mod marker;
 mod masquerade;
 mod order;
 mod readiness;
+mod reconcile;
 mod report;
 mod run;
 mod serving;
