@@ -1,27 +1,15 @@
-//! The socket to the packet filter, nf_tables; blocks until the kernel has answered, which it does before it returns from the
-//! send.
+//! The socket to the packet filter, nf_tables: questions and batches; blocks until the kernel has answered.
 
 use std::io;
-use std::time::Duration;
 
 use api::nft::{Batch, Message, Question};
-use netlink_sys::{Socket, SocketAddr};
-use socket2::SockRef;
 
 use super::buffer;
-use super::message::{self, HEADER, Header};
-
-/// How long an answer may take that should be there when the send returns.
-const PATIENCE: Duration = Duration::from_secs(5);
+use super::conversation::{Conversation, DUMP_ATTEMPTS};
+use super::message::{self, HEADER};
 
 /// Room for a batch with the addresses of some ten thousand nodes, and for its answers.
 const BUFFER: usize = 8 << 20;
-
-/// The kernel fills datagrams of a dump up to 32 KiB.
-const DATAGRAM: usize = 64 << 10;
-
-/// How often a dump is made that changes interrupt. The last counts in any case: who interrupted it is heard of.
-const DUMP_ATTEMPTS: u32 = 4;
 
 /// `NLM_F_ACK`, and the bits of `NLM_F_DUMP`.
 const ACK: u16 = libc::NLM_F_ACK as u16;
@@ -30,10 +18,8 @@ const DUMP: u16 = libc::NLM_F_DUMP as u16;
 /// The socket.
 #[derive(Debug)]
 pub struct Filter {
-    socket: Socket,
-    port: u32,
+    conversation: Conversation,
     sequence: u32,
-    datagram: Vec<u8>,
 }
 
 impl Filter {
@@ -42,19 +28,15 @@ impl Filter {
     /// # Errors
     /// Those of the kernel.
     pub fn open() -> io::Result<Self> {
-        let mut socket = Socket::new(libc::NETLINK_NETFILTER as isize)?;
-        let port = socket.bind_auto()?.port_number();
-        socket.set_cap_ack(true)?;
-        buffer::resize(&socket, BUFFER)?;
-        buffer::resize_sending(&socket, BUFFER)?;
-        SockRef::from(&socket).set_read_timeout(Some(PATIENCE))?;
-        Ok(Self { socket, port, sequence: 0, datagram: Vec::with_capacity(DATAGRAM) })
+        let mut conversation = Conversation::open(libc::NETLINK_NETFILTER, BUFFER)?;
+        buffer::resize_sending(conversation.socket(), BUFFER)?;
+        Ok(Self { conversation, sequence: 0 })
     }
 
     /// The port by which notifications name this socket as the author of a change.
     #[must_use]
     pub const fn port(&self) -> u32 {
-        self.port
+        self.conversation.port()
     }
 
     /// The answers to a question; none where it asks for what is not there.
@@ -80,25 +62,7 @@ impl Filter {
     fn ask_once(&mut self, question: &Message, answers: &mut Vec<Vec<u8>>) -> io::Result<bool> {
         let dump = question.flags & DUMP != 0;
         let sequence = self.send(std::slice::from_ref(question), if dump { 0 } else { ACK })?;
-        let mut whole = true;
-        self.receive(|header, body| {
-            if header.sequence != sequence {
-                return Ok(false);
-            }
-            whole &= i32::from(header.flags) & libc::NLM_F_DUMP_INTR == 0;
-            match i32::from(header.kind) {
-                // The end of a dump carries an error too.
-                libc::NLMSG_DONE | libc::NLMSG_ERROR => match message::errno(body) {
-                    Some(0) | None => Ok(true),
-                    Some(errno) => Err(io::Error::from_raw_os_error(i32::from(errno))),
-                },
-                _ => {
-                    answers.push(body.to_vec());
-                    Ok(false)
-                }
-            }
-        })?;
-        Ok(whole)
+        self.conversation.answers(sequence, |body| answers.push(body.to_vec()))
     }
 
     /// Makes all changes or none.
@@ -112,7 +76,7 @@ impl Filter {
         let messages = batch.finish();
         let first = self.send(&messages, 0)?;
         let mut refused = None;
-        self.receive(|header, body| {
+        self.conversation.receive(|header, body| {
             let at = header.sequence.wrapping_sub(first) as usize;
             let Some(message) = messages.get(at).filter(|_| i32::from(header.kind) == libc::NLMSG_ERROR)
             else {
@@ -144,29 +108,8 @@ impl Filter {
             bytes.extend_from_slice(&message.body);
             bytes.resize(bytes.len().next_multiple_of(4), 0);
         }
-        let sent = self.socket.send_to(&bytes, &SocketAddr::new(0, 0), 0)?;
-        if sent == bytes.len() { Ok(first) } else { Err(io::ErrorKind::WriteZero.into()) }
-    }
-
-    /// Reads messages until `take` says that the last has come.
-    fn receive(&mut self, mut take: impl FnMut(Header, &[u8]) -> io::Result<bool>) -> io::Result<()> {
-        loop {
-            self.datagram.clear();
-            let len = match self.socket.recv(&mut self.datagram, libc::MSG_TRUNC) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                result => result?,
-            };
-            if len > self.datagram.len() {
-                return Err(io::Error::from_raw_os_error(libc::EMSGSIZE));
-            }
-            let mut last = false;
-            for (header, body) in message::messages(&self.datagram) {
-                last |= take(header, body)?;
-            }
-            if last {
-                return Ok(());
-            }
-        }
+        self.conversation.send(&bytes)?;
+        Ok(first)
     }
 }
 

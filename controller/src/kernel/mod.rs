@@ -19,6 +19,7 @@
 //!  ledger             what is wanted, what is written, what is to be answered; pure
 //!  age                how far a view can be relied upon; pure
 //!  buffer             the sizes of a socket's buffers
+//!  conversation       a socket by which the kernel is asked and answers
 //!  lookup             the route to one address, asked for
 //!  netlink monitor    sockets: dumps and batches; notifications
 //!  driver             the thread that owns all of them
@@ -43,6 +44,7 @@ pub mod view;
 
 mod age;
 mod buffer;
+mod conversation;
 
 pub use command::{Command, KernelConfig, KernelEvent, LocalAddress};
 pub use driver::{Handle, spawn};

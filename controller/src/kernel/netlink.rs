@@ -6,17 +6,11 @@
 //! errno. Where an answer was lost the batch is *unknown*, and a dump alone tells what became of it.
 
 use std::io;
-use std::time::Duration;
 
-use netlink_sys::{Socket, SocketAddr};
-use socket2::SockRef;
-
-use super::message::{self, Header};
+use super::conversation::{Conversation, DUMP_ATTEMPTS};
+use super::message;
 use super::plan::Operation;
 use super::request;
-
-/// How long an answer may take that should be there when the send returns.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Messages a send: more gain nothing, 64 get most of it.
 const BATCH: usize = 1000;
@@ -30,13 +24,6 @@ const BATCH_BYTES: usize = 96 << 10;
 /// Room for the answers to a batch that fails as a whole: about 1 KiB each.
 const RECEIVE_BUFFER: usize = 4 << 20;
 
-/// The kernel fills datagrams of a dump up to 32 KiB.
-const DATAGRAM: usize = 64 << 10;
-
-/// How often a dump is made that changes interrupt. The last counts in any case: what interrupted it is notified,
-/// and makes the next dump due.
-const DUMP_ATTEMPTS: u32 = 4;
-
 /// What became of a batch.
 #[derive(Debug)]
 pub enum Outcome {
@@ -49,13 +36,11 @@ pub enum Outcome {
 /// The socket.
 #[derive(Debug)]
 pub struct Netlink {
-    socket: Socket,
-    port: u32,
+    conversation: Conversation,
     sequence: u32,
     /// Operations a batch: halved when answers are lost, because the same would happen again.
     limit: usize,
     request: Vec<u8>,
-    datagram: Vec<u8>,
 }
 
 impl Netlink {
@@ -72,27 +57,16 @@ impl Netlink {
     /// # Errors
     /// Those of the kernel.
     pub fn with_buffer(bytes: usize) -> io::Result<Self> {
-        let mut socket = Socket::new(libc::NETLINK_ROUTE as isize)?;
-        let port = socket.bind_auto()?.port_number();
-        socket.set_cap_ack(true)?;
+        let mut conversation = Conversation::open(libc::NETLINK_ROUTE, bytes)?;
         // Without it the kernel ignores the table that a dump asks for.
-        socket.set_netlink_get_strict_chk(true)?;
-        super::buffer::resize(&socket, bytes)?;
-        SockRef::from(&socket).set_read_timeout(Some(PATIENCE))?;
-        Ok(Self {
-            socket,
-            port,
-            sequence: 0,
-            limit: BATCH,
-            request: Vec::with_capacity(BATCH_BYTES),
-            datagram: Vec::with_capacity(DATAGRAM),
-        })
+        conversation.socket().set_netlink_get_strict_chk(true)?;
+        Ok(Self { conversation, sequence: 0, limit: BATCH, request: Vec::with_capacity(BATCH_BYTES) })
     }
 
     /// The port number by which notifications name this socket as the author of a change.
     #[must_use]
     pub const fn port(&self) -> u32 {
-        self.port
+        self.conversation.port()
     }
 
     /// The most operations that the next batch should have.
@@ -131,9 +105,9 @@ impl Netlink {
                 break;
             }
         }
-        self.transmit()?;
+        self.conversation.send(&self.request)?;
         let last = self.sequence;
-        self.receive(|header, body| {
+        self.conversation.receive(|header, body| {
             let at = header.sequence.wrapping_sub(first) as usize;
             if i32::from(header.kind) != libc::NLMSG_ERROR || at >= sent {
                 return Ok(false);
@@ -156,9 +130,9 @@ impl Netlink {
         self.sequence = self.sequence.wrapping_add(1);
         let sequence = self.sequence;
         self.request = request(sequence);
-        self.transmit()?;
+        self.conversation.send(&self.request)?;
         let mut found = None;
-        self.receive(|header, body| {
+        self.conversation.receive(|header, body| {
             if header.sequence != sequence {
                 return Ok(false);
             }
@@ -201,51 +175,7 @@ impl Netlink {
         self.sequence = self.sequence.wrapping_add(1);
         let sequence = self.sequence;
         self.request = request(sequence);
-        self.transmit()?;
-        let mut whole = true;
-        self.receive(|header, body| {
-            if header.sequence != sequence {
-                return Ok(false);
-            }
-            whole &= i32::from(header.flags) & libc::NLM_F_DUMP_INTR == 0;
-            match i32::from(header.kind) {
-                // The end of a dump carries an error too.
-                libc::NLMSG_DONE | libc::NLMSG_ERROR => match message::errno(body) {
-                    Some(0) | None => Ok(true),
-                    Some(errno) => Err(io::Error::from_raw_os_error(i32::from(errno))),
-                },
-                _ => {
-                    found.extend(read(body));
-                    Ok(false)
-                }
-            }
-        })?;
-        Ok(whole)
-    }
-
-    fn transmit(&mut self) -> io::Result<()> {
-        let sent = self.socket.send_to(&self.request, &SocketAddr::new(0, 0), 0)?;
-        if sent == self.request.len() { Ok(()) } else { Err(io::ErrorKind::WriteZero.into()) }
-    }
-
-    /// Reads messages until `take` says that the last has come.
-    fn receive(&mut self, mut take: impl FnMut(Header, &[u8]) -> io::Result<bool>) -> io::Result<()> {
-        loop {
-            self.datagram.clear();
-            let len = match self.socket.recv(&mut self.datagram, libc::MSG_TRUNC) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                result => result?,
-            };
-            if len > self.datagram.len() {
-                return Err(io::Error::from_raw_os_error(libc::EMSGSIZE));
-            }
-            let mut last = false;
-            for (header, body) in message::messages(&self.datagram) {
-                last |= take(header, body)?;
-            }
-            if last {
-                return Ok(());
-            }
-        }
+        self.conversation.send(&self.request)?;
+        self.conversation.answers(sequence, |body| found.extend(read(body)))
     }
 }
