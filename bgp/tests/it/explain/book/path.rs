@@ -1,0 +1,29 @@
+//! A path, and who sent it.
+
+use bgp::config::PeerConfig;
+use bgp::id::{Asn, PathId, RouterId};
+use bgp::rule::RouteOrigin;
+use bgp::wire::attribute::PathAttributes;
+
+/// A peer with which the session is Established.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Neighbor<'a> {
+    pub(crate) config: &'a PeerConfig,
+    pub(crate) asn: Asn,
+    pub(crate) router_id: RouterId,
+}
+
+/// A path of one prefix.
+#[derive(Clone, Debug)]
+pub(crate) struct Route<'a> {
+    /// Who sent it; `None` for an own origination.
+    pub(crate) from: Option<Neighbor<'a>>,
+    /// Where it comes from, as rules call it.
+    pub(crate) origin: RouteOrigin,
+    /// As it was received.
+    pub(crate) received: PathAttributes,
+    /// The metric of its next hop; `None` where that does not resolve.
+    pub(crate) metric: Option<u32>,
+    /// What its sender calls it (RFC 7911).
+    pub(crate) id: Option<PathId>,
+}
