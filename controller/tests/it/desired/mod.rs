@@ -1,9 +1,12 @@
 //! From manifests to what a node is to be: files with their errors, the
 //! directory and its watch, the computation.
 
+mod address;
 mod base;
 mod checkpoint;
+mod cluster;
 mod compute;
+mod contradiction;
 mod listen;
 mod manifests;
 mod masquerade;
