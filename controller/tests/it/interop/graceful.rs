@@ -1,79 +1,19 @@
 //! Graceful restart (RFC 4724) with BIRD, FRR and GoBGP as the other side: the agent or
 //! the ToR's daemon is killed and comes back, and no packet is lost either way.
 
-use std::net::UdpSocket;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
-
+use labs::Sandbox;
 use labs::bird::Bird;
 use labs::frr::Frr;
 use labs::gobgp::Gobgp;
-use labs::{Netns, Sandbox, wait};
 
-use super::node::{LIMIT, Node};
-use super::restart::{Monitor, Stop, is_settled, receive, send};
+use super::bird;
+use super::node::Node;
+use super::restart::{Monitor, is_settled};
+use super::scene::{HOST, HOST_PREFIX, POD, POD_PREFIX, Scene, losses, lossless, pods, until_wired, wire};
 
-/// A pod behind the node, and a host behind the router, whose prefixes are known by BGP alone.
-const POD: [&str; 2] = ["10.244.1.2", "fd00:10:244:1::2"];
-const HOST: [&str; 2] = ["10.244.9.2", "fd00:10:244:9::2"];
-const POD_PREFIX: [&str; 2] = ["10.244.1.0/24", "fd00:10:244:1::/64"];
-const HOST_PREFIX: [&str; 2] = ["10.244.9.0/24", "fd00:10:244:9::/64"];
-
-struct Scene {
-    pod: Netns,
-    node: Netns,
-    router: Netns,
-    host: Netns,
+fn manifest() -> String {
+    bird::manifest("10.0.1.1", "gracefulRestart: {restartTime: 30s}")
 }
-
-fn wire(sandbox: &Sandbox) -> Scene {
-    let (node, router) = (sandbox.router("node"), sandbox.router("router"));
-    let (pod, host) = (sandbox.netns("pod"), sandbox.netns("host"));
-    sandbox.link(&node, "eth0", &router, "eth0");
-    sandbox.link(&pod, "eth0", &node, "eth1");
-    sandbox.link(&host, "eth0", &router, "eth1");
-    for (netns, own) in [(&node, 2), (&router, 1)] {
-        netns.ip(&format!("addr add 10.0.1.{own}/24 dev eth0"));
-        netns.ip(&format!("addr add fd00:1::{own}/64 dev eth0 nodad"));
-    }
-    // As the plugin does: the pod has one address, and the node a route to it.
-    node.ip("addr add 169.254.1.1/32 dev eth1");
-    node.ip("addr add fe80::1/64 dev eth1 nodad");
-    for (address, length) in [(POD[0], 32), (POD[1], 128)] {
-        pod.ip(&format!("addr add {address}/{length} dev eth0 nodad"));
-        node.ip(&format!("route add {address}/{length} dev eth1"));
-    }
-    pod.ip("route add default via 169.254.1.1 dev eth0 onlink");
-    pod.ip("-6 route add default via fe80::1 dev eth0");
-    host.ip(&format!("addr add {}/24 dev eth0", HOST[0]));
-    host.ip(&format!("addr add {}/64 dev eth0 nodad", HOST[1]));
-    router.ip("addr add 10.244.9.1/24 dev eth1");
-    router.ip("addr add fd00:10:244:9::1/64 dev eth1 nodad");
-    host.ip("route add default via 10.244.9.1");
-    host.ip("-6 route add default via fd00:10:244:9::1");
-    Scene { pod, node, router, host }
-}
-
-const MANIFEST: &str = r#"apiVersion: underlay.dev/v1alpha1
-kind: Fabric
-metadata: {name: rack}
-spec:
-  asn: {value: 65001}
-  podPrefixes: [10.244.0.0/16, "fd00:10:244::/48"]
-  timers: {hold: 3s, keepalive: 1s, connectRetry: 1s}
-  gracefulRestart: {restartTime: 30s}
----
-apiVersion: underlay.dev/v1alpha1
-kind: FabricPeer
-metadata: {name: tor}
-spec: {address: 10.0.1.1, asn: 65100}
----
-apiVersion: v1
-kind: Node
-metadata: {name: node}
-spec: {podCIDRs: [10.244.1.0/24, "fd00:10:244:1::/64"]}
-status: {addresses: [{type: InternalIP, address: 10.0.1.2}, {type: InternalIP, address: "fd00:1::2"}]}
-"#;
 
 const BIRD: &str = r#"log stderr all;
 router id 10.0.1.1;
@@ -149,91 +89,6 @@ const GOBGP: &str = r#"[global.config]
       enabled = true
 "#;
 
-/// Waits until both sides have the other's routes in their kernels.
-#[track_caller]
-fn until_wired(node: &Node, router: &Netns) {
-    for prefix in HOST_PREFIX {
-        node.until_route(&format!("{prefix} via"), true);
-    }
-    for prefix in POD_PREFIX {
-        node.until(&format!("the router's route to {prefix}"), || {
-            let routes = format!("{}{}", router.ip("route"), router.ip("-6 route"));
-            if routes.contains(&format!("{prefix} ")) { Ok(()) } else { Err(routes) }
-        });
-    }
-}
-
-/// A network namespace, the address there, and the one that datagrams go to.
-type Stream<'a> = (&'a Netns, &'static str, &'a Netns, &'static str);
-
-/// Runs `during` while numbered datagrams go both ways in both families; none may be lost.
-fn lossless(scene: &Scene, during: impl FnOnce()) {
-    let lost = losses(scene, during);
-    assert!(lost.is_empty(), "{lost:?}");
-}
-
-/// The same, with the numbers that were lost between one address and another.
-fn losses(scene: &Scene, during: impl FnOnce()) -> Vec<([&'static str; 2], Vec<u64>)> {
-    let stop = AtomicBool::new(false);
-    let streams: Vec<Stream<'_>> = [0, 1]
-        .into_iter()
-        .flat_map(|v| {
-            [(&scene.pod, POD[v], &scene.host, HOST[v]), (&scene.host, HOST[v], &scene.pod, POD[v])]
-        })
-        .collect();
-    let socket = |address: &str, port: u16| {
-        if address.contains(':') { format!("[{address}]:{port}") } else { format!("{address}:{port}") }
-    };
-    let sockets: Vec<UdpSocket> = streams
-        .iter()
-        .map(|(_, _, to, target)| to.enter(|| UdpSocket::bind(socket(target, 7000)).unwrap()))
-        .collect();
-    for ((from, own, _, target), receiver) in streams.iter().zip(&sockets) {
-        // The neighbours on the way are resolved before the count begins.
-        wait::until("a first datagram", LIMIT, || {
-            from.enter(|| {
-                let sender = UdpSocket::bind(socket(own, 0)).unwrap();
-                sender.send_to(&u64::MAX.to_be_bytes(), socket(target, 7000)).unwrap()
-            });
-            receiver.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
-            receiver.recv(&mut [0; 8]).is_ok()
-        });
-    }
-    let sent: Vec<AtomicU64> = streams.iter().map(|_| AtomicU64::new(0)).collect();
-    std::thread::scope(|scope| {
-        let streaming = Stop(&stop);
-        let receivers: Vec<_> = (0..streams.len())
-            .map(|at| {
-                let (from, own, _, target) = streams[at];
-                let (own, target) = (socket(own, 0), socket(target, 7000));
-                let (receiver, sent, stop) = (&sockets[at], &sent[at], &stop);
-                scope.spawn(move || from.enter(|| send(&own, &target, sent, stop)));
-                scope.spawn(move || receive(receiver, stop))
-            })
-            .collect();
-        wait::until("datagrams before", LIMIT, || sent.iter().all(|sent| sent.load(Ordering::Relaxed) > 50));
-        during();
-        drop(streaming);
-        let mut all = Vec::new();
-        for ((receiver, sent), (_, own, _, target)) in receivers.into_iter().zip(&sent).zip(&streams) {
-            let numbers = receiver.join().unwrap();
-            let sent = sent.load(Ordering::Relaxed);
-            let lost: Vec<u64> = (0..sent).filter(|number| !numbers.contains(number)).collect();
-            eprintln!("{own} to {target}: sent {sent}, lost {}", lost.len());
-            if !lost.is_empty() {
-                all.push(([*own, *target], lost));
-            }
-        }
-        all
-    })
-}
-
-/// What the router's routes to the pods are: nothing of them may change.
-fn pods(router: &Netns) -> String {
-    let routes = format!("{}{}", router.ip("route"), router.ip("-6 route"));
-    routes.lines().filter(|line| POD_PREFIX.iter().any(|prefix| line.contains(prefix))).collect()
-}
-
 /// The agent is killed and comes back, twice within one restart time, the second time after its routes were sent again.
 fn kill_the_agent_twice(sandbox: &Sandbox, scene: &Scene, mut node: Node) {
     until_wired(&node, &scene.router);
@@ -258,7 +113,7 @@ fn the_agent_is_killed_twice_below_bird() {
     labs::sandbox!(|sandbox| {
         let scene = wire(sandbox);
         let bird = Bird::start(sandbox, &scene.router, "bird", BIRD);
-        let node = Node::start(sandbox, scene.node.clone(), "node", MANIFEST);
+        let node = Node::start(sandbox, scene.node.clone(), "node", &manifest());
         node.until("BIRD's word on it", || {
             let shown = bird.birdc("show protocols all node");
             if shown.matches("Restart time: 30").count() == 2 { Ok(()) } else { Err(shown) }
@@ -273,7 +128,7 @@ fn the_agent_is_killed_twice_below_frr() {
     labs::sandbox!(|sandbox| {
         let scene = wire(sandbox);
         let _frr = Frr::start(sandbox, &scene.router, "frr", FRR);
-        let node = Node::start(sandbox, scene.node.clone(), "node", MANIFEST);
+        let node = Node::start(sandbox, scene.node.clone(), "node", &manifest());
         kill_the_agent_twice(sandbox, &scene, node);
     });
 }
@@ -284,7 +139,7 @@ fn a_planned_restart_loses_nothing_and_bird_is_not_told() {
     labs::sandbox!(|sandbox| {
         let scene = wire(sandbox);
         let mut bird = Bird::start(sandbox, &scene.router, "bird", BIRD);
-        let mut node = Node::start(sandbox, scene.node.clone(), "node", MANIFEST);
+        let mut node = Node::start(sandbox, scene.node.clone(), "node", &manifest());
         until_wired(&node, &scene.router);
         node.until("settled", || is_settled(&node, 1));
         lossless(&scene, || {
@@ -316,7 +171,7 @@ fn bird_is_killed_and_recovers() {
     labs::sandbox!(|sandbox| {
         let scene = wire(sandbox);
         let mut bird = Bird::start(sandbox, &scene.router, "bird", BIRD);
-        let node = Node::start(sandbox, scene.node.clone(), "node", MANIFEST);
+        let node = Node::start(sandbox, scene.node.clone(), "node", &manifest());
         until_wired(&node, &scene.router);
         node.until("settled", || is_settled(&node, 1));
         let monitor = Monitor::start(sandbox, &node.netns);
@@ -349,7 +204,7 @@ fn above_gobgp(sandbox: &Sandbox, scene: &Scene) -> (Node, Gobgp) {
     }
     let gobgp = Gobgp::start(sandbox, &scene.router, "gobgp", GOBGP);
     originate(&gobgp);
-    let node = Node::start(sandbox, scene.node.clone(), "node", MANIFEST);
+    let node = Node::start(sandbox, scene.node.clone(), "node", &manifest());
     node.until("GoBGP's routes to the pods", || has_pods(&gobgp));
     (node, gobgp)
 }
@@ -400,7 +255,7 @@ fn the_bgpd_of_frr_is_killed_and_comes_back() {
     labs::sandbox!(|sandbox| {
         let scene = wire(sandbox);
         let mut frr = Frr::start(sandbox, &scene.router, "frr", FRR);
-        let node = Node::start(sandbox, scene.node.clone(), "node", MANIFEST);
+        let node = Node::start(sandbox, scene.node.clone(), "node", &manifest());
         until_wired(&node, &scene.router);
         node.until("settled", || is_settled(&node, 1));
         let monitor = Monitor::start(sandbox, &node.netns);
@@ -447,7 +302,7 @@ fn a_peer_that_never_comes_back_holds_up_nobody() {
         let other =
             BIRD.replace("10.0.1.", "10.0.2.").replace("fd00:1::", "fd00:2::").replace("65100", "65200");
         let mut lost = Bird::start(sandbox, &gone, "lost", &other);
-        let manifest = MANIFEST.replace("restartTime: 30s", "restartTime: 6s");
+        let manifest = manifest().replace("restartTime: 30s", "restartTime: 6s");
         let peer = "kind: FabricPeer\nmetadata: {name: tor}";
         let second = format!(
             "{}\nspec: {{address: 10.0.2.1, asn: 65200}}\n---\napiVersion: underlay.dev/v1alpha1\n{peer}",
@@ -486,7 +341,7 @@ fn a_cold_start_claims_no_restart() {
     labs::sandbox!(|sandbox| {
         let scene = wire(sandbox);
         let bird = Bird::start(sandbox, &scene.router, "bird", BIRD);
-        let mut node = Node::start(sandbox, scene.node.clone(), "node", MANIFEST);
+        let mut node = Node::start(sandbox, scene.node.clone(), "node", &manifest());
         let preserved = |node: &Node, there: bool| {
             node.until(&format!("BIRD to be told of kept routes: {there}"), || {
                 let shown = bird.birdc("show protocols all node");
@@ -517,13 +372,13 @@ fn a_cold_start_claims_no_restart() {
 fn a_peer_that_was_away_before_delays_no_selection() {
     labs::require!("root", "bird");
     labs::sandbox!(|sandbox| {
-        use super::bird::{FAR_V4, FAR_V6, config, manifest, rack};
-        let (node, router) = rack(sandbox);
-        let daemon = Bird::start(sandbox, &router, "bird", &config("10.0.1.2", true));
+        let (node, router) = bird::rack(sandbox);
+        let daemon = Bird::start(sandbox, &router, "bird", &bird::config("10.0.1.2", true));
         let gone = "apiVersion: underlay.dev/v1alpha1\nkind: FabricPeer\nmetadata: {name: gone}\n\
                     spec: {address: 10.0.1.99, asn: 65100}\n---\n";
-        let mut node = Node::start(sandbox, node, "node", &format!("{gone}{}", manifest("10.0.1.1", "")));
-        node.until_route(FAR_V4, true);
+        let mut node =
+            Node::start(sandbox, node, "node", &format!("{gone}{}", bird::manifest("10.0.1.1", "")));
+        node.until_route(bird::FAR_V4, true);
         let marker = sandbox.folder().join("node/restart.json");
         node.until("the marker to name the peer", || {
             let text = std::fs::read_to_string(&marker).unwrap();
@@ -531,10 +386,10 @@ fn a_peer_that_was_away_before_delays_no_selection() {
         });
         // What BIRD takes back meanwhile goes as soon as BIRD has spoken: the timer alone would take a minute.
         node.agent.kill();
-        daemon.configure(&config("10.0.1.2", false));
+        daemon.configure(&bird::config("10.0.1.2", false));
         node.restart(sandbox, "node");
-        node.until_route(FAR_V4, false);
-        node.until_route(FAR_V6, false);
+        node.until_route(bird::FAR_V4, false);
+        node.until_route(bird::FAR_V6, false);
         assert_eq!(node.transitions("Established"), 2, "{}", node.agent.log());
     });
 }

@@ -3,30 +3,11 @@
 use labs::Sandbox;
 use labs::bird::Bird;
 
+use super::bird::manifest;
 use super::node::Node;
 
 const FAR_V4: &str = "10.244.9.0/24";
 const FAR_V6: &str = "fd00:10:244:9::/64";
-
-const MANIFEST: &str = r#"apiVersion: underlay.dev/v1alpha1
-kind: Fabric
-metadata: {name: rack}
-spec:
-  asn: {value: 65001}
-  podPrefixes: [10.244.0.0/16, "fd00:10:244::/48"]
-  timers: {hold: 3s, keepalive: 1s, connectRetry: 1s}
----
-apiVersion: underlay.dev/v1alpha1
-kind: FabricPeer
-metadata: {name: tor}
-spec: {address: 10.0.1.1, asn: 65100}
----
-apiVersion: v1
-kind: Node
-metadata: {name: node}
-spec: {podCIDRs: [10.244.1.0/24, "fd00:10:244:1::/64"]}
-status: {addresses: [{type: InternalIP, address: 10.0.1.2}, {type: InternalIP, address: "fd00:1::2"}]}
-"#;
 
 /// BIRD announces the far prefixes with next hops of its own loopback interface.
 const CONFIG: &str = r#"log stderr all;
@@ -59,7 +40,7 @@ fn start(sandbox: &Sandbox) -> (Node, Bird) {
     node.ip("route add 10.0.7.1/32 via 10.0.1.1");
     node.ip("-6 route add fd00:7::1/128 via fd00:1::1");
     let bird = Bird::start(sandbox, &router, "bird", CONFIG);
-    let node = Node::start(sandbox, node, "node", MANIFEST);
+    let node = Node::start(sandbox, node, "node", &manifest("10.0.1.1", ""));
     leads(&node, 1, "eth0");
     (node, bird)
 }

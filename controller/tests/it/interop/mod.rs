@@ -26,5 +26,6 @@ mod replay;
 mod restart;
 mod roles;
 mod rules;
+mod scene;
 mod successor;
 mod tamper;

@@ -9,26 +9,11 @@ use labs::bird::Bird;
 use labs::daemon::Daemon;
 use labs::{Netns, Sandbox, wait};
 
+use super::bird::rack;
 use super::node::{LIMIT, Node};
 
 const KEPT: [&str; 2] = ["10.244.9.0/24", "fd00:10:244:9::/64"];
 const WITHDRAWN: [&str; 2] = ["10.244.8.0/24", "fd00:10:244:8::/64"];
-
-/// A node, and the router of its rack.
-struct Scene {
-    node: Netns,
-    router: Netns,
-}
-
-fn wire(sandbox: &Sandbox) -> Scene {
-    let (node, router) = (sandbox.router("node"), sandbox.router("router"));
-    sandbox.link(&node, "eth0", &router, "eth0");
-    for (netns, host) in [(&node, 2), (&router, 1)] {
-        netns.ip(&format!("addr add 10.0.1.{host}/24 dev eth0"));
-        netns.ip(&format!("addr add fd00:1::{host}/64 dev eth0 nodad"));
-    }
-    Scene { node, router }
-}
 
 fn manifest(pod_cidrs: &str) -> String {
     format!(
@@ -124,7 +109,7 @@ pub(super) fn is_settled(node: &Node, times: usize) -> Result<(), String> {
 /// A node with all routes, settled, whose agent is then gone by `end`; meanwhile BIRD has withdrawn a prefix of each
 /// family and takes no session.
 fn left_behind(sandbox: &Sandbox, end: impl FnOnce(&mut Node)) -> (Node, Bird, Monitor) {
-    let Scene { node, router } = wire(sandbox);
+    let (node, router) = rack(sandbox);
     let bird = Bird::start(sandbox, &router, "bird", &config(&[KEPT, WITHDRAWN].concat()));
     let mut node = Node::start(sandbox, node, "node", &manifest("10.244.1.0/24, \"fd00:10:244:1::/64\""));
     for prefix in [KEPT, WITHDRAWN].concat() {
@@ -235,7 +220,7 @@ pub(super) fn receive(socket: &UdpSocket, stop: &AtomicBool) -> Vec<u64> {
 fn no_packet_is_lost_across_a_kill_and_a_restart() {
     labs::require!("root", "bird");
     labs::sandbox!(|sandbox| {
-        let Scene { node, router } = wire(sandbox);
+        let (node, router) = rack(sandbox);
         // The far ends: a host behind the router, and one on the node's other side with a route of its own.
         let (host, far) = (sandbox.netns("host"), sandbox.netns("far"));
         sandbox.link(&host, "eth0", &node, "eth1");
@@ -306,7 +291,7 @@ fn no_packet_is_lost_across_a_kill_and_a_restart() {
 fn the_checkpoint_stands_in_for_manifests_that_are_gone() {
     labs::require!("root", "bird");
     labs::sandbox!(|sandbox| {
-        let Scene { node, router } = wire(sandbox);
+        let (node, router) = rack(sandbox);
         let _bird = Bird::start(sandbox, &router, "bird", &config(&KEPT));
         let text = manifest("10.244.1.0/24, \"fd00:10:244:1::/64\"");
         let mut node = Node::start(sandbox, node, "node", &text);
