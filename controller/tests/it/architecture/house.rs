@@ -4,7 +4,7 @@ use syn::visit::{self, Visit};
 
 use super::graph::{against_layers, cycles, graph};
 use super::names;
-use super::source::{Source, library};
+use super::source::{Source, lengths, library};
 
 /// Every package.
 const PACKAGES: [&str; 5] = ["api", "bgp", "cni", "controller", "labs"];
@@ -133,6 +133,14 @@ fn every_source_is_within_the_rules() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_file_is_short_tests_too() {
+    let lengths: Vec<(String, usize)> = PACKAGES.iter().flat_map(|package| lengths(package)).collect();
+    assert!(lengths.iter().any(|(file, _)| file.starts_with("controller/tests/it/architecture")));
+    let long: Vec<_> = lengths.iter().filter(|(_, lines)| *lines > LINES).collect();
+    assert!(long.is_empty(), "{LINES} lines are the most: {long:?}");
 }
 
 #[test]

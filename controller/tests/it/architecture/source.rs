@@ -35,6 +35,23 @@ pub(super) fn library(package: &str) -> Vec<Source> {
     files.into_iter().filter(is_library).map(|path| read(package, &root, &path)).collect()
 }
 
+/// Every Rust file of a crate, tests and benches among them, with its number of lines.
+pub(super) fn lengths(package: &str) -> Vec<(String, usize)> {
+    let workspace = workspace();
+    let mut files = Vec::new();
+    for folder in ["src", "tests", "benches", "examples", "fuzz"] {
+        let folder = workspace.join(package).join(folder);
+        if folder.is_dir() {
+            collect(&folder, &mut files);
+        }
+    }
+    let length = |path: &PathBuf| {
+        let name = path.strip_prefix(&workspace).unwrap_or(path).display().to_string();
+        (name, fs::read_to_string(path).unwrap().lines().count())
+    };
+    files.iter().map(length).collect()
+}
+
 /// Whether a path below `src` is that of a file of tests.
 fn is_tests(path: &Path) -> bool {
     path.iter().any(|part| {
