@@ -125,6 +125,13 @@ pub const IPTABLES: Tool = Tool {
     why: "makes the rules of two reference CNI plugins",
     service: None,
 };
+/// Keeps sets of addresses, which other networks of pods leave.
+pub const IPSET: Tool = Tool {
+    program: "ipset",
+    package: "ipset",
+    why: "makes the sets of addresses that `underlay check` finds",
+    service: None,
+};
 /// Kills a program at a system call of choice.
 pub const STRACE: Tool = Tool {
     program: "strace",

@@ -24,6 +24,8 @@ pub enum Question<'a> {
     Generation,
     /// Whether a table stands; ENOENT if not.
     Table(Family, &'a str),
+    /// Every table of every family.
+    Tables,
     /// One chain of a table; ENOENT if there is none.
     Chain(Family, &'a str, &'a str),
     /// Every chain of every table of every family.
@@ -50,6 +52,7 @@ impl Question<'_> {
                 put_text(&mut message.body, 1, table);
                 message
             }
+            Self::Tables => new(NFT_MSG_GETTABLE, NLM_F_DUMP, 0, "list tables"),
             Self::Chain(family, table, chain) => {
                 let mut message = new(NFT_MSG_GETCHAIN, 0, family as u8, "look for a chain");
                 put_text(&mut message.body, 1, table);
@@ -122,6 +125,13 @@ pub type SeenElement = Element;
 #[must_use]
 pub fn generation(payload: &[u8]) -> Option<u32> {
     find(payload.get(HEADER..)?, 1).and_then(be32)
+}
+
+/// The family and the name of the table in an answer, the family as the kernel numbers it.
+#[must_use]
+pub fn table(payload: &[u8]) -> Option<(u8, String)> {
+    let name = find(payload.get(HEADER..)?, 1).map(text)?;
+    Some((*payload.first()?, name))
 }
 
 /// The chain in an answer.

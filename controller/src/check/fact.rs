@@ -30,8 +30,14 @@ pub struct Facts {
     pub unmanaged: Vec<String>,
     /// What the container runtime and the plugin have to do with each other.
     pub runtime: Runtime,
+    /// The tables of nf_tables: the family and the name.
+    pub tables: Vec<(String, String)>,
     /// The chains of the packet filter.
     pub chains: Vec<Chain>,
+    /// The names of the sets of addresses of `ipset`.
+    pub ip_sets: Vec<String>,
+    /// Rules that lead to routing tables, by the names that the host gives to those.
+    pub rules: Vec<Rule>,
     /// What could not be looked at: the check, and why.
     pub unread: Vec<(&'static str, String)>,
 }
@@ -106,6 +112,17 @@ pub struct Route {
     pub links: Vec<String>,
 }
 
+/// A policy rule that leads to a routing table with a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// The family of the packets.
+    pub family: Family,
+    /// Its preference.
+    pub priority: u32,
+    /// The table's number, and the name that the host gives to it.
+    pub table: (u32, String),
+}
+
 /// Somebody who listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listener {
@@ -135,8 +152,19 @@ pub struct Runtime {
     pub plugin: String,
     /// What is wrong with the plugin.
     pub plugin_fault: Option<String>,
-    /// The file that says where the runtime looks, and the folders that it names for binaries and configurations.
-    pub configured: Option<(String, Vec<String>, Vec<String>)>,
+    /// Where the runtime's own configuration says that it looks for binaries.
+    pub binaries: Option<Setting>,
+    /// Where it says that it looks for network configurations.
+    pub networks_at: Option<Setting>,
+}
+
+/// Folders that a runtime's own configuration names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Setting {
+    /// The file that says so.
+    pub file: String,
+    /// The folders.
+    pub folders: Vec<String>,
 }
 
 /// A network configuration.

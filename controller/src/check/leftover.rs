@@ -1,6 +1,8 @@
 //! What other networks of pods have left on the host. It was of use; beside underlay it takes packets, addresses or
 //! pods away.
 
+use bgp::prefix::Family;
+
 use super::fact::{Chain, Facts, Filter};
 use super::finding::Report;
 
@@ -16,6 +18,10 @@ struct Trace {
     plugins: &'static [&'static str],
     chains: &'static [&'static str],
     tables: &'static [&'static str],
+    /// Sets of addresses of `ipset`.
+    ip_sets: &'static [&'static str],
+    /// Names that it gives to routing tables, which rules lead to.
+    routing: &'static [&'static str],
     /// The protocol number of its routes; 0 for none of its own.
     protocol: u8,
 }
@@ -28,6 +34,8 @@ const TRACES: [Trace; 4] = [
         plugins: &[],
         chains: &["KIND-MASQ-AGENT"],
         tables: &["kindnet*", "kube-network-policies"],
+        ip_sets: &[],
+        routing: &[],
         protocol: 0,
     },
     Trace {
@@ -37,6 +45,8 @@ const TRACES: [Trace; 4] = [
         plugins: &["flannel"],
         chains: &["FLANNEL-*"],
         tables: &["flannel-*"],
+        ip_sets: &[],
+        routing: &[],
         protocol: 0,
     },
     Trace {
@@ -46,6 +56,8 @@ const TRACES: [Trace; 4] = [
         plugins: &["calico", "calico-ipam"],
         chains: &["cali-*"],
         tables: &["calico"],
+        ip_sets: &["cali4*", "cali6*"],
+        routing: &[],
         protocol: 80,
     },
     Trace {
@@ -55,6 +67,8 @@ const TRACES: [Trace; 4] = [
         plugins: &[],
         chains: &["KUBE-ROUTER-*", "KUBE-POD-FW-*", "KUBE-NWPLCY-*"],
         tables: &["kube-router*"],
+        ip_sets: &["kube-router-*", "inet6:kube-router-*", "KUBE-SRC-*", "KUBE-DST-*"],
+        routing: &["kube-router*", "external_ip"],
         protocol: 0,
     },
 ];
@@ -64,6 +78,8 @@ pub(super) fn judge(facts: &Facts, report: &mut Report) {
         links(facts, trace, report);
         files(facts, trace, report);
         filters(facts, trace, report);
+        sets(facts, trace, report);
+        rules(facts, trace, report);
         routes(facts, trace, report);
     }
     report.else_ok(CHECK, "nothing of other networks of pods");
@@ -88,14 +104,14 @@ fn files(facts: &Facts, trace: &Trace, report: &mut Report) {
 }
 
 fn filters(facts: &Facts, trace: &Trace, report: &mut Report) {
-    let mut tables: Vec<(&str, &str)> = Vec::new();
+    for (family, table) in facts.tables.iter().filter(|(_, name)| matches(trace.tables, name)) {
+        let found = format!("a table of {}", trace.network);
+        report.bad(CHECK, &format!("{family} {table}"), found, format!("nft delete table {family} {table}"));
+    }
     let mut chains: Vec<(Filter, &str, &str, Vec<&Chain>)> = Vec::new();
     for chain in &facts.chains {
-        if chain.filter == Filter::Nftables && matches(trace.tables, &chain.table) {
-            if !tables.contains(&(&chain.family, &chain.table)) {
-                tables.push((&chain.family, &chain.table));
-            }
-        } else if matches(trace.chains, &chain.name) {
+        let goes_with_its_table = chain.filter == Filter::Nftables && matches(trace.tables, &chain.table);
+        if !goes_with_its_table && matches(trace.chains, &chain.name) {
             let same = chains.iter_mut().find(|(filter, family, table, _)| {
                 (*filter, *family, *table) == (chain.filter, chain.family.as_str(), chain.table.as_str())
             });
@@ -104,10 +120,6 @@ fn filters(facts: &Facts, trace: &Trace, report: &mut Report) {
                 None => chains.push((chain.filter, &chain.family, &chain.table, vec![chain])),
             }
         }
-    }
-    for (family, table) in tables {
-        let found = format!("a table of {}", trace.network);
-        report.bad(CHECK, &format!("{family} {table}"), found, format!("nft delete table {family} {table}"));
     }
     for (filter, family, table, all) in chains {
         let words: Vec<&str> = trace.chains.iter().map(|name| name.trim_end_matches('*')).collect();
@@ -123,6 +135,24 @@ fn filters(facts: &Facts, trace: &Trace, report: &mut Report) {
         let subject = format!("{family} {table} {}", all[0].name);
         let more = if all.len() > 1 { format!(" (and {} more)", all.len() - 1) } else { String::new() };
         report.bad(CHECK, &subject, format!("a chain of {}{more}", trace.network), remedy);
+    }
+}
+
+/// After the chains, whose rules hold them.
+fn sets(facts: &Facts, trace: &Trace, report: &mut Report) {
+    for set in facts.ip_sets.iter().filter(|set| matches(trace.ip_sets, set)) {
+        let found = format!("a set of addresses of {}", trace.network);
+        report.bad(CHECK, set, found, format!("ipset destroy {set}"));
+    }
+}
+
+fn rules(facts: &Facts, trace: &Trace, report: &mut Report) {
+    for rule in facts.rules.iter().filter(|rule| matches(trace.routing, &rule.table.1)) {
+        let ((table, name), priority) = (&rule.table, rule.priority);
+        let ip = if rule.family == Family::Ipv6 { "ip -6" } else { "ip" };
+        let found = format!("a rule of {} to table {name}", trace.network);
+        let remedy = format!("{ip} rule del pref {priority} table {table}");
+        report.bad(CHECK, &format!("rule {priority}"), found, remedy);
     }
 }
 

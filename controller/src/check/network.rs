@@ -1,6 +1,6 @@
 //! What the container runtime finds in its folders.
 
-use super::fact::{Facts, Network};
+use super::fact::{Facts, Network, Setting};
 use super::finding::Report;
 
 pub(super) fn judge(facts: &Facts, report: &mut Report) {
@@ -53,21 +53,19 @@ const FILE: &str = "10-underlay.conflist";
 /// Where the runtime's own configuration says that it looks.
 fn folders(facts: &Facts, report: &mut Report) {
     let runtime = &facts.runtime;
-    if let Some((file, binaries, networks)) = &runtime.configured {
-        let plugin =
-            std::path::Path::new(&runtime.plugin).parent().map(|folder| folder.display().to_string());
-        for (named, used, option) in [
-            (binaries, plugin.unwrap_or_default(), "--bin-dir of `underlay install`"),
-            (networks, runtime.networks_folder.clone(), "--cni-conf-dir of `underlay agent`"),
-        ] {
-            if !named.is_empty() && !named.contains(&used) {
-                report.bad(
-                    "cni-folders",
-                    file,
-                    format!("the runtime looks in {}, and ours is in {used}", named.join(", ")),
-                    format!("{option}, or the runtime's own setting"),
-                );
-            }
+    let plugin = std::path::Path::new(&runtime.plugin).parent().map(|folder| folder.display().to_string());
+    for (setting, used, option) in [
+        (&runtime.binaries, plugin.unwrap_or_default(), "--bin-dir of `underlay install`"),
+        (&runtime.networks_at, runtime.networks_folder.clone(), "--cni-conf-dir of `underlay agent`"),
+    ] {
+        let Some(Setting { file, folders }) = setting else { continue };
+        if !folders.contains(&used) {
+            report.bad(
+                "cni-folders",
+                file,
+                format!("the runtime looks in {}, and ours is in {used}", folders.join(", ")),
+                format!("{option}, or the runtime's own setting"),
+            );
         }
     }
     report.else_ok("cni-folders", "the runtime looks where ours is");

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use bgp::config::SpeakerConfig;
 use bgp::prefix::{Family, PerFamily, Prefix};
 
 use super::merge::Merged;
@@ -11,15 +12,20 @@ use crate::kernel::LocalAddress;
 use crate::kernel::masquerade::Masquerade;
 
 /// What is to be hidden, and whether learned prefixes are left out; `None` where nothing is.
-pub(super) fn masquerade(site: &Site<'_>, merged: &Merged) -> Option<(Masquerade, bool)> {
+pub(super) fn masquerade(
+    site: &Site<'_>,
+    merged: &Merged,
+    speaker: &SpeakerConfig,
+) -> Option<(Masquerade, bool)> {
     let said = &merged.masquerade;
     if !said.enabled || site.facts.pod_cidrs.is_empty() {
         return None;
     }
     let mut keep: BTreeSet<Prefix> = said.except.iter().copied().collect();
+    let peers = speaker.peers.iter().chain(speaker.dynamic.iter().map(|dynamic| &dynamic.peer));
+    let accepted = peers.flat_map(|peer| &peer.accept).chain(&merged.accept).flatten();
     // Whoever may be heard with any route is not thereby somebody who knows of pods.
-    let known = said.pod_prefixes.iter().chain(merged.accept.iter().flatten());
-    keep.extend(known.filter(|prefix| !prefix.is_default()));
+    keep.extend(said.pod_prefixes.iter().chain(accepted).filter(|prefix| !prefix.is_default()));
     for node in site.objects.nodes.values() {
         keep.extend(&node.value.pod_cidrs);
         keep.extend(node.value.internal.iter().map(|address| Prefix::host(*address)));

@@ -116,7 +116,7 @@ pub fn compute(objects: &Objects, name: &str, around: Surroundings<'_>) -> Resul
         },
     };
     let nodes = incarnations(&site, &speaker);
-    let masquerade = masquerade::masquerade(&site, &merged);
+    let masquerade = masquerade::masquerade(&site, &merged, &speaker);
     Ok(Desired { speaker, neighbours, kernel, nodes, masquerade, warnings })
 }
 

@@ -1,7 +1,9 @@
-//! The socket to the packet filter, nf_tables: questions and batches; blocks until the kernel has answered.
+//! The socket to the packet filter, nf_tables: questions and batches, and the names of the sets of addresses that the
+//! older `ipset` keeps beside it; blocks until the kernel has answered.
 
 use std::io;
 
+use api::nft::attribute::{find, put, put_be32, text};
 use api::nft::{Batch, Message, Question};
 
 use super::buffer;
@@ -14,6 +16,19 @@ const BUFFER: usize = 8 << 20;
 /// `NLM_F_ACK`, and the bits of `NLM_F_DUMP`.
 const ACK: u16 = libc::NLM_F_ACK as u16;
 const DUMP: u16 = libc::NLM_F_DUMP as u16;
+
+/// `IPSET_CMD_LIST` of `NFNL_SUBSYS_IPSET`, linux/netfilter/ipset/ip_set.h.
+const LIST_SETS: u16 = 6 << 8 | 7;
+
+/// `IPSET_PROTOCOL`, and the flag that asks for names without members.
+const SETS_PROTOCOL: u8 = 6;
+const NAMES_ONLY: u32 = 1 << 1;
+
+/// Length of `struct nfgenmsg`.
+const FAMILY_HEADER: usize = 4;
+
+/// `NLA_F_NET_BYTEORDER`.
+const IN_NETWORK_ORDER: u16 = 1 << 14;
 
 /// The socket.
 #[derive(Debug)]
@@ -44,11 +59,33 @@ impl Filter {
     /// # Errors
     /// Those of the kernel, with what was asked.
     pub fn ask(&mut self, question: Question<'_>) -> io::Result<Vec<Vec<u8>>> {
-        let question = question.message();
+        self.ask_message(&question.message())
+    }
+
+    /// The names of all sets of addresses of `ipset`; none where the kernel has no such thing.
+    ///
+    /// # Errors
+    /// Those of the kernel.
+    pub fn ip_sets(&mut self) -> io::Result<Vec<String>> {
+        let mut body = vec![0; FAMILY_HEADER];
+        put(&mut body, 1, &[SETS_PROTOCOL]);
+        put_be32(&mut body, 6 | IN_NETWORK_ORDER, NAMES_ONLY);
+        let flags = libc::NLM_F_REQUEST as u16 | DUMP;
+        let question = Message { kind: LIST_SETS, flags, body, doing: "list sets of addresses".into() };
+        let answers = match self.ask_message(&question) {
+            // No such subsystem.
+            Err(error) if errno(&error) == Some(libc::EINVAL) => return Ok(Vec::new()),
+            answers => answers?,
+        };
+        let name = |answer: &Vec<u8>| find(answer.get(FAMILY_HEADER..)?, 2).map(text);
+        Ok(answers.iter().filter_map(name).collect())
+    }
+
+    fn ask_message(&mut self, question: &Message) -> io::Result<Vec<Vec<u8>>> {
         let mut answers = Vec::new();
         for _ in 0..DUMP_ATTEMPTS {
             answers.clear();
-            match self.ask_once(&question, &mut answers) {
+            match self.ask_once(question, &mut answers) {
                 Ok(true) => break,
                 Ok(false) => {}
                 Err(error) if error.raw_os_error() == Some(libc::ENOENT) => return Ok(Vec::new()),

@@ -219,6 +219,33 @@ pub fn interface_address(body: &[u8]) -> Option<InterfaceAddress> {
     Some(InterfaceAddress { ifindex, address: local.or(subnet)?, prefix_len, flags })
 }
 
+/// A policy rule as the kernel tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PolicyRule {
+    /// Its preference: the lowest is asked first.
+    pub priority: u32,
+    /// The routing table that it leads to.
+    pub table: u32,
+}
+
+/// Reads the body of an `RTM_NEWRULE`.
+#[must_use]
+pub fn policy_rule(body: &[u8]) -> Option<PolicyRule> {
+    // linux/fib_rules.h
+    const FRA_PRIORITY: u16 = 6;
+    const FRA_TABLE: u16 = 15;
+    let &[.., table, _, _, _] = body.first_chunk::<8>()?;
+    let mut rule = PolicyRule { priority: 0, table: u32::from(table) };
+    for (kind, value) in attributes(body.get(12..)?) {
+        match kind {
+            FRA_PRIORITY => rule.priority = u32_at(value, 0)?,
+            FRA_TABLE => rule.table = u32_at(value, 0)?,
+            _ => {}
+        }
+    }
+    Some(rule)
+}
+
 /// Walks attributes, nested and byte-order flags masked; ends at the first that does not fit.
 fn attributes(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     std::iter::from_fn(move || {

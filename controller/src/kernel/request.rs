@@ -99,6 +99,16 @@ pub fn dump_addresses(family: Family, sequence: u32) -> Vec<u8> {
     request
 }
 
+/// The request for all policy rules of a family.
+#[must_use]
+pub fn dump_rules(family: Family, sequence: u32) -> Vec<u8> {
+    let mut request = Vec::with_capacity(HEADER + 12);
+    let start = begin(&mut request, libc::RTM_GETRULE, REQUEST | DUMP, sequence);
+    request.extend_from_slice(&[address_family(family), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    end(&mut request, start);
+    request
+}
+
 fn begin(into: &mut Vec<u8>, kind: u16, flags: u16, sequence: u32) -> usize {
     let start = into.len();
     into.extend_from_slice(&[0; 4]);

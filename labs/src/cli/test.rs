@@ -21,7 +21,7 @@ pub(super) struct Args {
 }
 
 const NEXTEST: &str = "0.9.143";
-const TOOLS: [debian::Tool; 14] = [
+const TOOLS: [debian::Tool; 15] = [
     debian::CC,
     debian::IP,
     debian::PING,
@@ -32,6 +32,7 @@ const TOOLS: [debian::Tool; 14] = [
     debian::OPENBGPD,
     debian::NFT,
     debian::IPTABLES,
+    debian::IPSET,
     debian::STRACE,
     debian::BUSYBOX,
     debian::PODMAN,

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::places::Places;
-use crate::check::fact::{Facts, Network};
+use crate::check::fact::{Facts, Network, Setting};
 use crate::install::PLUGIN;
 
 /// What ends the name of a network configuration.
@@ -85,12 +85,43 @@ pub(super) fn runtime(places: &Places, facts: &mut Facts) {
         Err(error) => facts.unread.push(("cni-order", format!("{}: {error}", folder.display()))),
     }
     for file in RUNTIMES {
-        if let Ok(text) = read(&places.on_host(Path::new(file))) {
-            let (binaries, networks) = (named(&text, &BINARIES), named(&text, &NETWORKS));
-            runtime.configured = Some((file.to_owned(), binaries, networks));
-            break;
+        let Ok(text) = read(&places.on_host(Path::new(file))) else { continue };
+        let mut texts = vec![(file.to_owned(), text)];
+        texts.extend(imported(places, Path::new(file), &texts[0].1));
+        // What is imported counts, and the last of it.
+        let said = |keys| {
+            let settings =
+                texts.iter().map(|(file, text)| Setting { file: file.clone(), folders: named(text, keys) });
+            settings.filter(|setting| !setting.folders.is_empty()).last()
+        };
+        (runtime.binaries, runtime.networks_at) = (said(&BINARIES), said(&NETWORKS));
+        break;
+    }
+}
+
+/// The files that a file of containerd imports, in the order in which they count. Of a pattern only the file's name
+/// may be one; folders of CRI-O are not named anywhere.
+fn imported(places: &Places, file: &Path, text: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for pattern in named(text, &["imports"]) {
+        let pattern = file.with_file_name(pattern);
+        let (Some(folder), Some(name)) = (pattern.parent(), pattern.file_name()) else { continue };
+        let name = name.to_string_lossy();
+        let (start, ending) = name.split_once('*').unwrap_or((&name, ""));
+        let entries = fs::read_dir(places.on_host(folder)).into_iter().flatten().flatten();
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+        let fits = |other: &str| {
+            other == name || (name.contains('*') && other.starts_with(start) && other.ends_with(ending))
+        };
+        names.retain(|name| fits(name));
+        names.sort();
+        for name in names {
+            let path = folder.join(name);
+            found.extend(read(&places.on_host(&path)).ok().map(|text| (path.display().to_string(), text)));
         }
     }
+    found
 }
 
 fn plugin_fault(path: &Path) -> Option<String> {

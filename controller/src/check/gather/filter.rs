@@ -1,4 +1,4 @@
-//! Chains of the packet filter, new and old.
+//! Tables and chains of the packet filter, new and old, and sets of addresses.
 
 use std::fs;
 use std::io;
@@ -22,14 +22,10 @@ const LEGACY: [(&str, &str, &str); 2] = [
 ];
 
 pub(super) fn chains(facts: &mut Facts) {
-    let unread = match of_nftables() {
-        Ok(chains) => {
-            facts.chains.extend(chains);
-            None
-        }
-        Err(error) => Some(format!("nftables cannot be read: {error}")),
-    };
-    let mut unread: Vec<String> = unread.into_iter().collect();
+    let mut unread = Vec::new();
+    if let Err(error) = of_nftables(facts) {
+        unread.push(format!("nftables cannot be read: {error}"));
+    }
     for (family, names, program) in LEGACY {
         // Where no old table is in use the program would make one.
         if !fs::read_to_string(names).is_ok_and(|names| !names.trim().is_empty()) {
@@ -45,17 +41,23 @@ pub(super) fn chains(facts: &mut Facts) {
     }
 }
 
-fn of_nftables() -> io::Result<Vec<Chain>> {
-    let answers = filter::Filter::open()?.ask(Question::Chains)?;
-    let chains = answers.iter().filter_map(|answer| dump::chain(answer)).map(|chain| Chain {
+fn of_nftables(facts: &mut Facts) -> io::Result<()> {
+    let mut socket = filter::Filter::open()?;
+    let tables = socket.ask(Question::Tables)?;
+    let tables = tables.iter().filter_map(|answer| dump::table(answer));
+    facts.tables.extend(tables.map(|(number, name)| (family(number), name)));
+    let chains = socket.ask(Question::Chains)?;
+    let chains = chains.iter().filter_map(|answer| dump::chain(answer));
+    facts.chains.extend(chains.map(|chain| Chain {
         filter: Filter::Nftables,
         family: family(chain.family),
         table: chain.table,
         name: chain.name,
         forwards: chain.family != BRIDGE && chain.hook == Some(Hook::FORWARD),
         drops: chain.drops,
-    });
-    Ok(chains.collect())
+    }));
+    facts.ip_sets.extend(socket.ip_sets()?);
+    Ok(())
 }
 
 fn family(number: u8) -> String {

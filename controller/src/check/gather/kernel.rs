@@ -1,4 +1,4 @@
-//! Interfaces, addresses, routes and switches.
+//! Interfaces, addresses, routes, policy rules and switches.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,7 +7,8 @@ use std::path::Path;
 
 use bgp::prefix::Family;
 
-use crate::check::fact::{Address, Facts, Link, Route};
+use super::places::Places;
+use crate::check::fact::{Address, Facts, Link, Route, Rule};
 use crate::kernel::message;
 use crate::kernel::netlink::Netlink;
 use crate::kernel::request;
@@ -22,17 +23,21 @@ const LOCAL: u32 = 255;
 /// `RTM_F_CLONED`: a cached copy, no route.
 const CLONED: u32 = 0x200;
 
-pub(super) fn interfaces(facts: &mut Facts) {
-    if let Err(error) = dump(facts) {
+/// Files that give names to routing tables, and folders of such files.
+const TABLES: [&str; 3] = ["/usr/lib/iproute2", "/usr/share/iproute2", "/etc/iproute2"];
+
+pub(super) fn interfaces(places: &Places, facts: &mut Facts) {
+    if let Err(error) = dump(places, facts) {
         let why = format!("the kernel's tables cannot be read: {error}");
-        for check in ["foreign-route", "foreign-address", "mtu"] {
+        for check in ["foreign-route", "foreign-address", "mtu", "leftovers"] {
             facts.unread.push((check, why.clone()));
         }
     }
 }
 
-fn dump(facts: &mut Facts) -> io::Result<()> {
+fn dump(places: &Places, facts: &mut Facts) -> io::Result<()> {
     let mut netlink = Netlink::open()?;
+    let tables = table_names(places);
     let links = netlink.dump(request::dump_links, message::link)?;
     let names: BTreeMap<u32, String> = links.iter().map(|link| (link.ifindex, link.name.clone())).collect();
     facts.links = links
@@ -54,8 +59,32 @@ fn dump(facts: &mut Facts) -> io::Result<()> {
             protocol: route.protocol,
             links: route.hops.iter().filter_map(|hop| names.get(&hop.ifindex).cloned()).collect(),
         }));
+        let rules = netlink.dump(|sequence| request::dump_rules(family, sequence), message::policy_rule)?;
+        facts.rules.extend(rules.into_iter().filter_map(|rule| {
+            let table = (rule.table, tables.get(&rule.table)?.clone());
+            Some(Rule { family, priority: rule.priority, table })
+        }));
     }
     Ok(())
+}
+
+/// The names that the host gives to routing tables: `NUMBER NAME` a line.
+fn table_names(places: &Places) -> BTreeMap<u32, String> {
+    let mut names = BTreeMap::new();
+    for folder in TABLES {
+        let folder = places.on_host(Path::new(folder));
+        let more = fs::read_dir(folder.join("rt_tables.d")).into_iter().flatten().flatten();
+        let mut files: Vec<_> = more.map(|entry| entry.path()).collect();
+        files.sort();
+        files.insert(0, folder.join("rt_tables"));
+        for text in files.iter().filter_map(|file| fs::read_to_string(file).ok()) {
+            names.extend(text.lines().filter_map(|line| {
+                let mut words = line.split_whitespace();
+                Some((words.next()?.parse().ok()?, words.next()?.to_owned()))
+            }));
+        }
+    }
+    names
 }
 
 /// Reads the switches that are judged. One that is not there is left out.

@@ -1,8 +1,8 @@
 //! The host's own word: what is read where. Nothing is changed.
 //!
 //! ```text
-//!  kernel    interfaces, addresses, routes; switches under /proc/sys
-//!  filter    chains: by netlink, and by `iptables-legacy-save` where the old tables are in use
+//!  kernel    interfaces, addresses, routes, policy rules; switches under /proc/sys
+//!  filter    tables, chains, sets of addresses: by netlink, and by `iptables-legacy-save` where the old tables are in use
 //!  process   who runs, who listens, what a process may do
 //!  file      configuration of the runtime, of networkd and of NetworkManager
 //!  places    where the host's files are
@@ -24,7 +24,7 @@ pub use places::Places;
 #[must_use]
 pub fn gather(places: &Places) -> Facts {
     let mut facts = Facts::default();
-    kernel::interfaces(&mut facts);
+    kernel::interfaces(places, &mut facts);
     kernel::switches(&mut facts);
     filter::chains(&mut facts);
     process::look(&mut facts);

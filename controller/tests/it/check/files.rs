@@ -59,6 +59,23 @@ fn the_plugin_and_the_folders() {
         host.check().ill("cni-folders", "bad", "/etc/containerd/config.toml", "--bin-dir");
         containerd("/opt/cni/bin", "/etc/k/net.d");
         host.check().ill("cni-folders", "bad", "/etc/containerd/config.toml", "--cni-conf-dir");
+        // What is imported counts.
+        let imports = |pattern: &str| {
+            let text = format!(
+                "imports = [\"{pattern}\"]\nbin_dir = \"/opt/cni/bin\"\nconf_dir = \"/etc/k/net.d\"\n"
+            );
+            host.put("etc/containerd/config.toml", &text, 0o644);
+        };
+        host.put("etc/containerd/conf.d/1.toml", "conf_dir = \"/nowhere\"\n", 0o644);
+        host.put("etc/containerd/conf.d/2.toml", "conf_dir = \"/etc/cni/net.d\"\n", 0o644);
+        host.put("etc/containerd/conf.d/3.toml.old", "conf_dir = \"/nowhere\"\n", 0o644);
+        for pattern in ["/etc/containerd/conf.d/*.toml", "conf.d/2.toml"] {
+            imports(pattern);
+            host.check().well("cni-folders");
+        }
+        imports("/etc/containerd/conf.d/1.toml");
+        host.check().ill("cni-folders", "bad", "/etc/containerd/conf.d/1.toml", "--cni-conf-dir");
+        containerd("/opt/cni/bin", "/etc/k/net.d");
         // The same is said of another place, if that is where ours are.
         let checked = host.check_with(&["--cni-conf-dir", "/etc/k/net.d", "--bin-dir", "/opt/cni/bin"]);
         checked.well("cni-folders");

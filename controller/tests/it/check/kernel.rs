@@ -244,7 +244,7 @@ fn who_drops_what_is_forwarded() {
 
 #[test]
 fn what_other_networks_have_left() {
-    labs::require!("root", "nft", "iptables-nft", "iptables-legacy");
+    labs::require!("root", "nft", "iptables-nft", "iptables-legacy", "ipset");
     labs::sandbox!(|sandbox| {
         let host = Host::well(sandbox);
         host.check().well("leftovers");
@@ -262,6 +262,15 @@ fn what_other_networks_have_left() {
         host.run("nft", "add chain ip flannel-ipv4 postrtg");
         host.run("nft", "add table inet kindnet-ipmasq");
         host.run("nft", "add chain inet kindnet-ipmasq postrouting");
+        host.run("nft", "add table ip6 kube-router-filter-ipv6");
+        host.run("ipset", "create cali40all-ipam-pools hash:net");
+        host.run("ipset", "create inet6:kube-router-pod-subnets hash:net family inet6");
+        host.run("ipset", "create mine hash:net");
+        host.run("iptables-legacy", "-A cali-INPUT -m set --match-set cali40all-ipam-pools src -j ACCEPT");
+        host.put("etc/iproute2/rt_tables.d/kube-router.conf", "# nothing\n77 kube-router\n78 mine\n", 0o644);
+        host.netns.ip("rule add pref 500 from 10.244.1.0/24 lookup 77");
+        host.netns.ip("-6 rule add pref 501 fwmark 7 lookup 77");
+        host.netns.ip("rule add pref 502 fwmark 7 lookup 78");
         host.netns.ip("route add 172.30.0.0/16 via 192.0.2.2 proto 80");
         for (file, kind) in [
             ("10-calico.conflist", "calico"),
@@ -286,6 +295,11 @@ fn what_other_networks_have_left() {
             ("ip filter cali-FORWARD", "iptables-legacy-save -t filter | grep -Ev 'cali-'"),
             ("ip flannel-ipv4", "nft delete table ip flannel-ipv4"),
             ("inet kindnet-ipmasq", "nft delete table inet kindnet-ipmasq"),
+            ("ip6 kube-router-filter-ipv6", "nft delete table ip6 kube-router-filter-ipv6"),
+            ("cali40all-ipam-pools", "ipset destroy cali40all-ipam-pools"),
+            ("inet6:kube-router-pod-subnets", "ipset destroy inet6:kube-router-pod-subnets"),
+            ("rule 500", "ip rule del pref 500 table 77"),
+            ("rule 501", "ip -6 rule del pref 501 table 77"),
             ("protocol 80", "ip route flush proto 80"),
             ("10-calico.conflist", "rm /etc/cni/net.d/10-calico.conflist"),
             ("10-flannel.conflist", "rm /etc/cni/net.d/10-flannel.conflist"),

@@ -89,6 +89,20 @@ fn who_knows_of_pods_is_who_is_said_to_and_no_default_route() {
 }
 
 #[test]
+fn what_is_accepted_of_one_peer_knows_of_pods_too() {
+    let peer = "---\napiVersion: underlay.dev/v1alpha1\nkind: FabricPeer\nmetadata: {name: tor}\n\
+                spec: {address: 192.0.2.2, asn: 2, accept: [172.20.0.0/16, 0.0.0.0/0], NODES}\n";
+    let with = |nodes: &str| {
+        let (wanted, _) = wanted(&format!("{}{}", cluster(""), peer.replace("NODES", nodes))).unwrap();
+        wanted.keep
+    };
+    let mut known = prefixes(&KNOWN);
+    assert_eq!(with("nodeSelector: {matchLabels: {rack: b}}"), known, "it is a peer of other nodes");
+    known.extend(prefixes(&["172.20.0.0/16"]));
+    assert_eq!(with("disabled: false"), known);
+}
+
+#[test]
 fn it_is_off_where_it_is_off_and_where_there_are_no_pods() {
     assert_eq!(wanted(&cluster(", masquerade: {enabled: false, except: [10.0.0.0/8]}")), None);
     let router = cluster(", transit: true")
