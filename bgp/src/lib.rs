@@ -10,6 +10,7 @@
 //!
 //! ```text
 //!  id prefix time        numbers, prefixes, time
+//!  bfd                   whether packets reach a neighbour; by itself
 //!  wire                  bytes <-> messages, pure
 //!  reason config io view the vocabulary of the door: why, what is wanted, in and out, what is shown
 //!  rule                  import and export rules as data, and which one a path meets
@@ -57,6 +58,10 @@
 //! | 5082 | GTSM: the caller's; what follows for a session and its next hops | `config` | `session::exchange` |
 //! | 5492 | capabilities | `wire::capability`, `wire::open`, `session::negotiate` | `wire::open`, `session::negotiation` |
 //! | 5701 | IPv6 extended communities | `wire::community`, `policy::export` | `wire::attribute`, `policy::non_transitive_communities_end_at_the_border` |
+//! | 5880 | BFD: packets, states, timers | `bfd` | `bfd` |
+//! | 5881 | BFD over one hop: ports and hop limits are the caller's | `bfd` | `bfd` |
+//! | 5882 | what BFD means to who relies on it | `bfd::session` | `bfd` |
+//! | 5883 | BFD over several hops, likewise | `bfd` | `bfd` |
 //! | 6286 | identifiers | `wire::open`, `session::negotiate`, `session::collision` | `wire::open`, `session::negotiation`, `session::collision` |
 //! | 6608 | errors of the state machine | `wire::notification`, `session::ending` | `session::table` |
 //! | 6793 | four-octet AS numbers | `wire::as_path`, `wire::decode`, `wire::encode` | `wire::attribute`, `wire::grade`, `wire::oracle` |
@@ -83,6 +88,7 @@
 // For `Arc`: shared data, and nothing of the operating system.
 extern crate alloc;
 
+pub mod bfd;
 pub mod config;
 pub mod id;
 pub mod io;

@@ -16,12 +16,12 @@ use super::fsm::{self, Input, Step};
 use super::machine::Session;
 use super::negotiate;
 use super::restart;
-use super::timer::{Jitter, SETTLE_WAIT, Timer, connect_wait, rest};
+use super::timer::{SETTLE_WAIT, Timer, connect_wait, rest};
 use crate::id::ConnId;
 use crate::io::{Downfall, State, Told};
 use crate::prefix::Family;
 use crate::reason::Reason;
-use crate::time::Instant;
+use crate::time::{Instant, Jitter};
 use crate::wire::open::Open;
 
 impl Session {

@@ -11,11 +11,11 @@ use super::ending::{self, Ending};
 use super::fsm::Input;
 use super::negotiate::Negotiated;
 use super::restart::Survived;
-use super::timer::{Jitter, Retry, Timer, connect_wait, send_hold};
+use super::timer::{Retry, Timer, connect_wait, send_hold};
 use crate::id::{ConnId, PeerId};
 use crate::io::{Downfall, Notifications, State, Told};
 use crate::reason::Reason;
-use crate::time::{Duration, Instant};
+use crate::time::{Duration, Instant, Jitter};
 use crate::wire::notification::{Cease, Notification};
 
 /// After this time a connection cannot have crossed with the Established one:

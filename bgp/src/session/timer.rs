@@ -77,29 +77,6 @@ impl Timers {
     }
 }
 
-/// Deterministic jitter (RFC 4271 §10): SplitMix64 from a seed.
-#[derive(Clone, Debug)]
-pub(super) struct Jitter(u64);
-
-impl Jitter {
-    pub(super) const fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    /// The span times a factor of at least 0.75 and less than 1.
-    pub(super) fn spread(&mut self, span: Duration) -> Duration {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut bits = self.0;
-        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        let share = (bits ^ (bits >> 31)) >> 44;
-        let nanos = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
-        let quarter = nanos / 4;
-        let extra = (u128::from(quarter) * u128::from(share)) >> 20;
-        Duration::from_nanos(nanos - quarter + extra as u64)
-    }
-}
-
 /// The ConnectRetryTimer and how often in a row a connection that came up ended
 /// without a session.
 #[derive(Clone, Copy, Debug, Default)]
@@ -139,22 +116,6 @@ pub(super) fn connect_wait(connect_retry: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn jitter_stays_in_its_band_and_repeats() {
-        let span = Duration::from_secs(30);
-        let draw = |seed| {
-            let mut jitter = Jitter::new(seed);
-            (0..1000).map(|_| jitter.spread(span)).collect::<Vec<_>>()
-        };
-        let drawn = draw(7);
-        assert!(drawn.iter().all(|s| *s >= span * 3 / 4 && *s < span));
-        assert!(drawn.iter().any(|s| *s < span * 77 / 100), "the lower end is reached");
-        assert!(drawn.iter().any(|s| *s > span * 98 / 100), "the upper end is reached");
-        assert_eq!(drawn, draw(7));
-        assert_ne!(drawn, draw(8));
-        assert_eq!(Jitter::new(1).spread(Duration::ZERO), Duration::ZERO);
-    }
 
     #[test]
     fn the_timer_due_for_longest_fires_first() {

@@ -1,5 +1,6 @@
 //! The speaker as its users meet it: octets, sessions, tables, and whole networks.
 
+mod bfd;
 mod errors;
 mod example;
 mod explain;

@@ -17,7 +17,7 @@ const LAYERS: [(&str, &[&[&str]]); 5] = [
         "bgp",
         &[
             &["id", "prefix", "time"],
-            &["wire"],
+            &["bfd", "wire"],
             &["rule"],
             &["config", "io", "reason", "view"],
             &["policy", "session"],
