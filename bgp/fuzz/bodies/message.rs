@@ -101,22 +101,22 @@ fn update(octets: &[u8], codec: &Codec) {
             assert!(!graded.problems.is_empty(), "withdrawn without a reason");
             continue;
         };
-        let prefixes: Vec<_> = announced.nlri.iter().collect();
-        again(&attributes, family, &prefixes, codec);
+        let routes: Vec<_> = announced.nlri.routes().collect();
+        again(&attributes, family, &routes, codec);
     }
 }
 
-/// Encodes the path and decodes it: the same attributes, the same prefixes.
+/// Encodes the path and decodes it: the same attributes, the same prefixes, with the same Path Identifiers.
 fn again(
     attributes: &bgp::wire::attribute::PathAttributes,
     family: Family,
-    prefixes: &[bgp::prefix::Prefix],
+    routes: &[bgp::wire::nlri::Route],
     codec: &Codec,
 ) {
     let (mut encoded, mut messages) = (Vec::new(), Vec::new());
     encode::attributes(attributes, codec, family, &mut encoded);
     let (next_hop, most) = (attributes.next_hop, pack::Longest::Extended);
-    let packed = pack::announce(&encoded, next_hop, family, prefixes.iter().copied(), most, &mut messages);
+    let packed = pack::announce(&encoded, next_hop, family, routes.iter().copied(), most, &mut messages);
     if packed.is_err() {
         return;
     }
@@ -138,8 +138,8 @@ fn again(
                 expected.flags |= found.flags & 0x20;
             }
             assert_eq!(graded.attributes.as_ref(), Some(&expected));
-            found.extend(announced.nlri.iter());
+            found.extend(announced.nlri.routes());
         }
     }
-    assert_eq!(found, prefixes);
+    assert_eq!(found, routes);
 }
