@@ -30,6 +30,8 @@ const CODEC: Codec = Codec {
     external: true,
     families: PerFamily { ipv4: true, ipv6: true },
     add_path: Codec::NO_PATH_IDS,
+    extended_next_hop: false,
+    zone: None,
 };
 
 /// Four ASes and two communities, as a path through a fabric has them.

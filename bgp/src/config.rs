@@ -250,7 +250,7 @@ pub struct PeerConfig {
     pub name: String,
     /// A few words for people, the peer's own among them (RFC 9003); may be empty.
     pub description: String,
-    /// The peer's address: its key.
+    /// The peer's address: its key. A link-local one carries its [zone](crate::zone).
     pub address: IpAddr,
     /// The peer's TCP port.
     pub port: u16,
@@ -270,6 +270,10 @@ pub struct PeerConfig {
     pub restart: Restart,
     /// How many paths of a prefix are exchanged, in each family.
     pub add_path: AddPath,
+    /// Whether IPv6 next hops of IPv4 prefixes are understood, and wanted where no own
+    /// IPv4 address can be named (RFC 8950).
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub extended_next_hop: bool,
     /// Whether the peer's next hops may resolve by a default route (mesh and multihop peers).
     pub via_default: bool,
     /// The own addresses to name as next hop towards this peer.
@@ -366,6 +370,7 @@ impl PeerConfig {
             },
             restart: Restart::default(),
             add_path: AddPath::default(),
+            extended_next_hop: false,
             via_default: false,
             own_next_hop: OwnNextHop::default(),
             next_hop: NextHopMode::Auto,

@@ -9,7 +9,7 @@
 //! Each module uses those above it:
 //!
 //! ```text
-//!  id prefix time        numbers, prefixes, time
+//!  id prefix time zone   numbers, prefixes, time, links
 //!  bfd                   whether packets reach a neighbour; by itself
 //!  wire                  bytes <-> messages, pure
 //!  reason config io view the vocabulary of the door: why, what is wanted, in and out, what is shown
@@ -44,11 +44,12 @@
 //! |---|---|---|---|
 //! | 1997 | communities, the well-known ones | `wire::community`, `policy::export` | `sim::communities`, `wire::attribute` |
 //! | 2385 | TCP MD5: which peers have a key; it stays with the caller | `config`, `session::config` | `session::exchange` |
-//! | 2545 | IPv6 next hops | `wire::update`, `policy::export` | `wire::update` |
+//! | 2545 | IPv6 next hops | `wire::update`, `policy::export` | `wire::update`, `wire::extended_next_hop` |
 //! | 2918 | route refresh | `wire::refresh`, `rib::adj_out`, `speaker::again` | `wire::refresh`, `sim::refresh` |
 //! | 3765 | NOPEER | `policy::export` | `sim::communities` |
 //! | 4271 | BGP-4: messages; states and timers; import and export; decision | `wire`, `session`, `policy`, `rib::decision` | `errors`, `session::table`, `explain::property`, `rib::ladder`, `sim::life` |
-//! | 4291 | addresses that are nobody's | `policy::import` | `explain::property` |
+//! | 4007 | zones of link-local addresses | `zone` | `wire::extended_next_hop` |
+//! | 4291 | addresses that are nobody's, and those of a link | `policy::import`, `zone` | `explain::property`, `wire::extended_next_hop` |
 //! | 4360 | extended communities | `wire::community`, `policy::export` | `wire::attribute`, `policy::non_transitive_communities_end_at_the_border` |
 //! | 4456 | route reflection | `policy::export`, `policy::import`, `rib::decision` | `sim::reflector`, `explain::property`, `rib::ladder` |
 //! | 4486 | Cease: subcodes | `wire::notification`, `session` | `wire::notification`, `session::exchange` |
@@ -79,6 +80,7 @@
 //! | 8326 | GRACEFUL_SHUTDOWN | `policy::export`, `policy::import` | `sim::communities`, `policy` |
 //! | 8538 | N bit and Hard Reset | `session::restart`, `wire::notification`, `speaker::revival` | `session::restart`, `sim::restart` |
 //! | 8654 | messages of up to 65 535 octets | `wire::frame`, `wire::pack` | `wire::frame`, `wire::pack` |
+//! | 8950 | IPv6 next hops of IPv4 prefixes | `wire::extended_next_hop`, `wire::update`, `wire::pack`, `session::negotiate`, `policy::export` | `wire::extended_next_hop`, `sim::unnumbered`, `errors` |
 //! | 9003 | text of a shutdown | `wire::notification`, `session::config` | `wire::notification`, `sim::operator` |
 //! | 9072 | long optional parameters | `wire::open` | `wire::open` |
 //! | 9234 | roles and Only To Customers | `wire::role`, `session::negotiate`, `policy::export`, `policy::import` | `sim::roles`, `session::negotiation`, `explain::property` |
@@ -102,3 +104,4 @@ pub mod speaker;
 pub mod time;
 pub mod view;
 pub mod wire;
+pub mod zone;

@@ -14,6 +14,7 @@ use bgp::wire::open::Open;
 use bgp::wire::refresh::Refresh;
 use bgp::wire::update::Update;
 use bgp::wire::{encode, pack};
+use bgp::zone::Zone;
 
 /// Runs the target on one input.
 pub(crate) fn run(data: &[u8]) {
@@ -26,6 +27,8 @@ pub(crate) fn run(data: &[u8]) {
             let mode = Mode { receive: choice & 32 != 0, send: choice & 64 != 0 };
             PerFamily { ipv4: mode, ipv6: mode }
         },
+        extended_next_hop: choice & 128 != 0,
+        zone: Zone::new(u32::from(choice & 128)),
     };
     let extended = choice & 16 != 0;
     let whole = frames(stream, stream.len().max(1), extended);

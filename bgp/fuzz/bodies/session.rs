@@ -71,6 +71,7 @@ fn config() -> SessionConfig {
         timers: Timers { hold: seconds(9), keepalive: seconds(3), connect_retry: seconds(5) },
         restart: bgp::config::Restart::default(),
         add_path: bgp::config::AddPath::default(),
+        extended_next_hop: false,
         passive: false,
         disabled: false,
         description: String::new(),

@@ -225,6 +225,8 @@ fn announce() -> Vec<u8> {
         external: true,
         families: PerFamily { ipv4: true, ipv6: true },
         add_path: Codec::NO_PATH_IDS,
+        extended_next_hop: false,
+        zone: None,
     };
     let (mut encoded, mut bytes) = (Vec::new(), Vec::new());
     encode::attributes(&attributes(), &codec, Family::Ipv4, &mut encoded);

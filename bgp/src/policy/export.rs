@@ -97,6 +97,8 @@ pub struct Export {
     pub next_hop: NextHopMode,
     /// The own addresses to name.
     pub own_next_hop: OwnNextHop,
+    /// Whether the peer takes IPv6 next hops of IPv4 prefixes (RFC 8950 §4).
+    pub extended_next_hop: bool,
     /// Whether the peer is, or may be, one of equals rather than a customer or a provider (RFC 3765 §2).
     pub bilateral: bool,
     /// The peer's AS where ours goes in its place.
@@ -264,7 +266,8 @@ impl Export {
     #[must_use]
     pub fn keeps_next_hop(&self, path: &Outgoing<'_>) -> bool {
         let keeps = match self.next_hop {
-            NextHopMode::Auto => !self.external,
+            // One that would say nothing to the peer is not kept where another one may go in its place.
+            NextHopMode::Auto => !self.external && (self.reflects(path) || self.passed_on(path).is_some()),
             // RFC 4456 §10: another NEXT_HOP than the one received may make loops.
             NextHopMode::Own => self.reflects(path),
             NextHopMode::Unchanged => true,
@@ -274,17 +277,40 @@ impl Export {
 
     /// The next hop to name: ours, or the one that came with the path.
     fn choose_next_hop(&self, path: &Outgoing<'_>) -> Option<NextHops> {
-        let own = match path.family() {
-            Family::Ipv4 => self.own_next_hop.ipv4.map(NextHops::V4),
-            Family::Ipv6 => self.own_next_hop.ipv6.map(|global| NextHops::V6 { global, link_local: None }),
-        };
-        if !self.keeps_next_hop(path) {
-            return own;
+        if self.keeps_next_hop(path) {
+            return self.passed_on(path);
         }
+        let OwnNextHop { ipv4, ipv6 } = self.own_next_hop;
+        let ipv4 = ipv4.map(NextHops::V4).filter(|_| path.family() == Family::Ipv4);
+        let ipv6 = ipv6.map(|global| NextHops::V6 { global, link_local: None });
+        ipv4.or(ipv6).filter(|own| self.is_taken(path.family(), *own))
+    }
+
+    /// The next hop that came with the path as far as the peer takes it: a link-local
+    /// address names a router on a link that the peer need not share (RFC 2545 §3).
+    fn passed_on(&self, path: &Outgoing<'_>) -> Option<NextHops> {
+        path.attributes.next_hop.off_link().filter(|kept| self.is_taken(path.family(), *kept))
+    }
+
+    /// RFC 8950 §4: IPv6 next hops of IPv4 prefixes go to those who said that they take them.
+    const fn is_taken(&self, family: Family, next_hop: NextHops) -> bool {
+        matches!(next_hop, NextHops::V4(_)) || matches!(family, Family::Ipv6) || self.extended_next_hop
+    }
+
+    /// Which next hop is missing.
+    fn no_next_hop(&self, path: &Outgoing<'_>) -> String {
+        let family = path.family();
         match path.attributes.next_hop {
-            NextHops::V4(address) => Some(NextHops::V4(address)),
-            // The link-local half names a router on a link that the peer need not share (RFC 2545 §3).
-            NextHops::V6 { global, .. } => Some(NextHops::V6 { global, link_local: None }),
+            kept @ NextHops::V6 { .. } if self.keeps_next_hop(path) && kept.off_link().is_none() => {
+                "the next hop is link-local, which says nothing on another link".to_owned()
+            }
+            NextHops::V6 { .. } if self.keeps_next_hop(path) && family == Family::Ipv4 => {
+                "the peer does not take IPv6 next hops of IPv4 prefixes (RFC 8950)".to_owned()
+            }
+            _ if family == Family::Ipv4 && self.own_next_hop.ipv6.is_some() => {
+                format!("no own {family} address to name as next hop, and RFC 8950 is not negotiated")
+            }
+            _ => format!("no own {family} address to name as next hop"),
         }
     }
 
@@ -292,7 +318,7 @@ impl Export {
     #[must_use]
     pub fn refusal(&self, reason: Reason, path: &Outgoing<'_>) -> Refusal {
         let detail = match reason {
-            Reason::NoNextHop => format!("no own {} address to name as next hop", path.family()),
+            Reason::NoNextHop => self.no_next_hop(path),
             Reason::ExportRule => match self.rules.first(&path.subject()) {
                 Some((at, rule)) => {
                     format!("export rule {}: {}", at + 1, rule.when.describe(&path.subject()))

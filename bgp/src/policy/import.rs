@@ -10,6 +10,7 @@ use crate::rule::{self, Changes, RouteOrigin, Rule, Subject};
 use crate::wire::attribute::{NextHops, PathAttributes};
 use crate::wire::community::Community;
 use crate::wire::role::Role;
+use crate::zone;
 
 /// Whose path, and by whose rules, is judged.
 #[derive(Clone, Copy, Debug)]
@@ -296,20 +297,28 @@ fn is_martian(prefix: Prefix) -> bool {
     }
 }
 
-/// RFC 4271 §6.3: the next hop is a host's address, not ours, of the prefix's family.
+/// RFC 4271 §6.3: the next hop is a host's address, not ours, of the prefix's family, or
+/// an IPv6 address for IPv4 where that was negotiated (RFC 8950 §4). A link-local one is
+/// usable where its link is known.
 fn usable_next_hop(family: Family, next_hop: NextHops, own: &[IpAddr]) -> bool {
     let address = next_hop.address();
-    Family::of(address) == family && !is_martian(Prefix::host(address)) && !own.contains(&address)
+    let is_of_family = Family::of(address) == family || address.is_ipv6();
+    is_of_family && !is_nobody(address) && !own.contains(&address)
+}
+
+/// Whether the address is none that packets can be sent to.
+fn is_nobody(address: IpAddr) -> bool {
+    zone::of(address).is_none() && is_martian(Prefix::host(address))
 }
 
 fn invalid_next_hop(next_hop: NextHops, protected: &Protected) -> String {
     let address = next_hop.address();
     let why = if protected.addresses.contains(&address) {
         "is this node's own address"
-    } else if is_martian(Prefix::host(address)) {
+    } else if is_nobody(address) {
         "is not a routable address"
     } else {
         "is of another family than the prefix"
     };
-    format!("{address} {why}")
+    format!("{} {why}", zone::split(address).0)
 }

@@ -10,6 +10,7 @@ use crate::prefix::PerFamily;
 use crate::reason::Reason;
 use crate::wire::notification::Notification;
 use crate::wire::role::Role;
+use crate::zone;
 
 /// The configuration of one session.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub struct SessionConfig {
     pub restart: Restart,
     /// How many paths of a prefix are exchanged.
     pub add_path: AddPath,
+    /// Whether IPv6 next hops of IPv4 prefixes are understood (RFC 8950).
+    pub extended_next_hop: bool,
     /// Whether only the peer connects.
     pub passive: bool,
     /// Whether the session is kept down on purpose.
@@ -40,7 +43,7 @@ pub struct SessionConfig {
     pub obstacle: Option<Obstacle>,
     /// What the peer's operator is told where the session is ended on purpose (RFC 9003), beside the reason.
     pub description: String,
-    /// The peer's address and port.
+    /// The peer's address and port, with the zone of a link-local one as its scope.
     pub remote: SocketAddr,
     /// The own address to connect from.
     pub source: Option<IpAddr>,
@@ -66,12 +69,13 @@ impl SessionConfig {
             timers: peer.timers,
             restart: peer.restart,
             add_path: peer.add_path,
+            extended_next_hop: peer.extended_next_hop,
             passive: peer.passive,
             disabled: peer.disabled,
             authenticated: peer.authenticated,
             obstacle: peer.obstacle.clone(),
             description: peer.description.clone(),
-            remote: SocketAddr::new(peer.address, peer.port),
+            remote: zone::socket(peer.address, peer.port),
             source: peer.source,
         }
     }
@@ -111,6 +115,7 @@ impl SessionConfig {
             || self.add_path.receive != next.add_path.receive
             || (self.add_path.send > 0) != (next.add_path.send > 0)
             || self.authenticated != next.authenticated
-            || self.remote.ip() != next.remote.ip()
+            || self.extended_next_hop != next.extended_next_hop
+            || zone::of_socket(self.remote) != zone::of_socket(next.remote)
     }
 }

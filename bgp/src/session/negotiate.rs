@@ -12,9 +12,11 @@ use crate::time::Duration;
 use crate::wire::add_path::{AddPath, Mode};
 use crate::wire::capability::Capability;
 use crate::wire::codec::Codec;
+use crate::wire::extended_next_hop::ExtendedNextHop;
 use crate::wire::notification::Notification;
 use crate::wire::open::Open;
 use crate::wire::role::Role;
+use crate::zone;
 
 /// The shortest time between KEEPALIVEs (RFC 4271 §4.4).
 const KEEPALIVE_FLOOR: Duration = Duration::from_secs(1);
@@ -43,6 +45,8 @@ pub struct Negotiated {
     pub enhanced_refresh: bool,
     /// Whether messages longer than 4 096 octets may be sent (RFC 8654 §4).
     pub extended: bool,
+    /// Whether IPv4 prefixes may go with IPv6 next hops: both said that they understand it (RFC 8950 §4).
+    pub extended_next_hop: bool,
     /// What both agreed on about restarts (RFC 4724).
     pub restart: Option<PeerRestart>,
     /// How UPDATEs are read and written.
@@ -62,6 +66,9 @@ pub(super) fn offer(config: &SessionConfig, plain: bool, survived: Survived) -> 
             Capability::ExtendedMessage,
             Capability::FourOctetAs(config.local_asn),
         ]);
+        if config.extended_next_hop && config.families.ipv4 {
+            capabilities.push(Capability::ExtendedNextHop(ExtendedNextHop::ipv4_by_ipv6()));
+        }
         capabilities.extend(config.role.map(|(role, _)| Capability::Role(role.code())));
         capabilities.extend(restart::offer(config, survived).map(Capability::GracefulRestart));
         capabilities.extend(offered_paths(config).map(Capability::AddPath));
@@ -124,7 +131,15 @@ pub(super) fn accept(config: &SessionConfig, offered: &Open, open: &Open) -> Res
         restart: restart::agree(offered, open, families),
         enhanced_refresh: both(&Capability::EnhancedRefresh),
         extended: both(&Capability::ExtendedMessage),
-        codec: Codec { four_octet, external, families, add_path: path_ids(offered, open, families) },
+        extended_next_hop: offered.takes_extended_next_hop() && open.takes_extended_next_hop(),
+        codec: Codec {
+            four_octet,
+            external,
+            families,
+            add_path: path_ids(offered, open, families),
+            extended_next_hop: offered.takes_extended_next_hop(),
+            zone: zone::of(zone::of_socket(config.remote)),
+        },
     })
 }
 

@@ -48,6 +48,7 @@ use crate::speaker::timers::Timers;
 use crate::time::Instant;
 use crate::wire::frame;
 use crate::wire::notification::{Cease, Notification};
+use crate::zone;
 
 /// Entries that one call of [`Speaker::work`] looks at, in each of its stages:
 /// some milliseconds, so that KEEPALIVEs are never late.
@@ -230,7 +231,7 @@ impl Speaker {
         effects: &mut Effects,
         now: Instant,
     ) {
-        let address = remote.ip().to_canonical();
+        let address = zone::of_socket(remote).to_canonical();
         let known = self.by_address.get(&address).copied();
         let peer = known.or_else(|| {
             let config = self.admitted(address)?;

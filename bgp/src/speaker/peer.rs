@@ -142,6 +142,7 @@ impl Peer {
             cluster: speaker.cluster(),
             next_hop: self.config.next_hop,
             own_next_hop: self.config.own_next_hop,
+            extended_next_hop: negotiated.extended_next_hop,
             bilateral: negotiated.external,
             override_peer: self.config.as_path.override_peer.then_some(negotiated.peer_asn),
             remove_private: self.config.as_path.remove_private.then_some(negotiated.peer_asn),

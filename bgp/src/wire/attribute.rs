@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use super::as_path::AsPath;
 use super::community::{Community, ExtendedCommunity, Ipv6ExtendedCommunity, LargeCommunity};
 use crate::id::{Asn, RouterId};
+use crate::zone;
 
 /// ORIGIN (RFC 4271 §5.1.1), in the order of preference.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,20 +37,33 @@ pub enum NextHops {
     V4(Ipv4Addr),
     /// Sixteen octets, or thirty-two with the link-local address of the same router.
     V6 {
-        /// The first sixteen octets: the global address.
+        /// The first sixteen octets: the global address, or a link-local one alone, with its zone.
         global: Ipv6Addr,
-        /// The second sixteen octets.
+        /// The second sixteen octets, with their zone on a session whose link is known.
         link_local: Option<Ipv6Addr>,
     },
 }
 
 impl NextHops {
-    /// The address that routes use: the global one.
+    /// The address that routes use: the link-local one where its link is known, else the global one.
     #[must_use]
     pub const fn address(self) -> IpAddr {
         match self {
             Self::V4(address) => IpAddr::V4(address),
+            Self::V6 { link_local: Some(address), .. } if zone::split6(address).1.is_some() => {
+                IpAddr::V6(address)
+            }
             Self::V6 { global, .. } => IpAddr::V6(global),
+        }
+    }
+
+    /// What of it means something on other links, too; `None` for a link-local address alone.
+    #[must_use]
+    pub const fn off_link(self) -> Option<Self> {
+        match self {
+            Self::V6 { global, .. } if global.is_unicast_link_local() => None,
+            Self::V6 { global, .. } => Some(Self::V6 { global, link_local: None }),
+            Self::V4(_) => Some(self),
         }
     }
 
@@ -58,8 +72,8 @@ impl NextHops {
         match self {
             Self::V4(address) => out.extend_from_slice(&address.octets()),
             Self::V6 { global, link_local } => {
-                out.extend_from_slice(&global.octets());
-                out.extend(link_local.into_iter().flat_map(|address| address.octets()));
+                out.extend_from_slice(&zone::split6(global).0.octets());
+                out.extend(link_local.into_iter().flat_map(|address| zone::split6(address).0.octets()));
             }
         }
     }

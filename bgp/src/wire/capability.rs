@@ -3,6 +3,7 @@
 
 use super::add_path::AddPath;
 use super::cursor::Cursor;
+use super::extended_next_hop::ExtendedNextHop;
 use super::notification::Notification;
 use super::restart::GracefulRestart;
 use crate::id::Asn;
@@ -13,6 +14,7 @@ pub(super) const PARAMETER: u8 = 2;
 
 const MULTIPROTOCOL: u8 = 1;
 const ROUTE_REFRESH: u8 = 2;
+const EXTENDED_NEXT_HOP: u8 = 5;
 const EXTENDED_MESSAGE: u8 = 6;
 const ROLE: u8 = 9;
 const GRACEFUL_RESTART: u8 = 64;
@@ -32,6 +34,8 @@ pub enum Capability {
     },
     /// ROUTE-REFRESH is understood (RFC 2918 §2).
     RouteRefresh,
+    /// For which families next hops of another one are understood (RFC 8950 §4).
+    ExtendedNextHop(ExtendedNextHop),
     /// Messages of up to 65 535 octets are understood (RFC 8654 §3).
     ExtendedMessage,
     /// ASes of four octets, with the speaker's own (RFC 6793 §3).
@@ -78,6 +82,7 @@ impl Capability {
             Self::GracefulRestart(restart) => {
                 counted(GRACEFUL_RESTART, out, |out| restart.encode(out));
             }
+            Self::ExtendedNextHop(next_hop) => counted(EXTENDED_NEXT_HOP, out, |out| next_hop.encode(out)),
             Self::AddPath(add_path) => counted(ADD_PATH, out, |out| add_path.encode(out)),
             Self::Unknown { code, value } => {
                 let len = u8::try_from(value.len()).unwrap_or(u8::MAX);
@@ -111,6 +116,7 @@ impl Capability {
             (ROUTE_REFRESH, []) => Some(Self::RouteRefresh),
             (EXTENDED_MESSAGE, []) => Some(Self::ExtendedMessage),
             (GRACEFUL_RESTART, value) => GracefulRestart::decode(value).map(Self::GracefulRestart),
+            (EXTENDED_NEXT_HOP, value) => ExtendedNextHop::decode(value).map(Self::ExtendedNextHop),
             (ADD_PATH, value) => AddPath::decode(value).map(Self::AddPath),
             (ROLE, &[role]) => Some(Self::Role(role)),
             (ENHANCED_REFRESH, []) => Some(Self::EnhancedRefresh),

@@ -2,6 +2,7 @@
 
 use super::add_path::Mode;
 use crate::prefix::PerFamily;
+use crate::zone::Zone;
 
 /// How the messages of one session are encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -14,6 +15,10 @@ pub struct Codec {
     pub families: PerFamily<bool>,
     /// Whether prefixes have Path Identifiers, in what comes and in what goes (RFC 7911 §5).
     pub add_path: PerFamily<Mode>,
+    /// Whether IPv4 prefixes may come with IPv6 next hops (RFC 8950 §4): we said so.
+    pub extended_next_hop: bool,
+    /// The link that a link-local next hop is on; `None` where such a next hop is of no use.
+    pub zone: Option<Zone>,
 }
 
 impl Codec {

@@ -21,6 +21,7 @@ pub mod community;
 mod cursor;
 pub mod decode;
 pub mod encode;
+pub mod extended_next_hop;
 pub mod frame;
 pub mod grade;
 pub mod header;

@@ -68,6 +68,15 @@ impl Open {
         said.into_iter().next().unwrap_or_default()
     }
 
+    /// Whether IPv6 next hops of IPv4 prefixes are understood (RFC 8950 §4).
+    #[must_use]
+    pub fn takes_extended_next_hop(&self) -> bool {
+        self.capabilities.iter().any(|capability| match capability {
+            Capability::ExtendedNextHop(next_hop) => next_hop.has_ipv4_by_ipv6(),
+            _ => false,
+        })
+    }
+
     /// The families that were offered: IPv4 alone where no family was named
     /// (RFC 4760 §8: a speaker without the capability).
     #[must_use]

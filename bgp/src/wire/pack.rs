@@ -19,7 +19,7 @@ pub enum PackError {
     /// The attributes leave no room for a prefix.
     #[error("the path attributes take {0} octets and leave no room for a prefix in a message")]
     TooLong(usize),
-    /// The next hop is not of the prefixes' family (RFC 8950 is not negotiated).
+    /// An IPv4 next hop of IPv6 prefixes, which no RFC encodes.
     #[error("the next hop is not of the family of the prefixes")]
     NextHopFamily,
 }
@@ -62,15 +62,16 @@ pub fn announce(
     out: &mut Vec<u8>,
 ) -> Result<usize, PackError> {
     let next_hop_len = match (family, next_hop) {
-        (Family::Ipv4, NextHops::V4(_)) => 0,
-        (Family::Ipv6, NextHops::V6 { link_local: None, .. }) => 16,
-        (Family::Ipv6, NextHops::V6 { link_local: Some(_), .. }) => 32,
-        _ => return Err(PackError::NextHopFamily),
+        (Family::Ipv4, NextHops::V4(_)) => None,
+        // RFC 8950 §3 has IPv4 prefixes in MP_REACH_NLRI, too.
+        (_, NextHops::V6 { link_local: None, .. }) => Some(16),
+        (_, NextHops::V6 { link_local: Some(_), .. }) => Some(32),
+        (Family::Ipv6, NextHops::V4(_)) => return Err(PackError::NextHopFamily),
     };
-    let around = match family {
-        Family::Ipv4 => HEADER_LEN + 4 + attributes.len(),
+    let around = match next_hop_len {
+        None => HEADER_LEN + 4 + attributes.len(),
         // The MP_REACH_NLRI header, family, next hop and reserved octet.
-        Family::Ipv6 => HEADER_LEN + 4 + 4 + 5 + usize::from(next_hop_len) + attributes.len(),
+        Some(len) => HEADER_LEN + 4 + 4 + 5 + usize::from(len) + attributes.len(),
     };
     let mut prefixes = prefixes.into_iter().map(Into::into).peekable();
     let least = longest(family, prefixes.peek().is_some_and(|route| route.id.is_some()));
@@ -79,14 +80,14 @@ pub fn announce(
     let mut messages = 0;
     while prefixes.peek().is_some() {
         let start = header::begin(out, Kind::Update);
-        match family {
-            Family::Ipv4 => {
+        match next_hop_len {
+            None => {
                 out.extend_from_slice(&[0, 0]);
                 out.extend_from_slice(&u16::try_from(attributes.len()).unwrap_or(u16::MAX).to_be_bytes());
                 out.extend_from_slice(attributes);
                 fill(&mut prefixes, family, room, out);
             }
-            Family::Ipv6 => {
+            Some(next_hop_len) => {
                 // RFC 7606 §5.1: MP_REACH_NLRI is the very first attribute.
                 out.extend_from_slice(&[0; 4]);
                 let attribute = multiprotocol(code::MP_REACH_NLRI, family, out);

@@ -12,6 +12,7 @@ use super::nlri::Nlri;
 use super::notification::{Notification, UpdateError};
 use super::tlv::{Overrun, Tlv, Tlvs};
 use crate::prefix::Family;
+use crate::zone::{self, Zone};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// One UPDATE. Prefixes of families that were not negotiated are left out.
@@ -122,6 +123,8 @@ impl<'a> Update<'a> {
         // The length goes last, so that equal octets are equal in both parts.
         let start = scratch.len();
         next_hop.encode(scratch);
+        // The link is no part of the octets, and of what they say.
+        scratch.extend(zone::of(next_hop.address()).into_iter().flat_map(|zone| zone.0.get().to_be_bytes()));
         scratch.push(u8::try_from(scratch.len() - start).unwrap_or(u8::MAX));
         scratch
     }
@@ -224,7 +227,7 @@ impl<'a> Multiprotocol<'a> {
         cursor.u8()?;
         self.reachable = !cursor.is_empty();
         let Some(family) = family.filter(|family| codec.families[*family]) else { return Some(()) };
-        let next_hop = Some(next_hops(family, next_hop)?);
+        let next_hop = Some(next_hops(family, next_hop, codec)?);
         let nlri = Nlri::parse(family, codec.add_path[family].receive, cursor.rest())?;
         self.reach = Some(Announced { next_hop, nlri });
         Some(())
@@ -242,15 +245,29 @@ impl<'a> Multiprotocol<'a> {
 
 /// The next hop of a family: a length that was not expected makes the prefixes
 /// after it impossible to locate (RFC 7606 §7.11).
-fn next_hops(family: Family, octets: &[u8]) -> Option<NextHops> {
-    let ipv6 = |octets: &[u8]| octets.first_chunk::<16>().map(|octets| Ipv6Addr::from(*octets));
+fn next_hops(family: Family, octets: &[u8], codec: &Codec) -> Option<NextHops> {
+    // What a peer writes where zones lie is no zone.
+    let ipv6 = |octets: &[u8]| Some(zone::split6(Ipv6Addr::from(*octets.first_chunk::<16>()?)).0);
     match (family, octets.len()) {
         (Family::Ipv4, 4) => octets.first_chunk::<4>().map(|octets| NextHops::V4(Ipv4Addr::from(*octets))),
-        (Family::Ipv6, 16) => Some(NextHops::V6 { global: ipv6(octets)?, link_local: None }),
+        // RFC 8950 §3: sixteen or thirty-two, where we said that we understand it (§4).
+        (Family::Ipv4, _) if !codec.extended_next_hop => None,
         // RFC 2545 §3.
-        (Family::Ipv6, 32) => {
-            Some(NextHops::V6 { global: ipv6(octets)?, link_local: octets.get(16..).and_then(ipv6) })
-        }
+        (_, 16 | 32) => Some(on_link(ipv6(octets)?, octets.get(16..).and_then(ipv6), codec.zone)),
         _ => None,
+    }
+}
+
+/// A next hop whose link-local address is one on the session's link, if that is known.
+///
+/// Deviation: RFC 2545 §3 has a global address go first. Speakers without one, on links
+/// that have none, send the link-local address there, once or twice, or leave it unspecified.
+fn on_link(global: Ipv6Addr, second: Option<Ipv6Addr>, zone: Option<Zone>) -> NextHops {
+    let within = |address: Ipv6Addr| zone.and_then(|zone| zone::within(address, zone));
+    let alone = |address: Ipv6Addr| NextHops::V6 { global: address, link_local: None };
+    match (within(global), second.and_then(within)) {
+        (_, Some(second)) if global.is_unspecified() || global.is_unicast_link_local() => alone(second),
+        (Some(first), None) => alone(first),
+        (_, placed) => NextHops::V6 { global, link_local: placed.or(second) },
     }
 }

@@ -48,7 +48,7 @@ impl Receiver {
             family,
             export: self.export.clone(),
             // How prefixes are read makes no difference here, and `several` says how they are written.
-            codec: Codec { add_path: Codec::NO_PATH_IDS, ..self.codec },
+            codec: Codec { add_path: Codec::NO_PATH_IDS, extended_next_hop: false, zone: None, ..self.codec },
             limit: self.limit.map(|most| (most, self.peer)),
             several: self.codec.add_path[family].send.then_some(self.several),
         }

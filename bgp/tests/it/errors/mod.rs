@@ -31,7 +31,11 @@ fn address(text: &str) -> IpAddr {
 
 /// The peer that a state speaks of.
 fn remote(state: State) -> IpAddr {
-    address(if state.is_internal() { "10.0.2.3" } else { "10.0.2.2" })
+    address(match state {
+        State::Extended => "10.0.2.4",
+        _ if state.is_internal() => "10.0.2.3",
+        _ => "10.0.2.2",
+    })
 }
 
 struct World {
@@ -51,10 +55,13 @@ impl World {
         };
         let mut config = SpeakerConfig { router_id: RouterId(0x0a00_0102), ..config(0, 65_001) };
         config.protected.addresses = vec![address("10.0.1.2"), address("10.0.2.1")];
-        config.peers = ["10.0.1.1", "10.0.2.2", "10.0.2.3"].map(named).into();
+        config.peers = ["10.0.1.1", "10.0.2.2", "10.0.2.3", "10.0.2.4"].map(named).into();
         config.peers[1].asn = bgp::config::PeerAs::Exactly(Asn(65_200));
         config.peers[1].add_path.receive = true;
+
         config.peers[2].asn = bgp::config::PeerAs::Exactly(Asn(65_001));
+        config.peers[3].asn = bgp::config::PeerAs::Exactly(Asn(65_200));
+        config.peers[3].extended_next_hop = true;
         let speaker = Speaker::new(&config, 3);
         let mut world = Self { speaker, effects: Effects::default(), inbox: Vec::new(), closed: false };
         world.speaker.reconcile(config, &mut world.effects, Instant(0));
@@ -122,7 +129,14 @@ fn far() -> Vec<u8> {
     let path =
         PathAttributes { as_path: AsPath { segments: vec![first] }, ..PathAttributes::originated(next_hop) };
     let families = bgp::prefix::PerFamily { ipv4: true, ipv6: false };
-    let codec = Codec { four_octet: true, external: true, families, add_path: Codec::NO_PATH_IDS };
+    let codec = Codec {
+        four_octet: true,
+        external: true,
+        families,
+        add_path: Codec::NO_PATH_IDS,
+        extended_next_hop: false,
+        zone: None,
+    };
     let (mut attributes, mut bytes) = (Vec::new(), Vec::new());
     let far: Prefix = FAR.parse().expect("a prefix");
     encode::attributes(&path, &codec, far.family(), &mut attributes);

@@ -21,6 +21,8 @@ pub(crate) enum State {
     Long,
     /// Established, of an external peer that sends Path Identifiers (RFC 7911).
     Several,
+    /// Established, of an external peer that takes IPv6 next hops of IPv4, as we do (RFC 8950).
+    Extended,
     /// OpenSent of an internal peer.
     InnerOpenSent,
     /// Established, of an internal peer.
@@ -30,7 +32,7 @@ pub(crate) enum State {
 impl State {
     /// Whether the session is Established.
     pub(crate) fn is_up(self) -> bool {
-        matches!(self, Self::Established | Self::Old | Self::Long | Self::Several | Self::Inner)
+        !matches!(self, Self::OpenSent | Self::OpenConfirm | Self::InnerOpenSent)
     }
 
     /// Whether the peer is the internal one.
@@ -104,6 +106,7 @@ impl Table {
             "old" => State::Old,
             "long" => State::Long,
             "several" => State::Several,
+            "extended" => State::Extended,
             "inner" => State::Inner,
             "inner-opensent" => State::InnerOpenSent,
             other => panic!("state {other}"),
@@ -181,6 +184,7 @@ impl Table {
             State::Old => self.messages("open: {me} 0e 020c {v4} {v6}"),
             State::Long => self.messages("open: {me} 18 0216 {v4} {v6} {as4} 0600 4600"),
             State::Several => self.messages("open: {me} 1e 021c {v4} {v6} {as4} 4508 00010103 00020102"),
+            State::Extended => self.messages("open: {me} 1c 021a {v4} {v6} {as4} 0506 000100010002"),
             State::Inner | State::InnerOpenSent => {
                 self.messages("open: 04 fde9 005a 0a000203 14 0212 {v4} {v6} 41040000fde9")
             }

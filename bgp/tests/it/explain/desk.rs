@@ -13,6 +13,7 @@ use bgp::wire::add_path::AddPath;
 use bgp::wire::attribute::PathAttributes;
 use bgp::wire::capability::Capability;
 use bgp::wire::codec::Codec;
+use bgp::wire::extended_next_hop::ExtendedNextHop;
 use bgp::wire::nlri::Route;
 use bgp::wire::open::Open;
 use bgp::wire::{encode, frame, pack};
@@ -26,6 +27,8 @@ pub(super) struct Caller {
     pub(super) router_id: RouterId,
     /// Whether it takes and sends several paths of a prefix (RFC 7911).
     pub(super) several: bool,
+    /// Whether it takes IPv6 next hops of IPv4 (RFC 8950).
+    pub(super) extended: bool,
 }
 
 /// The address of caller number `n`.
@@ -56,7 +59,8 @@ impl Desk {
             let both = AddPath { families: Family::ALL.map(|family| (family.afi(), 1, 3)).into() };
             let capabilities = families
                 .chain([Capability::FourOctetAs(caller.asn)])
-                .chain(caller.several.then_some(Capability::AddPath(both)));
+                .chain(caller.several.then_some(Capability::AddPath(both)))
+                .chain(caller.extended.then(|| Capability::ExtendedNextHop(ExtendedNextHop::ipv4_by_ipv6())));
             let open = Open {
                 asn: if caller.asn.is_two_octet() { caller.asn } else { Asn::TRANS },
                 hold_seconds: 90,
@@ -83,6 +87,8 @@ impl Desk {
             external: caller.asn != self.own,
             families: PerFamily { ipv4: true, ipv6: true },
             add_path: Codec::NO_PATH_IDS,
+            extended_next_hop: false,
+            zone: None,
         };
         let (mut encoded, mut bytes) = (Vec::new(), Vec::new());
         encode::attributes(attributes, &codec, prefix.family(), &mut encoded);

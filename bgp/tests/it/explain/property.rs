@@ -90,12 +90,12 @@ fn some<T: Copy>(chance: &mut Chance, all: &[T], once_in: u64) -> Vec<T> {
     all.iter().copied().filter(|_| chance.one_in(once_in)).collect()
 }
 
-fn attributes(chance: &mut Chance, caller: Caller, family: Family) -> PathAttributes {
+fn attributes(chance: &mut Chance, caller: Caller, family: Family, extended: bool) -> PathAttributes {
     let host = chance.pick(&[1, 7, 8, 9, 100, 101]);
     let next_hop = match family {
         Family::Ipv4 if chance.one_in(12) => NextHops::V4(Ipv4Addr::new(127, 0, 0, 1)),
-        Family::Ipv4 => NextHops::V4(Ipv4Addr::new(10, 0, 0, host)),
-        Family::Ipv6 => {
+        Family::Ipv4 if !extended || chance.one_in(2) => NextHops::V4(Ipv4Addr::new(10, 0, 0, host)),
+        _ => {
             let global = format!("fd00::{host:x}").parse().expect("an address");
             NextHops::V6 { global, link_local: None }
         }
@@ -159,6 +159,7 @@ fn peer(chance: &mut Chance, n: usize) -> PeerConfig {
     PeerConfig {
         families: PerFamily { ipv4: true, ipv6: !chance.one_in(6) },
         via_default: chance.one_in(4),
+        extended_next_hop: chance.one_in(2),
         own_next_hop: OwnNextHop {
             ipv4: (!chance.one_in(8)).then_some(Ipv4Addr::new(10, 0, 0, 1)),
             ipv6: (!chance.one_in(4)).then(|| "fd00::1".parse().expect("an address")),
@@ -207,6 +208,7 @@ fn scene(chance: &mut Chance) -> Scene {
             asn: asn(chance),
             router_id: RouterId(20 + chance.below(3) as u32),
             several: chance.one_in(2),
+            extended: chance.one_in(2),
         })
         .collect();
     let origin = |text: &str| Origination { med: Some(4), ..Origination::new(prefix(text)) };
@@ -249,7 +251,12 @@ fn agrees(seed: u64) -> Result<BTreeSet<Reason>, String> {
             }
             let several = caller.several && config.peers[n].add_path.receive;
             for id in 0..if several { 1 + chance.below(3) as u32 } else { 1 } {
-                let attributes = attributes(&mut chance, *caller, prefix(text).family());
+                let attributes = attributes(
+                    &mut chance,
+                    *caller,
+                    prefix(text).family(),
+                    config.peers[n].extended_next_hop,
+                );
                 // Neighbours on the wire, and out of order.
                 let id = several.then_some(PathId(id ^ 2));
                 desk.announce(n, *caller, nlri::Route { id, prefix: prefix(text) }, &attributes);
@@ -259,7 +266,8 @@ fn agrees(seed: u64) -> Result<BTreeSet<Reason>, String> {
     desk.settle();
     let neighbor = |at: IpAddr| {
         let n = config.peers.iter().position(|peer| peer.address == at).filter(|n| *n < callers.len())?;
-        Some(Neighbor { config: &config.peers[n], asn: callers[n].asn, router_id: callers[n].router_id })
+        let (config, Caller { asn, router_id, extended, .. }) = (&config.peers[n], callers[n]);
+        Some(Neighbor { config, asn, router_id, extended_next_hop: extended && config.extended_next_hop })
     };
     let mut words = BTreeSet::new();
     for text in PREFIXES {

@@ -78,6 +78,8 @@ fn updates(family: Family) -> Vec<u8> {
         external: true,
         families: PerFamily { ipv4: true, ipv6: true },
         add_path: Codec::NO_PATH_IDS,
+        extended_next_hop: false,
+        zone: None,
     };
     let (mut encoded, mut bytes) = (Vec::new(), Vec::new());
     encode::attributes(&attributes, &codec, family, &mut encoded);

@@ -108,6 +108,7 @@ fn export(rules: Rules, external: bool) -> Export {
             ipv4: Some(Ipv4Addr::new(10, 0, 0, 1)),
             ipv6: Some("fd00::1".parse().expect("an address")),
         },
+        extended_next_hop: false,
         bilateral: external,
         override_peer: None,
         remove_private: None,

@@ -40,6 +40,7 @@ pub(super) fn config() -> SessionConfig {
         timers: Timers { hold: seconds(9), keepalive: seconds(3), connect_retry: seconds(5) },
         restart: bgp::config::Restart { seconds: 0, notification: false },
         add_path: bgp::config::AddPath::default(),
+        extended_next_hop: false,
         passive: false,
         disabled: false,
         description: String::new(),

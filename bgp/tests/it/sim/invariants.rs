@@ -10,7 +10,7 @@ use bgp::rule::RouteOrigin;
 use bgp::view::{Explanation, KernelView, PathSource, PathView, PeerView, RouteFilter, RouteView, SentPath};
 use bgp::wire::attribute::PathAttributes;
 
-use super::network::Network;
+use super::network::{Network, address};
 use super::watch::Violation;
 use crate::explain::book::{self, Neighbor, Route};
 
@@ -174,7 +174,10 @@ impl Picture<'_> {
         let neighbor = |address: IpAddr| {
             let config = own.peers.iter().find(|peer| peer.address == address)?;
             let other = &self.network.routers[self.network.router_of(address)?].config;
-            Some(Neighbor { config, asn: other.asn, router_id: other.router_id })
+            let back = other.peers.iter().find(|back| back.address == self::address(router));
+            let extended_next_hop =
+                config.extended_next_hop && back.is_some_and(|back| back.extended_next_hop);
+            Some(Neighbor { config, asn: other.asn, router_id: other.router_id, extended_next_hop })
         };
         let routes: Vec<Route<'_>> = paths
             .iter()

@@ -28,4 +28,5 @@ mod rules;
 mod sessions;
 mod topology;
 mod transport;
+mod unnumbered;
 mod watch;

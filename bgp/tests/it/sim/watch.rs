@@ -21,6 +21,8 @@ const CODEC: Codec = Codec {
     external: false,
     families: PerFamily { ipv4: true, ipv6: true },
     add_path: Codec::NO_PATH_IDS,
+    extended_next_hop: true,
+    zone: None,
 };
 
 /// What does not hold.

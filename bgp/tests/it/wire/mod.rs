@@ -4,6 +4,7 @@
 
 mod add_path;
 mod attribute;
+mod extended_next_hop;
 mod frame;
 mod grade;
 mod mrt;
@@ -56,6 +57,8 @@ const EXTERNAL: Codec = Codec {
     external: true,
     families: PerFamily { ipv4: true, ipv6: true },
     add_path: Codec::NO_PATH_IDS,
+    extended_next_hop: false,
+    zone: None,
 };
 
 /// The same, internal.

@@ -111,7 +111,10 @@ fn ours(read: Vec<PathAttribute>) -> (PathAttributes, Vec<Prefix>) {
 
 /// Attributes that both codecs hold in the same form.
 fn shared(family: Family) -> impl Strategy<Value = PathAttributes> {
-    strategy::attributes(family).prop_map(|mut attributes| {
+    // RFC 8950 §3: one in two IPv4 routes has an IPv6 next hop.
+    let next_hop = prop_oneof![strategy::next_hops(family), strategy::next_hops(Family::Ipv6)];
+    (strategy::attributes(family), next_hop).prop_map(|(mut attributes, next_hop)| {
+        attributes.next_hop = next_hop;
         // RFC 9774 §3: the oracle withdraws a path with a set.
         attributes.as_path.segments.retain(|segment| segment.kind == SegmentKind::Sequence);
         // The oracle knows more attributes than these.

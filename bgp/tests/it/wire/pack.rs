@@ -185,12 +185,10 @@ fn attributes_that_leave_no_room() {
 }
 
 #[test]
-fn a_next_hop_of_the_other_family_is_refused() {
-    let mut out = Vec::new();
-    for (family, next_hop) in [(Family::Ipv4, next_hop6(false)), (Family::Ipv6, NEXT_HOP4)] {
-        let result = pack::announce(&[], next_hop, family, many(family), pack::Longest::Plain, &mut out);
-        assert_eq!(result, Err(pack::PackError::NextHopFamily));
-    }
+fn an_ipv4_next_hop_of_ipv6_is_refused() {
+    let (mut out, family) = (Vec::new(), Family::Ipv6);
+    let result = pack::announce(&[], NEXT_HOP4, family, many(family), pack::Longest::Plain, &mut out);
+    assert_eq!(result, Err(pack::PackError::NextHopFamily));
     assert!(out.is_empty());
 }
 

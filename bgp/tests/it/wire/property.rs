@@ -8,6 +8,7 @@ use bgp::wire::open::Open;
 use bgp::wire::refresh::Refresh;
 use bgp::wire::update::Update;
 use bgp::wire::{decode, encode, nlri, pack};
+use bgp::zone::Zone;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -103,6 +104,8 @@ fn codecs() -> impl Strategy<Value = Codec> {
         Just(INTERNAL),
         Just(OLD),
         Just(Codec { external: false, ..OLD }),
+        Just(Codec { extended_next_hop: true, ..EXTERNAL }),
+        Just(Codec { extended_next_hop: true, zone: Zone::new(7), ..EXTERNAL }),
         Just(Codec { families: bgp::prefix::PerFamily { ipv4: true, ipv6: false }, ..EXTERNAL }),
     ]
 }

@@ -8,8 +8,10 @@ use bgp::wire::attribute::{Aggregator, NextHops, Origin, Partial, PathAttributes
 use bgp::wire::capability::Capability;
 use bgp::wire::code;
 use bgp::wire::community::{Community, ExtendedCommunity, Ipv6ExtendedCommunity, LargeCommunity};
+use bgp::wire::extended_next_hop::ExtendedNextHop;
 use bgp::wire::open::Open;
 use bgp::wire::restart::GracefulRestart;
+use bgp::zone;
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
@@ -45,8 +47,8 @@ pub(super) fn next_hops(family: Family) -> BoxedStrategy<NextHops> {
         Family::Ipv4 => any::<u32>().prop_map(|bits| NextHops::V4(bits.into())).boxed(),
         Family::Ipv6 => (any::<u128>(), option::of(any::<u128>()))
             .prop_map(|(global, link_local)| NextHops::V6 {
-                global: global.into(),
-                link_local: link_local.map(Into::into),
+                global: zone::split6(global.into()).0,
+                link_local: link_local.map(|address| zone::split6(address.into()).0),
             })
             .boxed(),
     }
@@ -130,7 +132,7 @@ fn graceful_restart() -> impl Strategy<Value = Capability> {
 }
 
 pub(super) fn open() -> impl Strategy<Value = Open> {
-    let known = [1, 2, 6, 9, 64, 65, 69, 70];
+    let known = [1, 2, 5, 6, 9, 64, 65, 69, 70];
     let other = (any::<u8>(), vec(any::<u8>(), 0..=255))
         .prop_filter("not a known one", move |(code, _)| !known.contains(code))
         .prop_map(|(code, value)| Capability::Unknown { code, value: value.into() });
@@ -141,6 +143,8 @@ pub(super) fn open() -> impl Strategy<Value = Open> {
         Just(Capability::EnhancedRefresh),
         any::<u8>().prop_map(Capability::Role),
         graceful_restart(),
+        vec(any::<(u16, u16, u16)>(), 0..4)
+            .prop_map(|triples| Capability::ExtendedNextHop(ExtendedNextHop { triples })),
         vec(any::<(u16, u8, u8)>(), 0..4).prop_map(|families| Capability::AddPath(AddPath { families })),
         other,
     ];

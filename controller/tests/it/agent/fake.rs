@@ -280,6 +280,8 @@ pub(super) fn announce(asn: u32, next_hop: &str, prefixes: impl IntoIterator<Ite
         external: true,
         families: PerFamily { ipv4: true, ipv6: true },
         add_path: Codec::NO_PATH_IDS,
+        extended_next_hop: false,
+        zone: None,
     };
     let (mut encoded, mut bytes) = (Vec::new(), Vec::new());
     encode::attributes(&attributes, &codec, Family::Ipv4, &mut encoded);

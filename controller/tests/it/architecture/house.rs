@@ -16,7 +16,7 @@ const LAYERS: [(&str, &[&[&str]]); 5] = [
     (
         "bgp",
         &[
-            &["id", "prefix", "time"],
+            &["id", "prefix", "time", "zone"],
             &["bfd", "wire"],
             &["rule"],
             &["config", "io", "reason", "view"],

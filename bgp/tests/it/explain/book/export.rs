@@ -33,7 +33,10 @@ pub(crate) fn sent(
         // The house's rule: a route that is not used is not told of with an own next hop.
         let is_used = matches!(verdicts[at], Reason::Best | Reason::Multipath);
         let is_kept = match to.config.next_hop {
-            NextHopMode::Auto => to.asn == session_as(own, to.config),
+            NextHopMode::Auto => {
+                let stays = elsewhere(to, prefix, routes[at].received.next_hop).is_some();
+                to.asn == session_as(own, to.config) && (stays || reflects(own, to, &routes[at]))
+            }
             NextHopMode::Own => reflects(own, to, &routes[at]),
             NextHopMode::Unchanged => true,
         };
@@ -65,6 +68,22 @@ fn reflects(own: &SpeakerConfig, to: Neighbor<'_>, route: &Route<'_>) -> bool {
     let internal = |with: Neighbor<'_>| with.asn == session_as(own, with.config);
     let Some(from) = route.from.filter(|from| internal(*from) && internal(to)) else { return false };
     from.config.reflector_client || to.config.reflector_client
+}
+
+/// RFC 8950 §4: an IPv6 next hop of IPv4 goes to a peer only after "ascertain[ing] via BGP Capabilities
+/// Advertisement" that it supports it.
+fn understood(to: Neighbor<'_>, prefix: Prefix, next_hop: NextHops) -> bool {
+    prefix.family() == Family::Ipv6 || next_hop.address().is_ipv4() || to.extended_next_hop
+}
+
+/// The next hop as it may stay: RFC 2545 §3 has a link-local address only on "the subnet" that the peers share.
+fn elsewhere(to: Neighbor<'_>, prefix: Prefix, next_hop: NextHops) -> Option<NextHops> {
+    let stays = match next_hop {
+        NextHops::V6 { global, .. } if global.segments()[0] & 0xffc0 == 0xfe80 => None,
+        NextHops::V6 { global, .. } => Some(NextHops::V6 { global, link_local: None }),
+        v4 @ NextHops::V4(_) => Some(v4),
+    };
+    stays.filter(|stays| understood(to, prefix, *stays))
 }
 
 /// What a route looks like to a peer that did not send it, or why it is not sent.
@@ -127,26 +146,23 @@ fn exported(
     if met.is_some_and(|rule| rule.reject) {
         return Err(Reason::ExportRule);
     }
+    let elsewhere = elsewhere(to, prefix, sent.next_hop);
     // §5.1.3: an own address towards an external peer and for what is originated; as received
     // towards an internal one, "unless it has been explicitly configured".
     let unchanged = match to.config.next_hop {
-        NextHopMode::Auto => !external,
+        NextHopMode::Auto => !external && (reflected || elsewhere.is_some()),
         // RFC 4456 §10: a reflected route's NEXT_HOP is not to be modified.
         NextHopMode::Own => reflected,
         NextHopMode::Unchanged => true,
     };
     sent.next_hop = if learned && unchanged {
-        match sent.next_hop {
-            NextHops::V6 { global, .. } => NextHops::V6 { global, link_local: None },
-            v4 @ NextHops::V4(_) => v4,
-        }
+        elsewhere.ok_or(Reason::NoNextHop)?
     } else {
         let of = to.config.own_next_hop;
-        let address = match prefix.family() {
-            Family::Ipv4 => of.ipv4.map(NextHops::V4),
-            Family::Ipv6 => of.ipv6.map(|global| NextHops::V6 { global, link_local: None }),
-        };
-        address.ok_or(Reason::NoNextHop)?
+        let ipv6 = of.ipv6.map(|global| NextHops::V6 { global, link_local: None });
+        let is_v4 = prefix.family() == Family::Ipv4;
+        let address = if is_v4 { of.ipv4.map(NextHops::V4).or(ipv6) } else { ipv6 };
+        address.filter(|own| understood(to, prefix, *own)).ok_or(Reason::NoNextHop)?
     };
     if external {
         // §5.1.2 b: "the local system … prepends its own AS number"; §5.1.4: "The MULTI_EXIT_DISC

@@ -65,7 +65,8 @@ pub(super) fn import(
     // the IP address of the receiving speaker".
     let next_hop = received.next_hop.address();
     let is_v4 = matches!(prefix, Prefix::V4(_));
-    if next_hop.is_ipv4() != is_v4
+    // RFC 8950 §4: an IPv6 next hop of IPv4 is another matter than an IPv4 one of IPv6.
+    if (next_hop.is_ipv4() && !is_v4)
         || never_routed(Prefix::host(next_hop))
         || own.protected.addresses.contains(&next_hop)
     {

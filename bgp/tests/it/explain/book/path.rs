@@ -11,6 +11,8 @@ pub(crate) struct Neighbor<'a> {
     pub(crate) config: &'a PeerConfig,
     pub(crate) asn: Asn,
     pub(crate) router_id: RouterId,
+    /// Whether both said that they take IPv6 next hops of IPv4 (RFC 8950).
+    pub(crate) extended_next_hop: bool,
 }
 
 /// A path of one prefix.

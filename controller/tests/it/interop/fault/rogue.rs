@@ -162,6 +162,8 @@ pub(in crate::interop) fn announce(prefixes: impl IntoIterator<Item = Prefix>) -
         external: true,
         families: PerFamily { ipv4: true, ipv6: true },
         add_path: Codec::NO_PATH_IDS,
+        extended_next_hop: false,
+        zone: None,
     };
     let (mut attributes, mut bytes) = (Vec::new(), Vec::new());
     encode::attributes(&path, &codec, Family::Ipv4, &mut attributes);
