@@ -90,9 +90,9 @@ pub(super) fn runtime(places: &Places, facts: &mut Facts) {
         texts.extend(imported(places, Path::new(file), &texts[0].1));
         // What is imported counts, and the last of it.
         let said = |keys| {
-            let settings =
+            let mut settings =
                 texts.iter().map(|(file, text)| Setting { file: file.clone(), folders: named(text, keys) });
-            settings.filter(|setting| !setting.folders.is_empty()).last()
+            settings.rfind(|setting| !setting.folders.is_empty())
         };
         (runtime.binaries, runtime.networks_at) = (said(&BINARIES), said(&NETWORKS));
         break;
