@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 usage; `exec` passes on the code of its command.
 
+mod bench;
 mod catalogue;
 mod console;
 mod down;
@@ -29,6 +30,8 @@ enum Verb {
     Quickstart(quickstart::Args),
     /// Check and test the workspace, or run the tests whose names contain NAME
     Test(test::Args),
+    /// Send the same tables through this project's speaker and four others, and compare
+    Bench(bench::Args),
     /// Bring a lab up
     Up(up::Args),
     /// Remove a lab, or all of them
@@ -46,6 +49,7 @@ pub fn main() -> ExitCode {
     let done = match line.verb {
         Verb::Quickstart(args) => quickstart::run(&args),
         Verb::Test(args) => test::run(&args),
+        Verb::Bench(args) => bench::run(&args),
         Verb::Up(args) => up::run(&args),
         Verb::Down(args) => down::run(&args),
         Verb::Status(args) => status::run(&args),

@@ -19,11 +19,12 @@
 //! kubernetes                            an API server of a test's own; with the runner, a whole Kubernetes in a lab
 //! cluster  pod  path                    what a lab's manifests say; pods by the plugin; the way of their packets
 //! cargo  build  debian  python          cargo with a clean environment; Kubernetes, built once; missing packages
+//! bench  load                           speakers compared; the load generator, a program of its own
 //! cli                                   one file a verb
 //! ```
 //!
-//! Nothing here knows BGP or the other packages' code: their programs are found in the build and run as
-//! a user would run them.
+//! Nothing here knows the other packages' code: their programs are found in the build and run as a user would run
+//! them. The load generator alone (feature `bench`) writes and reads BGP, with the codec of `bgp`.
 
 pub mod bird;
 pub mod cache;
@@ -42,6 +43,8 @@ pub mod sandbox;
 pub mod wait;
 
 #[cfg(feature = "runner")]
+pub mod bench;
+#[cfg(feature = "runner")]
 pub mod build;
 #[cfg(feature = "runner")]
 pub mod cargo;
@@ -57,6 +60,8 @@ pub mod image;
 pub mod interrupt;
 #[cfg(feature = "runner")]
 pub mod lab;
+#[cfg(feature = "bench")]
+pub mod load;
 #[cfg(feature = "runner")]
 pub mod node;
 #[cfg(feature = "runner")]

@@ -155,6 +155,20 @@ impl Sandbox {
         let parent = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
         // What the test starts must not hold the socket.
         nix::unistd::dup2_stdin(fs::File::open("/dev/null")?)?;
+        Ok((Self::here(test)?, parent))
+    }
+
+    /// A private machine out of the calling process, which `unshare` started with network, mount and pid namespaces
+    /// of its own, as their first process. `name` stands for the test's.
+    ///
+    /// # Errors
+    /// Those of the kernel.
+    pub fn adopt(name: &str) -> io::Result<Self> {
+        private_mounts()?;
+        Self::here(name)
+    }
+
+    fn here(test: &str) -> io::Result<Self> {
         mount(Some("proc"), "/proc", Some("proc"), MsFlags::empty(), None::<&str>)?;
         let up = Command::new("ip").args(["link", "set", "lo", "up"]).status()?;
         if !up.success() {
@@ -162,7 +176,7 @@ impl Sandbox {
         }
         let folder = PathBuf::from("/run/sandbox");
         fs::create_dir_all(&folder)?;
-        Ok((Self { test: test.to_owned(), folder }, parent))
+        Ok(Self { test: test.to_owned(), folder })
     }
 
     /// The full name of the test.

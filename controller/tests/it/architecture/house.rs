@@ -66,6 +66,7 @@ const LAYERS: [(&str, &[&[&str]]); 5] = [
             &["build", "cluster", "lab"],
             &["kubernetes", "pod"],
             &["path"],
+            &["bench", "load"],
             &["cli"],
         ],
     ),

@@ -1,0 +1,81 @@
+//! One kind of work and its size.
+
+/// What is measured.
+#[derive(Debug, Clone, Copy)]
+pub struct Case {
+    /// A word to choose it by.
+    pub name: &'static str,
+    /// What is done, in words.
+    pub what: &'static str,
+    /// `ipv4` or `ipv6`.
+    pub family: &'static str,
+    /// Sessions that announce the table.
+    pub senders: usize,
+    /// Sessions that count what they are sent; none where the kernel's routes are watched.
+    pub receivers: usize,
+    /// Prefixes of the table.
+    pub prefixes: usize,
+    /// Attribute sets of the table.
+    pub sets: usize,
+    /// The load generator's steps.
+    pub steps: &'static str,
+    /// Whether the speaker installs routes in the kernel.
+    pub install: bool,
+    /// The hold time to offer, in seconds.
+    pub hold: u16,
+}
+
+const fn through(name: &'static str, what: &'static str, prefixes: usize, sets: usize) -> Case {
+    Case {
+        name,
+        what,
+        family: "ipv4",
+        senders: 1,
+        receivers: 1,
+        prefixes,
+        sets,
+        steps: "announce,withdraw",
+        install: false,
+        hold: 240,
+    }
+}
+
+const fn installed(name: &'static str, what: &'static str, family: &'static str) -> Case {
+    Case {
+        family,
+        receivers: 0,
+        steps: "announce,reset",
+        install: true,
+        ..through(name, what, 100_000, 4_000)
+    }
+}
+
+/// All of them, from small to large.
+pub const CASES: [Case; 9] = [
+    through("10k", "10 000 prefixes through the speaker", 10_000, 4_000),
+    through("100k", "100 000 prefixes through the speaker", 100_000, 4_000),
+    Case { family: "ipv6", ..through("100k6", "100 000 IPv6 prefixes through the speaker", 100_000, 4_000) },
+    through("1m", "1 000 000 prefixes through the speaker", 1_000_000, 4_000),
+    through("sets", "1 000 000 prefixes in 167 000 attribute sets", 1_000_000, 167_000),
+    Case {
+        senders: 30,
+        steps: "announce",
+        ..through("30", "30 senders of the same 100 000 prefixes", 100_000, 4_000)
+    },
+    Case { senders: 500, receivers: 0, steps: "idle:10", ..through("500", "500 sessions at once", 1, 1) },
+    installed("fib", "100 000 IPv4 routes into the kernel, and out after a reset", "ipv4"),
+    installed("fib6", "100 000 IPv6 routes into the kernel, and out after a reset", "ipv6"),
+];
+
+impl Case {
+    /// Its size for a trial of the machinery: the figures mean nothing then.
+    #[must_use]
+    pub fn small(self) -> Self {
+        Self {
+            prefixes: self.prefixes.min(1_000),
+            sets: self.sets.min(100),
+            senders: self.senders.min(5),
+            ..self
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! The load generator: see [`labs::load`].
+
+fn main() -> std::process::ExitCode {
+    labs::load::main()
+}
