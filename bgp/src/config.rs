@@ -1,6 +1,10 @@
 //! What the speaker is asked to be: plain data that the caller computes whole;
 //! [`Speaker::reconcile`](crate::speaker::Speaker::reconcile) applies the difference.
 
+mod restart;
+
+pub use self::restart::{LongLived, PeerRestart, Restart};
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::id::{Asn, RouterId};
@@ -202,23 +206,6 @@ pub struct Timers {
     pub connect_retry: Duration,
 }
 
-/// What is said of restarts to a peer (RFC 4724).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct Restart {
-    /// How long our next session may take, in seconds, at most 4095; zero: graceful restart is not offered.
-    pub seconds: u16,
-    /// Whether a NOTIFICATION or a hold time that ran out keeps routes too (RFC 8538).
-    pub notification: bool,
-}
-
-impl Default for Restart {
-    /// Two minutes, and no routes of a node that has lost its power (RFC 8538 §2, N off).
-    fn default() -> Self {
-        Self { seconds: 120, notification: false }
-    }
-}
-
 /// How many paths of a prefix are exchanged with a peer (RFC 7911).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -227,19 +214,6 @@ pub struct AddPath {
     pub receive: bool,
     /// The most paths of a prefix that are sent, the best ones; zero: several are not offered.
     pub send: u8,
-}
-
-/// What both sides agreed on about restarts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PeerRestart {
-    /// Whether the peer restarts: it waits for our End-of-RIB, not we for its (RFC 4724 §4.1).
-    pub restarting: bool,
-    /// How long the peer's next session may take, in seconds.
-    pub seconds: u16,
-    /// Whether a NOTIFICATION keeps what a lost connection would keep (RFC 8538 §4).
-    pub notification: bool,
-    /// The peer's Forwarding State bit of each family whose routes survive its restart.
-    pub families: PerFamily<Option<bool>>,
 }
 
 /// One peer.

@@ -42,6 +42,8 @@ reasons! {
     NextHopUnreachable = "next-hop-unreachable", "the next hop does not resolve";
     /// Kept while its peer restarts (RFC 4724 §4.2), and another source has a fresh path.
     Stale = "stale", "the peer restarts, and there is a fresh path";
+    /// Kept for long, here or by whoever sent it (RFC 9494 §4.4): the last resort.
+    LongLivedStale = "long-lived-stale", "the path is long-lived stale, and there is another one";
     /// A path that this node originates goes first.
     LocalPreferred = "local-preferred", "this node originates the prefix itself";
     /// Lower LOCAL_PREF (RFC 4271 §9.1.1).
@@ -124,6 +126,8 @@ reasons! {
     NoAdvertise = "no-advertise", "the path carries NO_ADVERTISE";
     /// OTC towards a provider, a peer or a route server (RFC 9234 §5).
     OnlyToCustomers = "only-to-customers", "the path is for customers only, and the peer is none";
+    /// Long-lived stale, and the peer has not offered the capability (RFC 9494 §4.3).
+    LongLivedNotOffered = "long-lived-not-offered", "the path is long-lived stale, and the peer takes none";
     /// An `export` rule of the peer rejects it.
     ExportRule = "export-rule", "an export rule of the peer rejects the path";
     /// Above `limits.send`.

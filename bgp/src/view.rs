@@ -45,6 +45,9 @@ pub struct PeerView {
     pub restart: Option<PeerRestart>,
     /// Until when the peer's routes are kept, while it restarts.
     pub kept_until: Option<Instant>,
+    /// Until when each family of its routes is kept for long (RFC 9494); `None` where the
+    /// restart time is not over, or the peer has sent all again.
+    pub long_lived_until: PerFamily<Option<Instant>>,
     /// How many of the peer's paths are stale a family: to be sent again (RFC 7313),
     /// or kept while the peer restarts (RFC 4724).
     pub stale: PerFamily<u64>,
@@ -109,8 +112,9 @@ pub struct PathView {
     pub verdict: Reason,
     /// Whether the import rules let it in.
     pub accepted: bool,
-    /// Whether it is stale: its peer is to send it again.
-    pub stale: bool,
+    /// Whether it is stale: [`Reason::Stale`] where its peer is to send it again,
+    /// [`Reason::LongLivedStale`] where it is kept for long (RFC 9494), here or by whoever sent it.
+    pub stale: Option<Reason>,
     /// The verdict with its particulars, such as `own AS 65001 in path (RFC 4271 9.1.2)`.
     pub detail: String,
 }

@@ -106,6 +106,8 @@ pub struct Export {
     /// The peer's AS where ASes for private use are left out, this one excepted: it
     /// shows the peer a loop.
     pub remove_private: Option<Asn>,
+    /// Whether the peer takes paths that are kept for long (RFC 9494 §4.3).
+    pub takes_long_lived: bool,
     /// How long the messages may be.
     pub longest: Longest,
     /// The export rules.
@@ -174,6 +176,10 @@ impl Export {
         let carries = |community| communities.contains(&community);
         if carries(Community::NO_ADVERTISE) {
             return Some(Reason::NoAdvertise);
+        }
+        // RFC 9494 §4.3. Of the way out of §4.6, with NO_EXPORT and LOCAL_PREF 0, no use is made.
+        if carries(Community::LLGR_STALE) && !self.takes_long_lived {
+            return Some(Reason::LongLivedNotOffered);
         }
         if !self.external {
             return None;

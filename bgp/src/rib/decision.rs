@@ -7,6 +7,7 @@
 //!
 //! ```text
 //!  next hop resolves      else next-hop-unreachable     RFC 4271 §9.1.2.1
+//!  not long-lived stale   else long-lived-stale         RFC 9494 §4.4
 //!  not stale              else stale                    RFC 4724 §4.2, see `stale`
 //!  own origination        else local-preferred          first by its preference, §9.1.1
 //!  highest LOCAL_PREF     else lower-local-preference   §9.1.1
@@ -36,6 +37,8 @@ use crate::wire::attribute::Origin;
 pub struct Candidate {
     /// The metric of what resolves the next hop; `None` if nothing does. Zero for a local path.
     pub metric: Option<u32>,
+    /// Whether the path is one of last resort: kept for long, here or by others (RFC 9494 §4.4).
+    pub long_lived: bool,
     /// Whether the path has to give way to fresh ones: its peer restarts (RFC 4724).
     pub stale: bool,
     /// Where the path was learned.
@@ -78,6 +81,7 @@ pub(super) const fn is_above_med(verdict: Reason) -> bool {
     matches!(
         verdict,
         Reason::NextHopUnreachable
+            | Reason::LongLivedStale
             | Reason::Stale
             | Reason::LocalPreferred
             | Reason::LowerLocalPreference
@@ -92,6 +96,7 @@ fn by_preference(a: &Candidate, b: &Candidate) -> Option<(Ordering, Reason)> {
     let local = |path: &Candidate| path.kind != SourceKind::Local;
     let steps = [
         (a.metric.is_none().cmp(&b.metric.is_none()), Reason::NextHopUnreachable),
+        (a.long_lived.cmp(&b.long_lived), Reason::LongLivedStale),
         (a.stale.cmp(&b.stale), Reason::Stale),
         (local(a).cmp(&local(b)), Reason::LocalPreferred),
         (b.local_preference.cmp(&a.local_preference), Reason::LowerLocalPreference),
@@ -216,6 +221,7 @@ impl Ladder {
                 verdicts[at as usize] = Reason::NextHopUnreachable;
             }
         }
+        self.least(Reason::LongLivedStale, verdicts, |at| path(at).long_lived);
         self.least(Reason::Stale, verdicts, |at| path(at).stale);
         self.least(Reason::LocalPreferred, verdicts, |at| path(at).kind != SourceKind::Local);
         self.least(Reason::LowerLocalPreference, verdicts, |at| Reverse(path(at).local_preference));
@@ -300,7 +306,7 @@ pub fn by_rank(a_verdict: Reason, a: &Candidate, b_verdict: Reason, b: &Candidat
 }
 
 /// The verdicts from the best to the worst.
-const RANKS: [Reason; 15] = [
+const RANKS: [Reason; 16] = [
     Reason::Best,
     Reason::Multipath,
     Reason::HigherPathId,
@@ -315,6 +321,7 @@ const RANKS: [Reason; 15] = [
     Reason::LowerLocalPreference,
     Reason::LocalPreferred,
     Reason::Stale,
+    Reason::LongLivedStale,
     Reason::NextHopUnreachable,
 ];
 

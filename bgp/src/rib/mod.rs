@@ -167,6 +167,12 @@ impl Rib {
         restart::mark(&mut self.state, &mut self.walk, source, family, yields);
     }
 
+    /// Keeps the source's paths of a family that are stale at this moment for long: as a
+    /// last resort, with LLGR_STALE, and without those that carry NO_LLGR (RFC 9494 §4.2).
+    pub fn keep_for_long(&mut self, source: SourceId, family: Family) {
+        restart::keep_for_long(&mut self.state, &mut self.walk, source, family);
+    }
+
     /// Takes out the source's paths of a family that are stale at this moment,
     /// bounded a turn.
     pub fn sweep_stale(&mut self, source: SourceId, family: Family) {

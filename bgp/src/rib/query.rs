@@ -51,7 +51,7 @@ pub(super) fn next_hops(paths: &[Path], state: &State) -> Vec<NextHop> {
 /// The paths that may be sent where several of a prefix are, the best first, as
 /// the last decision ranked them: stale ones only where there is no fresh one.
 pub(super) fn sendable(entry: EntryId, paths: &[Path], state: &State) -> Vec<Path> {
-    let out = [Reason::Pending, Reason::NextHopUnreachable, Reason::Stale];
+    let out = [Reason::Pending, Reason::NextHopUnreachable, Reason::Stale, Reason::LongLivedStale];
     let usable = paths.iter().filter(|path| path.is_accepted() && !out.contains(&path.verdict()));
     let mut ranked: Vec<(Candidate, Path)> =
         usable.filter_map(|&path| Some((state.candidate(entry, path)?, path))).collect();

@@ -5,6 +5,7 @@
 //!
 //! ```text
 //!  mark   epoch + 1: what is there is stale          (a session lost, BoRR)
+//!  keep   what is stale is long-lived from here on   (the restart time is over, RFC 9494)
 //!  announce           the path has the present epoch: fresh
 //!  sweep  a lap takes out what is stale as of here   (End-of-RIB, EoRR, a timer)
 //! ```
@@ -48,6 +49,8 @@ pub(super) struct Staleness {
     sweep: Option<(u32, u8)>,
     /// Whether stale paths give way to fresh ones of other sources.
     yields: bool,
+    /// The age from which on paths are kept for long; zero for none.
+    long_lived: u8,
     /// The lap that decides anew on all prefixes of the source.
     settles: u32,
     /// How many stale paths are in the table, those about to go included.
@@ -75,8 +78,16 @@ impl Staleness {
         if let Some((_, age)) = &mut self.sweep {
             *age += 1;
         }
+        if self.long_lived > 0 {
+            self.long_lived += 1;
+        }
         self.yields = yields;
         self.count = held;
+    }
+
+    /// Keeps what is stale at this moment for long (RFC 9494 §4.2).
+    pub(super) const fn keep_for_long(&mut self) {
+        self.long_lived = 1;
     }
 
     /// Has a lap take out what is stale at this moment.
@@ -104,6 +115,9 @@ impl Staleness {
             if self.oldest == 0 {
                 self.yields = false;
             }
+            if self.oldest < self.long_lived {
+                self.long_lived = 0;
+            }
         }
     }
 
@@ -115,6 +129,11 @@ impl Staleness {
     /// Whether a path of that epoch gives way to fresh ones.
     pub(super) fn has_to_yield(&self, epoch: Epoch) -> bool {
         self.yields && self.is_stale(epoch)
+    }
+
+    /// Whether a path of that epoch is kept for long.
+    pub(super) const fn is_long_lived(&self, epoch: Epoch) -> bool {
+        self.long_lived > 0 && epoch.age(self.epoch) >= self.long_lived
     }
 
     /// Whether a path of that epoch is to be taken out.

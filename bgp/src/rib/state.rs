@@ -118,8 +118,17 @@ impl State {
 
     /// Whether a path is about to be taken out, and counts for nothing.
     pub(super) fn is_gone(&self, family: Family, path: Path) -> bool {
-        let swept = |stale: &Staleness| stale.is_swept(path.epoch());
-        self.sources.is_leaving(path.source()) || self.sources.stale(path.source(), family).is_some_and(swept)
+        let ended = |stale: &Staleness| {
+            stale.is_swept(path.epoch())
+                // RFC 9494 §4.2: such a path is not kept for long.
+                || (stale.is_long_lived(path.epoch()) && self.attributes.facts(path.attrs()).never_long_lived)
+        };
+        self.sources.is_leaving(path.source()) || self.sources.stale(path.source(), family).is_some_and(ended)
+    }
+
+    /// Whether a path is kept for long (RFC 9494 §4.2).
+    pub(super) fn is_long_lived(&self, family: Family, path: Path) -> bool {
+        self.sources.stale(path.source(), family).is_some_and(|stale| stale.is_long_lived(path.epoch()))
     }
 
     /// Whether a path has to give way to fresh ones.
@@ -152,6 +161,7 @@ impl State {
         };
         Some(Candidate {
             metric,
+            long_lived: facts.long_lived && source.kind != SourceKind::Local,
             stale: self.has_to_yield(entry.family(), path),
             kind: source.kind,
             local_preference: facts.local_preference,

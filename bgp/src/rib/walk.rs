@@ -11,7 +11,7 @@ use crate::reason::Reason;
 use crate::rib::source::{Source, SourceKind};
 use crate::rib::state::State;
 use crate::rib::table::{Key, Path, Position, Table};
-use crate::rib::{adj_in, loc};
+use crate::rib::{adj_in, loc, restart};
 use crate::wire::attribute::PathAttributes;
 
 /// The import rules, as a function of what is stored: the attributes as they
@@ -121,6 +121,9 @@ pub(super) fn meet<K: Key>(
             };
             let judged = Path::new(attrs, path.source(), refusal).of_epoch(path.epoch());
             adj_in::replace(table, state, slot, at, judged);
+            met = Met::Worked;
+        }
+        if restart::mark_long_lived(table, state, slot, at) {
             met = Met::Worked;
         }
     }

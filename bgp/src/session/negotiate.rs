@@ -49,6 +49,9 @@ pub struct Negotiated {
     pub extended_next_hop: bool,
     /// What both agreed on about restarts (RFC 4724).
     pub restart: Option<PeerRestart>,
+    /// Whether the peer takes paths that are kept for long: its OPEN has said so,
+    /// whatever ours does (RFC 9494 §4.3).
+    pub takes_long_lived: bool,
     /// How UPDATEs are read and written.
     pub codec: Codec,
 }
@@ -71,6 +74,7 @@ pub(super) fn offer(config: &SessionConfig, plain: bool, survived: Survived) -> 
         }
         capabilities.extend(config.role.map(|(role, _)| Capability::Role(role.code())));
         capabilities.extend(restart::offer(config, survived).map(Capability::GracefulRestart));
+        capabilities.extend(restart::offer_long_lived(config, survived).map(Capability::LongLivedRestart));
         capabilities.extend(offered_paths(config).map(Capability::AddPath));
         capabilities
     };
@@ -129,6 +133,7 @@ pub(super) fn accept(config: &SessionConfig, offered: &Open, open: &Open) -> Res
         keepalive: keepalive(config.timers.keepalive, hold),
         refresh: both(&Capability::RouteRefresh),
         restart: restart::agree(offered, open, families),
+        takes_long_lived: open.long_lived_restart().is_some(),
         enhanced_refresh: both(&Capability::EnhancedRefresh),
         extended: both(&Capability::ExtendedMessage),
         extended_next_hop: offered.takes_extended_next_hop() && open.takes_extended_next_hop(),

@@ -1,10 +1,11 @@
-//! What a session knows of restarts (RFC 4724, RFC 8538): what our OPEN says of
+//! What a session knows of restarts (RFC 4724, RFC 8538, RFC 9494): what our OPEN says of
 //! ours, what the peer's says of its own, and what an end of the session keeps. Pure.
 
 use super::config::SessionConfig;
 use super::ending::Ending;
-use crate::config::PeerRestart;
+use crate::config::{LongLived, PeerRestart};
 use crate::prefix::{Family, PerFamily};
+use crate::wire::long_lived::{LongLivedFamily, LongLivedRestart};
 use crate::wire::notification::{Cease, Notification};
 use crate::wire::open::Open;
 use crate::wire::restart::GracefulRestart;
@@ -24,12 +25,25 @@ pub struct Survived {
 /// What our OPEN says; `None` where restarts are not offered.
 pub(super) fn offer(config: &SessionConfig, survived: Survived) -> Option<GracefulRestart> {
     let wanted = Family::ALL.into_iter().filter(|family| config.families[*family]);
-    (config.restart.seconds > 0).then(|| GracefulRestart {
+    config.restart.is_offered().then(|| GracefulRestart {
         restarting: survived.restarting,
         notification: config.restart.notification,
         seconds: config.restart.seconds,
         families: wanted.map(|family| (family.afi(), 1, survived.forwarding[family])).collect(),
     })
+}
+
+/// What our OPEN says of routes that are kept for long; `None` where that is not offered.
+pub(super) fn offer_long_lived(config: &SessionConfig, survived: Survived) -> Option<LongLivedRestart> {
+    let seconds = config.restart.long_lived;
+    let said = |family: Family| LongLivedFamily {
+        afi: family.afi(),
+        safi: 1,
+        forwarding: survived.forwarding[family],
+        seconds,
+    };
+    let wanted = Family::ALL.into_iter().filter(|family| config.families[*family]);
+    (seconds > 0).then(|| LongLivedRestart { families: wanted.map(said).collect() })
 }
 
 /// What both OPENs agree on; `None` where one of them does not offer it.
@@ -41,7 +55,20 @@ pub(super) fn agree(offered: &Open, open: &Open, families: PerFamily<bool>) -> O
         seconds: theirs.seconds,
         notification: ours.notification && theirs.notification,
         families: PerFamily { ipv4: named(Family::Ipv4), ipv6: named(Family::Ipv6) },
+        long_lived: agree_long_lived(offered, open, families),
     })
+}
+
+/// For how long each family is kept: for the peer's time, which the own one limits
+/// (RFC 9494 §4.2); one with a time of zero is not.
+fn agree_long_lived(offered: &Open, open: &Open, families: PerFamily<bool>) -> PerFamily<Option<LongLived>> {
+    let (ours, theirs) = (offered.long_lived_restart(), open.long_lived_restart());
+    let agreed = |family: Family| {
+        let (ours, theirs) = (ours?.family(family)?, theirs?.family(family).filter(|_| families[family])?);
+        let seconds = theirs.seconds.min(ours.seconds);
+        (seconds > 0).then_some(LongLived { forwarding: theirs.forwarding, seconds })
+    };
+    PerFamily { ipv4: agreed(Family::Ipv4), ipv6: agreed(Family::Ipv6) }
 }
 
 /// The families whose routes are kept when an Established session ends: those
@@ -55,7 +82,8 @@ pub(super) fn kept(agreed: Option<&PeerRestart>, ending: &Ending) -> PerFamily<b
         None => true,
         Some(number) => agreed.notification && number != (CEASE, Cease::HardReset as u8),
     };
-    let keeps = |family: Family| keeps && agreed.families[family].is_some();
+    let named = |family: Family| agreed.families[family].is_some() || agreed.long_lived[family].is_some();
+    let keeps = |family: Family| keeps && named(family);
     PerFamily { ipv4: keeps(Family::Ipv4), ipv6: keeps(Family::Ipv6) }
 }
 

@@ -1,4 +1,9 @@
-//! How long routes of a peer that restarts are kept (RFC 4724 §4.2), as values.
+//! How long routes of a peer that restarts are kept (RFC 4724 §4.2, RFC 9494 §4.2), as values.
+//!
+//! ```text
+//!  Down ─> restart time ─────────────┬─> long-lived stale time, a family each ─> all of it goes
+//!            └ back ─> stale timer   └ a family without such a time goes
+//! ```
 
 use crate::config::PeerRestart;
 use crate::prefix::{Family, PerFamily};
@@ -16,6 +21,8 @@ pub(super) struct Absence {
     away_until: Option<Instant>,
     /// Until when each family has to be there again; `None` where nothing of it is stale.
     stale_until: PerFamily<Option<Instant>>,
+    /// Which families are kept for long: until then, whether the peer is back or not.
+    long_lived: PerFamily<bool>,
 }
 
 impl Absence {
@@ -34,17 +41,36 @@ impl Absence {
         self.away_until = None;
     }
 
-    /// Nothing of the family is stale any more.
-    pub(super) const fn is_fresh(&mut self, family: Family) {
-        match family {
-            Family::Ipv4 => self.stale_until.ipv4 = None,
-            Family::Ipv6 => self.stale_until.ipv6 = None,
+    /// The restart time is over, or there was none: whether the family is kept for long.
+    /// The time of one that was before runs on (RFC 9494 §4.2).
+    pub(super) fn keep_for_long(&mut self, family: Family, now: Instant) -> bool {
+        let agreed = self.agreed.and_then(|agreed| agreed.long_lived[family]);
+        let Some(agreed) = agreed.filter(|_| self.is_kept(family)) else { return false };
+        if !core::mem::replace(&mut self.long_lived[family], true) {
+            self.stale_until[family] = Some(now + Duration::from_secs(agreed.seconds.into()));
         }
+        true
+    }
+
+    /// The restart time of a peer that is away is over.
+    pub(super) const fn end_restart_time(&mut self) {
+        self.away_until = None;
+    }
+
+    /// Nothing of the family is stale any more.
+    pub(super) fn is_fresh(&mut self, family: Family) {
+        self.stale_until[family] = None;
+        self.long_lived[family] = false;
     }
 
     /// Whether something of the family may be stale.
     pub(super) fn is_kept(&self, family: Family) -> bool {
         self.stale_until[family].is_some()
+    }
+
+    /// Whether the family is kept for long (RFC 9494 §4.2).
+    pub(super) fn is_long_lived(&self, family: Family) -> bool {
+        self.long_lived[family]
     }
 
     /// Whether the next session has not come in time.
@@ -57,9 +83,15 @@ impl Absence {
         self.stale_until[family].is_some_and(|at| at <= now)
     }
 
-    /// Until when the peer's routes are kept while it is away.
+    /// Until when the peer's session has to be there again.
     pub(super) const fn away_until(&self) -> Option<Instant> {
         self.away_until
+    }
+
+    /// Until when the families are kept for long.
+    pub(super) fn long_lived_until(&self) -> PerFamily<Option<Instant>> {
+        let until = |family: Family| self.stale_until[family].filter(|_| self.long_lived[family]);
+        PerFamily { ipv4: until(Family::Ipv4), ipv6: until(Family::Ipv6) }
     }
 
     /// When something is due.

@@ -146,6 +146,7 @@ impl Peer {
             bilateral: negotiated.external,
             override_peer: self.config.as_path.override_peer.then_some(negotiated.peer_asn),
             remove_private: self.config.as_path.remove_private.then_some(negotiated.peer_asn),
+            takes_long_lived: negotiated.takes_long_lived,
             longest: if negotiated.extended { Longest::Extended } else { Longest::Plain },
             rules: self.config.export.clone(),
             drain: speaker.drain,
@@ -201,6 +202,7 @@ impl Peer {
             end_of_rib: negotiated.map_or_else(PerFamily::default, |_| self.end_of_rib),
             restart: negotiated.and_then(|n| n.restart),
             kept_until: self.kept_until(),
+            long_lived_until: self.absence.long_lived_until(),
             stale: PerFamily { ipv4: self.stale(rib, Family::Ipv4), ipv6: self.stale(rib, Family::Ipv6) },
             counts: PerFamily {
                 ipv4: self.counts(rib, adj_out, Family::Ipv4),

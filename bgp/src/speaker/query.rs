@@ -13,6 +13,8 @@ use crate::view::{
     Changed, KernelCounts, KernelView, PathSource, PathView, PeerView, RouteCursor, RouteFilter, RoutePage,
     RouteView,
 };
+use crate::wire::attribute::PathAttributes;
+use crate::wire::community::Community;
 
 /// Entries that one call of [`Speaker::routes`] looks at, however few match: the
 /// page is shorter then, and names where to go on.
@@ -140,14 +142,21 @@ impl Speaker {
             _ if verdict == compared.verdict => compared.to_string(),
             _ => verdict.says().to_owned(),
         };
+        let long_lived =
+            |attributes: &PathAttributes| attributes.communities.contains(&Community::LLGR_STALE);
+        let is_kept = long_lived(store.get(path.attrs()));
         let changed = (store.received(path.attrs()) != path.attrs()).then(|| Changed {
             attributes: store.get(path.attrs()).clone(),
-            detail: import
-                .and_then(|import| import.change_detail(entry.prefix, &received))
-                .unwrap_or_default(),
+            detail: match import.and_then(|import| import.change_detail(entry.prefix, &received)) {
+                None if is_kept && !long_lived(&received) => "LLGR_STALE attached (RFC 9494 4.2)".to_owned(),
+                detail => detail.unwrap_or_default(),
+            },
         });
         let accepted = path.is_accepted();
-        let stale = self.rib.is_stale(entry.prefix.family(), path);
+        let stale = match self.rib.is_stale(entry.prefix.family(), path) {
+            _ if is_kept => Some(Reason::LongLivedStale),
+            stale => stale.then_some(Reason::Stale),
+        };
         Some(PathView {
             source: path_source,
             path_id: self.rib.path_id(entry.id, path),

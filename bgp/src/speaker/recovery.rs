@@ -34,6 +34,6 @@ impl Recovery {
 /// if nothing is said of restarts to any peer.
 pub(super) fn deferral(config: &SpeakerConfig) -> Duration {
     let peers = config.peers.iter().chain(config.dynamic.iter().map(|range| &range.peer));
-    let times = peers.map(|peer| peer.restart.seconds).filter(|seconds| *seconds > 0);
+    let times = peers.map(|peer| peer.restart.kept_seconds()).filter(|seconds| *seconds > 0);
     times.min().map_or(Duration::ZERO, |seconds| Duration::from_secs(seconds.into()) / 2).min(DEFERRAL)
 }

@@ -1,9 +1,10 @@
-//! Restarts, of a peer and of this speaker (RFC 4724, RFC 8538): whose routes
+//! Restarts, of a peer and of this speaker (RFC 4724, RFC 8538, RFC 9494): whose routes
 //! are kept, for how long, and what has to wait for whom.
 //!
 //! ```text
 //!  peer:  Down ─> mark stale ─> Established ─> End-of-RIB ─> sweep
-//!                     └ restart time is over: all goes      └ stale time is over: sweep
+//!                     │                                     └ stale time is over: sweep
+//!                     └ restart time is over: all goes, or is kept for long as a last resort
 //!  own:   resume ─> selection put off ─> End-of-RIB of each peer, or the timer ─> selection,
 //!                   kernel's word ─> our End-of-RIB
 //! ```
@@ -37,7 +38,8 @@ impl Speaker {
     #[must_use]
     pub fn awaited(&self) -> BTreeSet<IpAddr> {
         let expected = self.recovering.as_ref().and_then(|recovery| recovery.expected.as_ref());
-        let in_use = |peer: &&Peer| peer.session.established().is_some() || peer.kept_until().is_some();
+        let in_use =
+            |peer: &&Peer| peer.session.established().is_some() || peer.absence.away_until().is_some();
         let up = self.peers.values().filter(in_use).map(|peer| peer.config.address);
         up.chain(expected.into_iter().flatten().copied()).collect()
     }
@@ -129,8 +131,9 @@ impl Speaker {
         };
         let survives_twice = peer.absence.agreed.is_some_and(|agreed| agreed.notification);
         for family in Family::ALL {
-            if !survives_twice {
-                // RFC 4724 §4.2: what was stale before is deleted. RFC 8538 §4.1 keeps it, for its time.
+            if !survives_twice && !peer.absence.is_long_lived(family) {
+                // RFC 4724 §4.2: what was stale before is deleted. RFC 8538 §4.1 and RFC 9494 §4.2 keep it,
+                // for its time.
                 self.rib.sweep_stale(source, family);
                 peer.absence.is_fresh(family);
             }
@@ -140,11 +143,38 @@ impl Speaker {
             }
         }
         peer.absence.begin(kept, now);
-        let seconds = peer.absence.agreed.map_or(0, |agreed| agreed.seconds);
+        let agreed = peer.absence.agreed;
+        let seconds = agreed.map_or(0, |agreed| agreed.seconds);
         let stale = self.rib.stale(source, Family::Ipv4) + self.rib.stale(source, Family::Ipv6);
         effects.notices.push(peer.of_restart(format!("{stale} stale routes are kept for {seconds}s")));
-        let deadline = peer.deadline();
+        // RFC 9494 §4.2: without a restart time, or where the family has none, there is only the long one.
+        for family in Family::ALL.into_iter().filter(|family| kept[*family]) {
+            if seconds == 0 || agreed.is_none_or(|agreed| agreed.families[family].is_none()) {
+                self.keep_for_long(id, family, effects, now);
+            }
+        }
+        let deadline = self.peers.get(&id).and_then(Peer::deadline);
         self.timers.set(id, deadline, now);
+    }
+
+    /// A family's restart time is over: what is stale is kept for long, or goes. Whether it is kept.
+    fn keep_for_long(&mut self, id: PeerId, family: Family, effects: &mut Effects, now: Instant) -> bool {
+        let Some(peer) = self.peers.get_mut(&id).filter(|peer| peer.absence.is_kept(family)) else {
+            return false;
+        };
+        let Some(source) = peer.source else { return false };
+        let kept = peer.absence.keep_for_long(family, now);
+        if kept {
+            self.rib.keep_for_long(source, family);
+            let until = peer.absence.long_lived_until()[family].unwrap_or(now);
+            let text =
+                format!("{family}: stale routes are kept as a last resort for {}s", (until - now).as_secs());
+            effects.notices.push(Notice { reason: Reason::LongLivedStale, ..peer.of_restart(text) });
+        } else {
+            peer.absence.is_fresh(family);
+            self.rib.sweep_stale(source, family);
+        }
+        kept
     }
 
     /// Lets go of all of a peer's routes.
@@ -173,7 +203,12 @@ impl Speaker {
             return;
         };
         for family in Family::ALL {
-            let forwards = negotiated.restart.and_then(|agreed| agreed.families[family]);
+            let agreed = negotiated.restart;
+            // RFC 9494 §4.2: in the long phase it is the bit of that capability.
+            let forwards = match peer.absence.is_long_lived(family) {
+                true => agreed.and_then(|agreed| agreed.long_lived[family]).map(|agreed| agreed.forwarding),
+                false => agreed.and_then(|agreed| agreed.families[family]),
+            };
             if forwards != Some(true) || !negotiated.families[family] {
                 self.rib.sweep_stale(held, family);
                 peer.absence.is_fresh(family);
@@ -196,18 +231,31 @@ impl Speaker {
     pub(super) fn end_absence(&mut self, id: PeerId, effects: &mut Effects, now: Instant) {
         let Some(peer) = self.peers.get_mut(&id) else { return };
         if peer.absence.is_lost(now) {
-            let text = "the peer is not back in its restart time, and its routes go".to_owned();
-            effects.notices.push(peer.of_restart(text));
-            return self.forget(id);
+            peer.absence.end_restart_time();
+            let kept = Family::ALL.map(|family| self.keep_for_long(id, family, effects, now));
+            if kept == [false; 2] {
+                let Some(peer) = self.peers.get(&id) else { return };
+                let text = "the peer is not back in its restart time, and its routes go".to_owned();
+                effects.notices.push(peer.of_restart(text));
+                return self.forget(id);
+            }
         }
+        let Some(peer) = self.peers.get_mut(&id) else { return };
         let Some(source) = peer.source else { return };
         for family in Family::ALL {
             if peer.absence.is_overdue(family, now) {
+                let text = match peer.absence.is_long_lived(family) {
+                    true => format!("{family}: the long-lived stale time is over, and what was stale goes"),
+                    false => format!("{family}: no End-of-RIB in time, and what was stale goes"),
+                };
                 peer.absence.is_fresh(family);
                 self.rib.sweep_stale(source, family);
-                let text = format!("{family}: no End-of-RIB in time, and what was stale goes");
                 effects.notices.push(peer.of_restart(text));
             }
+        }
+        let left = |family: &Family| peer.absence.is_kept(*family);
+        if peer.session.established().is_none() && !Family::ALL.iter().any(left) {
+            self.forget(id);
         }
     }
 }
@@ -230,6 +278,8 @@ impl Peer {
 
     /// Until when the routes of a peer that is away are kept.
     pub(super) fn kept_until(&self) -> Option<Instant> {
-        self.absence.away_until().filter(|_| self.session.state() != State::Established)
+        let long = self.absence.long_lived_until();
+        let until = self.absence.away_until().into_iter().chain(long.ipv4).chain(long.ipv6).max();
+        until.filter(|_| self.session.state() != State::Established)
     }
 }

@@ -4,6 +4,7 @@
 use super::add_path::AddPath;
 use super::cursor::Cursor;
 use super::extended_next_hop::ExtendedNextHop;
+use super::long_lived::LongLivedRestart;
 use super::notification::Notification;
 use super::restart::GracefulRestart;
 use crate::id::Asn;
@@ -21,6 +22,7 @@ const GRACEFUL_RESTART: u8 = 64;
 const FOUR_OCTET_AS: u8 = 65;
 const ADD_PATH: u8 = 69;
 const ENHANCED_REFRESH: u8 = 70;
+const LONG_LIVED_RESTART: u8 = 71;
 
 /// One capability.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +50,8 @@ pub enum Capability {
     AddPath(AddPath),
     /// The begin and the end of an answer to ROUTE-REFRESH are marked (RFC 7313 §3.1).
     EnhancedRefresh,
+    /// How long routes are kept beyond the restart time (RFC 9494 §3.1).
+    LongLivedRestart(LongLivedRestart),
     /// Any other.
     Unknown {
         /// The capability code.
@@ -83,6 +87,9 @@ impl Capability {
                 counted(GRACEFUL_RESTART, out, |out| restart.encode(out));
             }
             Self::ExtendedNextHop(next_hop) => counted(EXTENDED_NEXT_HOP, out, |out| next_hop.encode(out)),
+            Self::LongLivedRestart(restart) => {
+                counted(LONG_LIVED_RESTART, out, |out| restart.encode(out));
+            }
             Self::AddPath(add_path) => counted(ADD_PATH, out, |out| add_path.encode(out)),
             Self::Unknown { code, value } => {
                 let len = u8::try_from(value.len()).unwrap_or(u8::MAX);
@@ -117,6 +124,7 @@ impl Capability {
             (EXTENDED_MESSAGE, []) => Some(Self::ExtendedMessage),
             (GRACEFUL_RESTART, value) => GracefulRestart::decode(value).map(Self::GracefulRestart),
             (EXTENDED_NEXT_HOP, value) => ExtendedNextHop::decode(value).map(Self::ExtendedNextHop),
+            (LONG_LIVED_RESTART, value) => LongLivedRestart::decode(value).map(Self::LongLivedRestart),
             (ADD_PATH, value) => AddPath::decode(value).map(Self::AddPath),
             (ROLE, &[role]) => Some(Self::Role(role)),
             (ENHANCED_REFRESH, []) => Some(Self::EnhancedRefresh),

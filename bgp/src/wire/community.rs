@@ -18,6 +18,10 @@ impl Community {
     pub const NO_PEER: Self = Self(0xffff_ff04);
     /// Discard what is sent there (RFC 7999 §5).
     pub const BLACKHOLE: Self = Self(0xffff_029a);
+    /// Kept for long while whoever announced the path is away (RFC 9494 §3.2).
+    pub const LLGR_STALE: Self = Self(0xffff_0006);
+    /// Not to be kept for long (RFC 9494 §3.3).
+    pub const NO_LLGR: Self = Self(0xffff_0007);
     /// About to go away: prefer any other path (RFC 8326).
     pub const GRACEFUL_SHUTDOWN: Self = Self(0xffff_0000);
 }

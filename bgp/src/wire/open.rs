@@ -4,6 +4,7 @@ use super::add_path::Mode;
 use super::capability::{self, Capability};
 use super::cursor::Cursor;
 use super::header::{self, Kind};
+use super::long_lived::LongLivedRestart;
 use super::notification::Notification;
 use super::restart::GracefulRestart;
 use crate::id::{Asn, RouterId};
@@ -53,6 +54,17 @@ impl Open {
     pub fn graceful_restart(&self) -> Option<&GracefulRestart> {
         self.capabilities.iter().rev().find_map(|capability| match capability {
             Capability::GracefulRestart(restart) => Some(restart),
+            _ => None,
+        })
+    }
+
+    /// What is said of routes that are kept for long; without the Graceful Restart
+    /// Capability beside it nothing is (RFC 9494 §3.1).
+    #[must_use]
+    pub fn long_lived_restart(&self) -> Option<&LongLivedRestart> {
+        self.graceful_restart()?;
+        self.capabilities.iter().rev().find_map(|capability| match capability {
+            Capability::LongLivedRestart(restart) => Some(restart),
             _ => None,
         })
     }

@@ -364,6 +364,7 @@ pub(super) fn restart(peer: Option<&GracefulRestart>, fabric: &GracefulRestart) 
         seconds: time
             .map_or(default.seconds, |span| u16::try_from(span.0.as_secs()).unwrap_or(default.seconds)),
         notification: notification.unwrap_or(default.notification),
+        long_lived: default.long_lived,
     }
 }
 

@@ -25,6 +25,7 @@ use self::raw::RawCache;
 use crate::id::{Asn, RouterId};
 use crate::policy::DEFAULT_LOCAL_PREFERENCE;
 use crate::wire::attribute::{Origin, PathAttributes};
+use crate::wire::community::Community;
 
 /// The number of an attribute set; used again after the set was swept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -73,6 +74,10 @@ pub struct Facts {
     pub next_hop: AddressId,
     /// ORIGIN.
     pub origin: Origin,
+    /// Whether the path carries LLGR_STALE (RFC 9494 §4.3).
+    pub long_lived: bool,
+    /// Whether the path carries NO_LLGR (RFC 9494 §4.2).
+    pub never_long_lived: bool,
 }
 
 #[derive(Debug)]
@@ -159,6 +164,8 @@ impl Store {
             cluster_len: attributes.cluster_list.len() as u32,
             next_hop,
             origin: attributes.origin,
+            long_lived: attributes.communities.contains(&Community::LLGR_STALE),
+            never_long_lived: attributes.communities.contains(&Community::NO_LLGR),
         };
         self.with_med += usize::from(facts.med != 0);
         let attributes = Some(Box::new(attributes));

@@ -1,4 +1,5 @@
-//! A speaker at a desk: its peers say what they are told to, its kernel says yes.
+//! A speaker at a desk: its peers say what they are told to, some of them hang up, and
+//! its kernel says yes, but to what it is told to refuse or to say nothing of.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -6,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use bgp::config::SpeakerConfig;
 use bgp::id::{Asn, ConnId, RouterId};
 use bgp::io::{Effects, Event, RouteAck, RouteChange, State, Tracking, Transport};
-use bgp::prefix::{Family, PerFamily};
+use bgp::prefix::{Family, PerFamily, Prefix};
 use bgp::speaker::Speaker;
 use bgp::time::Instant;
 use bgp::wire::add_path::AddPath;
@@ -14,9 +15,13 @@ use bgp::wire::attribute::PathAttributes;
 use bgp::wire::capability::Capability;
 use bgp::wire::codec::Codec;
 use bgp::wire::extended_next_hop::ExtendedNextHop;
+use bgp::wire::long_lived::{LongLivedFamily, LongLivedRestart};
 use bgp::wire::nlri::Route;
 use bgp::wire::open::Open;
+use bgp::wire::restart::GracefulRestart;
 use bgp::wire::{encode, frame, pack};
+
+use super::book::{Kernel, Sender};
 
 const NOW: Instant = Instant(0);
 
@@ -29,6 +34,10 @@ pub(super) struct Caller {
     pub(super) several: bool,
     /// Whether it takes IPv6 next hops of IPv4 (RFC 8950).
     pub(super) extended: bool,
+    /// Whether it takes long-lived stale routes (RFC 9494).
+    pub(super) takes_long_lived: bool,
+    /// Whether it hangs up after it has spoken, and for how long it is away.
+    pub(super) sender: Sender,
 }
 
 /// The address of caller number `n`.
@@ -43,13 +52,20 @@ pub(super) struct Desk {
     own: Asn,
     /// The metric of next hops that resolve.
     metrics: BTreeMap<IpAddr, u32>,
+    /// What the kernel says of prefixes, where that is not yes.
+    kernel: BTreeMap<Prefix, Kernel>,
 }
 
 impl Desk {
     /// Peer number `n` of the configuration has the address of caller `n`.
-    pub(super) fn new(config: &SpeakerConfig, callers: &[Caller], metrics: BTreeMap<IpAddr, u32>) -> Self {
+    pub(super) fn new(
+        config: &SpeakerConfig,
+        callers: &[Caller],
+        metrics: BTreeMap<IpAddr, u32>,
+        kernel: BTreeMap<Prefix, Kernel>,
+    ) -> Self {
         let speaker = Speaker::new(config, 3);
-        let mut desk = Self { speaker, effects: Effects::default(), own: config.asn, metrics };
+        let mut desk = Self { speaker, effects: Effects::default(), own: config.asn, metrics, kernel };
         desk.speaker.reconcile(config.clone(), &mut desk.effects, NOW);
         for (n, caller) in callers.iter().enumerate() {
             let end = |address: Ipv4Addr| SocketAddr::new(address.into(), 179);
@@ -60,7 +76,9 @@ impl Desk {
             let capabilities = families
                 .chain([Capability::FourOctetAs(caller.asn)])
                 .chain(caller.several.then_some(Capability::AddPath(both)))
-                .chain(caller.extended.then(|| Capability::ExtendedNextHop(ExtendedNextHop::ipv4_by_ipv6())));
+                .chain(caller.extended.then(|| Capability::ExtendedNextHop(ExtendedNextHop::ipv4_by_ipv6())))
+                .chain([restarts(*caller)])
+                .chain(caller.takes_long_lived.then(lives_long));
             let open = Open {
                 asn: if caller.asn.is_two_octet() { caller.asn } else { Asn::TRANS },
                 hold_seconds: 90,
@@ -81,6 +99,11 @@ impl Desk {
 
     /// A caller announces a prefix, with a Path Identifier where it is to have one.
     pub(super) fn announce(&mut self, n: usize, caller: Caller, route: Route, attributes: &PathAttributes) {
+        let bytes = self.update(caller, route, attributes);
+        self.tell(Event::Bytes { conn: conn(n), bytes: &bytes });
+    }
+
+    fn update(&self, caller: Caller, route: Route, attributes: &PathAttributes) -> Vec<u8> {
         let prefix = route.prefix;
         let codec = Codec {
             four_octet: true,
@@ -101,7 +124,26 @@ impl Desk {
             &mut bytes,
         )
         .expect("room");
+        bytes
+    }
+
+    /// A caller announces a prefix with an ORIGIN that there is not (RFC 7606 §7.1).
+    pub(super) fn announce_badly(
+        &mut self,
+        n: usize,
+        caller: Caller,
+        route: Route,
+        attributes: &PathAttributes,
+    ) {
+        let mut bytes = self.update(caller, route, attributes);
+        let origin = bytes.windows(3).position(|octets| octets == [0x40, 1, 1]).expect("an ORIGIN");
+        bytes[origin + 3] = 9;
         self.tell(Event::Bytes { conn: conn(n), bytes: &bytes });
+    }
+
+    /// A caller is gone, and says nothing more (RFC 4724 §4.2).
+    pub(super) fn hang_up(&mut self, n: usize) {
+        self.tell(Event::Closed { conn: conn(n), error: None });
     }
 
     fn tell(&mut self, event: Event<'_>) {
@@ -128,13 +170,36 @@ impl Desk {
                 self.speaker.handle(Event::NextHop { next_hop, metric }, &mut self.effects, NOW);
             }
         }
-        let ack = |RouteChange { prefix, set }: RouteChange| RouteAck { prefix, set, errno: 0 };
-        let acks: Vec<RouteAck> = effects.routes.into_iter().map(ack).collect();
+        let ack = |RouteChange { prefix, set }: RouteChange| {
+            let errno = match self.kernel.get(&prefix).filter(|_| set.is_some()) {
+                Some(Kernel::IsSilent) => return None,
+                Some(Kernel::Refuses) => 22,
+                Some(Kernel::Installs) | None => 0,
+            };
+            Some(RouteAck { prefix, set, errno })
+        };
+        let acks: Vec<RouteAck> = effects.routes.into_iter().filter_map(ack).collect();
         if !acks.is_empty() {
             self.speaker.handle(Event::Acks(&acks), &mut self.effects, NOW);
         }
         any
     }
+}
+
+/// What a caller says of restarts: one that is away for long has no other time.
+fn restarts(caller: Caller) -> Capability {
+    Capability::GracefulRestart(GracefulRestart {
+        restarting: false,
+        notification: false,
+        seconds: if caller.sender == Sender::LongAway { 0 } else { 90 },
+        families: Family::ALL.map(|family| (family.afi(), 1, false)).into(),
+    })
+}
+
+fn lives_long() -> Capability {
+    let said =
+        |family: Family| LongLivedFamily { afi: family.afi(), safi: 1, forwarding: false, seconds: 60 };
+    Capability::LongLivedRestart(LongLivedRestart { families: Family::ALL.map(said).into() })
 }
 
 fn conn(n: usize) -> ConnId {

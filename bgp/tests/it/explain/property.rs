@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use bgp::config::{
     AddPath, AsPathPolicy, Drain, LocalAs, NextHopMode, Origination, OwnNextHop, PeerConfig, Protected,
-    SpeakerConfig,
+    Restart, SpeakerConfig,
 };
 use bgp::id::{Asn, PathId, RouterId};
 use bgp::prefix::{Family, PerFamily, Prefix};
@@ -18,7 +18,7 @@ use bgp::wire::community::{Community, ExtendedCommunity, LargeCommunity};
 use bgp::wire::nlri;
 use proptest::prelude::*;
 
-use super::book::{self, Neighbor, Route};
+use super::book::{self, Kernel, Neighbor, Route, Sender};
 use super::desk::{Caller, Desk, address};
 use crate::sim::chance::Chance;
 
@@ -43,7 +43,7 @@ const PREFIXES: [&str; 12] = [
     "fe80:1::/32",
 ];
 
-const COMMUNITIES: [Community; 8] = [
+const COMMUNITIES: [Community; 10] = [
     Community(65_000 << 16 | 1),
     Community(65_000 << 16 | 2),
     Community::NO_EXPORT,
@@ -52,6 +52,8 @@ const COMMUNITIES: [Community; 8] = [
     Community::NO_PEER,
     Community::BLACKHOLE,
     Community::GRACEFUL_SHUTDOWN,
+    Community::LLGR_STALE,
+    Community::NO_LLGR,
 ];
 
 fn prefix(text: &str) -> Prefix {
@@ -191,6 +193,8 @@ fn peer(chance: &mut Chance, n: usize) -> PeerConfig {
         accept_default: chance.one_in(2),
         import: rules(chance),
         export: rules(chance),
+        send_limit: chance.one_in(12).then_some(0),
+        restart: Restart { long_lived: 60, ..Restart::default() },
         ..PeerConfig::new(address(n).into())
     }
 }
@@ -209,6 +213,18 @@ fn scene(chance: &mut Chance) -> Scene {
             router_id: RouterId(20 + chance.below(3) as u32),
             several: chance.one_in(2),
             extended: chance.one_in(2),
+            takes_long_lived: chance.one_in(2),
+            sender: chance.pick(&[
+                Sender::Here,
+                Sender::Here,
+                Sender::Here,
+                Sender::Restarts,
+                Sender::LongAway,
+            ]),
+        })
+        .map(|caller| Caller {
+            takes_long_lived: caller.takes_long_lived || caller.sender == Sender::LongAway,
+            ..caller
         })
         .collect();
     let origin = |text: &str| Origination { med: Some(4), ..Origination::new(prefix(text)) };
@@ -243,7 +259,13 @@ fn scene(chance: &mut Chance) -> Scene {
 fn agrees(seed: u64) -> Result<BTreeSet<Reason>, String> {
     let mut chance = Chance::new(seed);
     let Scene { config, callers, metrics } = scene(&mut chance);
-    let mut desk = Desk::new(&config, &callers, metrics.clone());
+    let kernel = PREFIXES.map(|text| {
+        let said = [Kernel::Installs, Kernel::Installs, Kernel::Installs, Kernel::IsSilent, Kernel::Refuses];
+        (prefix(text), chance.pick(&said))
+    });
+    let kernel = BTreeMap::from(kernel);
+    let mut desk = Desk::new(&config, &callers, metrics.clone(), kernel.clone());
+    let mut malformed = BTreeSet::new();
     for text in PREFIXES {
         for (n, caller) in callers.iter().enumerate().filter(|_| !chance.one_in(4)).collect::<Vec<_>>() {
             if !config.peers[n].families[prefix(text).family()] {
@@ -259,19 +281,39 @@ fn agrees(seed: u64) -> Result<BTreeSet<Reason>, String> {
                 );
                 // Neighbours on the wire, and out of order.
                 let id = several.then_some(PathId(id ^ 2));
-                desk.announce(n, *caller, nlri::Route { id, prefix: prefix(text) }, &attributes);
+                let route = nlri::Route { id, prefix: prefix(text) };
+                if chance.one_in(12) {
+                    desk.announce_badly(n, *caller, route, &attributes);
+                    malformed.insert((prefix(text), address(n).into()));
+                } else {
+                    desk.announce(n, *caller, route, &attributes);
+                }
             }
         }
     }
     desk.settle();
+    for (n, _) in callers.iter().enumerate().filter(|(_, caller)| caller.sender != Sender::Here) {
+        desk.hang_up(n);
+        malformed.retain(|(_, of)| *of != address(n));
+    }
+    desk.settle();
+    let caller = |at: IpAddr| (0..callers.len()).find(|n| at == address(*n));
     let neighbor = |at: IpAddr| {
-        let n = config.peers.iter().position(|peer| peer.address == at).filter(|n| *n < callers.len())?;
-        let (config, Caller { asn, router_id, extended, .. }) = (&config.peers[n], callers[n]);
-        Some(Neighbor { config, asn, router_id, extended_next_hop: extended && config.extended_next_hop })
+        let (config, caller) = caller(at).map(|n| (&config.peers[n], callers[n]))?;
+        let Caller { asn, router_id, takes_long_lived, extended, .. } = caller;
+        let extended_next_hop = extended && config.extended_next_hop;
+        Some(Neighbor { config, asn, router_id, extended_next_hop, takes_long_lived })
     };
     let mut words = BTreeSet::new();
     for text in PREFIXES {
         let story = desk.speaker.explain(prefix(text));
+        // RFC 7606 §2: as if the route had been withdrawn.
+        let withdrawn: Vec<IpAddr> = story.withdrawn.iter().map(|withdrawn| withdrawn.address).collect();
+        let of_prefix = malformed.iter().filter(|(of, _)| *of == prefix(text)).map(|(_, from)| *from);
+        if withdrawn != of_prefix.collect::<Vec<IpAddr>>() {
+            return Err(format!("{text}: malformed from {malformed:?}, withdrawn {withdrawn:?}"));
+        }
+        words.extend((!withdrawn.is_empty()).then_some(Reason::TreatAsWithdraw));
         let paths = story.route.map_or_else(Vec::new, |route| route.paths);
         let routes: Vec<Route<'_>> = paths
             .iter()
@@ -287,9 +329,27 @@ fn agrees(seed: u64) -> Result<BTreeSet<Reason>, String> {
                     None if text == PODS => RouteOrigin::PodCidr,
                     None => RouteOrigin::Static,
                 };
-                Route { from, origin, received: path.attributes.clone(), metric, id: path.path_id }
+                let sender = match path.source {
+                    PathSource::Peer { address, .. } => caller(address).map(|n| callers[n].sender),
+                    PathSource::Local => None,
+                };
+                Route {
+                    from,
+                    origin,
+                    received: path.attributes.clone(),
+                    metric,
+                    id: path.path_id,
+                    sender: sender.unwrap_or_default(),
+                }
             })
             .collect();
+        // RFC 9494 §4.2: "any routes with the NO_LLGR community … MUST NOT be retained".
+        if let Some(kept) = routes.iter().find(|route| {
+            let used = book::used(&config, prefix(text), route).unwrap_or_else(|_| route.received.clone());
+            route.sender == Sender::LongAway && used.communities.contains(&Community::NO_LLGR)
+        }) {
+            return Err(format!("{text}: kept for long is {kept:#?}"));
+        }
         let verdicts = book::decide(&config, prefix(text), &routes);
         for (path, expected) in paths.iter().zip(&verdicts) {
             words.insert(*expected);
@@ -298,10 +358,11 @@ fn agrees(seed: u64) -> Result<BTreeSet<Reason>, String> {
             }
         }
         for sent in story.sent {
-            let Some(to) = neighbor(sent.address).filter(|to| to.config.families[prefix(text).family()])
-            else {
+            let is_here = |n: usize| callers[n].sender == Sender::Here;
+            let here = neighbor(sent.address).filter(|_| caller(sent.address).is_some_and(is_here));
+            let Some(to) = here.filter(|to| to.config.families[prefix(text).family()]) else {
                 // RFC 4271 §9.2 sends to peers; RFC 4760 §8 what both speakers of a session offered.
-                let is_up = neighbor(sent.address).is_some();
+                let is_up = here.is_some();
                 let word = if is_up { Reason::FamilyNotNegotiated } else { Reason::SessionDown };
                 words.insert(word);
                 match sent.sent {
@@ -316,7 +377,8 @@ fn agrees(seed: u64) -> Result<BTreeSet<Reason>, String> {
                 paths.sort();
                 paths
             };
-            let expected = book::sent(&config, to, prefix(text), &routes, several).map(sort);
+            let expected =
+                book::sent(&config, to, prefix(text), &routes, several, kernel[&prefix(text)]).map(sort);
             words.extend(expected.as_ref().err());
             let ids = sent.sent.iter().flatten().map(|path| path.path_id);
             let ids: BTreeSet<_> = ids.clone().filter(|id| id.is_some() == several.is_some()).collect();
@@ -352,23 +414,9 @@ fn what_is_drawn_meets_every_word() {
     let elsewhere = |reason: &Reason| {
         // What the book cannot tell from the paths of one prefix, and where it is looked at.
         // Pending: between two turns of the speaker; here all have ended (`sim::invariants`).
-        // Stale: what went before with the peer (`sim::restart`).
-        // TreatAsWithdraw: an UPDATE that left no path (`errors`).
         // PrefixLimit, PathLimit: paths that are counted and not kept (`sim::limits`, `rib::several`).
-        // SendLimit: which prefixes were sent before (`sim::limits`).
         // TooLong: the octets of a message, of which the speaker leaves some free (`policy`).
-        // AwaitingKernel, KernelRejected: the kernel here says yes at once (`sim::routes`, `rib::scene`).
-        let others = [
-            Reason::Pending,
-            Reason::Stale,
-            Reason::TreatAsWithdraw,
-            Reason::PrefixLimit,
-            Reason::PathLimit,
-            Reason::SendLimit,
-            Reason::TooLong,
-            Reason::AwaitingKernel,
-            Reason::KernelRejected,
-        ];
+        let others = [Reason::Pending, Reason::PrefixLimit, Reason::PathLimit, Reason::TooLong];
         others.contains(reason)
     };
     let sessions =

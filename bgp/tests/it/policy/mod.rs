@@ -112,6 +112,7 @@ fn export(rules: Rules, external: bool) -> Export {
         bilateral: external,
         override_peer: None,
         remove_private: None,
+        takes_long_lived: false,
         longest: Longest::Plain,
         rules,
         drain: Drain::No,

@@ -6,6 +6,7 @@ use bgp::reason::Reason;
 use bgp::rib::decision::{Candidate, Ladder, Multipath, explain, joins_selected, loses_to_best};
 use bgp::rib::{RibConfig, Source, SourceKind};
 use bgp::wire::attribute::{Origin, PathAttributes};
+use bgp::wire::community::Community;
 use proptest::prelude::*;
 
 use super::*;
@@ -14,6 +15,7 @@ const PREFIX: &str = "198.51.100.0/24";
 
 fn candidate(n: u8) -> Candidate {
     Candidate {
+        long_lived: false,
         stale: false,
         metric: Some(0),
         kind: SourceKind::External,
@@ -41,8 +43,9 @@ fn decide(paths: &[Candidate], multipath: Multipath) -> Vec<Reason> {
 fn each_rung_takes_out_the_worse_path_and_names_both_values() {
     let best = Candidate { path_id: Some(PathId(3)), ..candidate(1) };
     let other = Candidate { neighbor: Some(Asn(65002)), ..candidate(2) };
-    let rungs: [(Candidate, Reason, &str); 15] = [
+    let rungs: [(Candidate, Reason, &str); 16] = [
         (Candidate { metric: None, local_preference: 900, ..other }, Reason::NextHopUnreachable, ""),
+        (Candidate { long_lived: true, hops: 0, ..other }, Reason::LongLivedStale, ""),
         (Candidate { stale: true, local_preference: 900, ..other }, Reason::Stale, ""),
         (Candidate { local_preference: 90, hops: 0, ..other }, Reason::LowerLocalPreference, "90/100"),
         (Candidate { hops: 3, origin: Origin::Igp, ..other }, Reason::LongerAsPath, "3/2"),
@@ -122,6 +125,7 @@ fn by_the_book(paths: &[Candidate], multipath: Multipath) -> Vec<Reason> {
         }
     };
     step(Reason::NextHopUnreachable, &|m, _| m.metric.is_none());
+    step(Reason::LongLivedStale, &|m, n| m.long_lived && !n.long_lived);
     step(Reason::Stale, &|m, n| m.stale && !n.stale);
     step(Reason::LocalPreferred, &|m, n| m.kind != SourceKind::Local && n.kind == SourceKind::Local);
     step(Reason::LowerLocalPreference, &|m, n| n.local_preference > m.local_preference);
@@ -184,6 +188,7 @@ fn candidates() -> impl Strategy<Value = Vec<Candidate>> {
         (0..3u32, 0..2u32, 0..3u8, 0..4u32, 0..4u8),
     );
     let one = one.prop_map(|(kind, metric, local_preference, hops, origin, asn, med, rest)| Candidate {
+        long_lived: kind != SourceKind::Local && rest.4 == 1,
         stale: kind != SourceKind::Local && rest.4 == 0,
         metric: if kind == SourceKind::Local { Some(0) } else { metric },
         kind,
@@ -235,6 +240,7 @@ fn path_of(candidate: &Candidate) -> (Source, PathAttributes, Option<u32>) {
     attributes.local_preference = Some(candidate.local_preference);
     attributes.origin = candidate.origin;
     attributes.med = Some(candidate.med);
+    attributes.communities = candidate.long_lived.then_some(Community::LLGR_STALE).into_iter().collect();
     attributes.cluster_list = vec![1; candidate.cluster_len as usize].into_boxed_slice();
     let source = Source {
         kind: candidate.kind,

@@ -328,6 +328,7 @@ impl Model {
             let described = source_of(n);
             let next_hop = self.next_hop(n, shape);
             let candidate = Candidate {
+                long_lived: false,
                 stale: false,
                 metric: if n == 0 { Some(0) } else { self.metrics.get(&next_hop).copied() },
                 kind: described.kind,

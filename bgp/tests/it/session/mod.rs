@@ -3,6 +3,7 @@
 mod chaos;
 mod collision;
 mod exchange;
+mod long_lived;
 mod negotiation;
 mod pair;
 mod restart;

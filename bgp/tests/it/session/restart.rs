@@ -20,7 +20,7 @@ const NONE: PerFamily<bool> = PerFamily { ipv4: false, ipv6: false };
 const BOTH: PerFamily<bool> = PerFamily { ipv4: true, ipv6: true };
 
 fn able(notification: bool) -> SessionConfig {
-    SessionConfig { restart: Restart { seconds: 90, notification }, ..config() }
+    SessionConfig { restart: Restart { seconds: 90, notification, long_lived: 0 }, ..config() }
 }
 
 /// The peer's OPEN: both families with F, a restart time of 30 s.
@@ -115,7 +115,14 @@ fn a_family_that_the_peer_did_not_name_is_not_kept() {
     let mut rig = up(able(false), &open);
     let agreed = rig.session.established().expect("up").1.restart;
     let families = PerFamily { ipv4: None, ipv6: Some(false) };
-    assert_eq!(agreed, Some(PeerRestart { restarting: true, seconds: 7, notification: false, families }));
+    let expected = PeerRestart {
+        restarting: true,
+        seconds: 7,
+        notification: false,
+        families,
+        long_lived: PerFamily::default(),
+    };
+    assert_eq!(agreed, Some(expected));
     rig.closed(OUTBOUND, None);
     assert_eq!(end(&mut rig).0, PerFamily { ipv4: false, ipv6: true });
 }

@@ -38,7 +38,7 @@ pub(super) fn config() -> SessionConfig {
         role: None,
         families: PerFamily { ipv4: true, ipv6: true },
         timers: Timers { hold: seconds(9), keepalive: seconds(3), connect_retry: seconds(5) },
-        restart: bgp::config::Restart { seconds: 0, notification: false },
+        restart: bgp::config::Restart { seconds: 0, notification: false, long_lived: 0 },
         add_path: bgp::config::AddPath::default(),
         extended_next_hop: false,
         passive: false,

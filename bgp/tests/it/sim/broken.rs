@@ -8,7 +8,10 @@ use bgp::id::{Asn, ConnId};
 use bgp::io::{Event, NextHop};
 use bgp::prefix::Prefix;
 use bgp::rule::{Changes, Condition, Rule, Rules};
+use bgp::wire::capability::Capability;
 use bgp::wire::frame::{HEADER_LEN, Kind};
+use bgp::wire::long_lived::MOST_SECONDS;
+use bgp::wire::open::Open;
 use bytes::Bytes;
 
 use super::watch::{Content, Written, content, messages};
@@ -40,10 +43,14 @@ pub(crate) enum Breakage {
     ForgetsKeepalive,
     /// Does not close connections that are over.
     LeaksConnections,
+    /// Sends long-lived stale routes to everybody (RFC 9494 §4.3).
+    TellsAllOfStale,
+    /// Keeps routes of a peer that is away for days, whatever was agreed on (RFC 9494 §4.2).
+    ForgetsStaleTime,
 }
 
 impl Breakage {
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::SkipsWithdraw,
         Self::IgnoresHoldTimer,
         Self::ForgetsImplicitWithdraw,
@@ -56,6 +63,8 @@ impl Breakage {
         Self::AwaitsNoAck,
         Self::ForgetsKeepalive,
         Self::LeaksConnections,
+        Self::TellsAllOfStale,
+        Self::ForgetsStaleTime,
     ];
 }
 
@@ -122,6 +131,11 @@ impl Broken {
             let set = Changes { local_preference: Some(500), ..Changes::default() };
             last.import = Rules::new(vec![Rule { when: Condition::default(), reject: false, set }]);
         }
+        if self.breakage == Breakage::ForgetsStaleTime {
+            for restart in config.peers.iter_mut().map(|peer| &mut peer.restart) {
+                restart.long_lived = if restart.long_lived > 0 { MOST_SECONDS } else { 0 };
+            }
+        }
         config
     }
 
@@ -174,8 +188,33 @@ impl Broken {
                 }
                 message
             }
+            Breakage::TellsAllOfStale | Breakage::ForgetsStaleTime if message[18] == Kind::Open.code() => {
+                self.opened(&message).unwrap_or(message)
+            }
             _ => message,
         }
+    }
+
+    /// An OPEN that offers to take what is long-lived stale, or to be kept for ever.
+    fn opened(&self, message: &[u8]) -> Option<Vec<u8>> {
+        let mut open = Open::decode(message.get(HEADER_LEN..)?).ok()?;
+        if self.breakage == Breakage::TellsAllOfStale {
+            let beside = [
+                Capability::GracefulRestart(open.graceful_restart().cloned().unwrap_or_default()),
+                Capability::LongLivedRestart(open.long_lived_restart().cloned().unwrap_or_default()),
+            ];
+            open.capabilities.extend(beside);
+        }
+        for capability in &mut open.capabilities {
+            if let Capability::LongLivedRestart(said) = capability
+                && self.breakage == Breakage::ForgetsStaleTime
+            {
+                said.families.iter_mut().for_each(|family| family.seconds = MOST_SECONDS);
+            }
+        }
+        let mut bytes = Vec::new();
+        open.encode(&mut bytes);
+        Some(bytes)
     }
 
     /// What is written in place of what the speaker wants, and to which connection.

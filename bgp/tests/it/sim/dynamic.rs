@@ -28,7 +28,7 @@ fn up(network: &Network) -> Vec<std::net::IpAddr> {
     peers.iter().filter(|peer| peer.state == State::Established).map(|peer| peer.address).collect()
 }
 
-const NO_RESTARTS: Restart = Restart { seconds: 0, notification: false };
+const NO_RESTARTS: Restart = Restart { seconds: 0, notification: false, long_lived: 0 };
 
 #[test]
 fn whoever_connects_from_the_prefix_is_a_peer_until_it_goes() {
@@ -89,7 +89,7 @@ fn the_longest_prefix_counts_and_a_change_resets_no_session() {
 
 #[test]
 fn one_that_restarts_is_a_peer_while_its_routes_are_kept() {
-    let mut network = listening(4, 9, Restart { seconds: 30, notification: false });
+    let mut network = listening(4, 9, Restart { seconds: 30, ..NO_RESTARTS });
     network.until("its route", |network| network.fib(0, prefix(FAR)).is_some());
     let id = network.peer(0, 1).id;
     network.kill(1);
@@ -107,7 +107,7 @@ fn one_that_restarts_is_a_peer_while_its_routes_are_kept() {
 
 #[test]
 fn an_own_restart_waits_for_those_that_were_there() {
-    let mut network = listening(5, 9, Restart { seconds: 120, notification: false });
+    let mut network = listening(5, 9, Restart { seconds: 120, ..NO_RESTARTS });
     network.until("both are up", |network| up(network).len() == 2);
     network.until("its route", |network| network.fib(0, prefix(FAR)).is_some());
     network.kill(2);

@@ -64,6 +64,8 @@ pub(crate) struct Router {
     pub(super) born: Instant,
     pub(super) leapt: Duration,
     pub(super) restarts: u64,
+    /// When the process before ended.
+    pub(super) gone_at: Instant,
     /// What is due in the network's queue.
     pub(super) timer_at: Option<Instant>,
     pub(super) turn_due: bool,
@@ -102,6 +104,7 @@ impl Router {
             born: Instant(0),
             leapt: Duration::ZERO,
             restarts: 0,
+            gone_at: Instant(0),
             timer_at: None,
             turn_due: false,
             kernel_due: false,

@@ -12,7 +12,7 @@ use bgp::wire::attribute::PathAttributes;
 
 use super::network::{Network, address};
 use super::watch::Violation;
-use crate::explain::book::{self, Neighbor, Route};
+use crate::explain::book::{self, Kernel, Neighbor, Route, Sender};
 
 /// What each router says of itself.
 struct Picture<'a> {
@@ -163,6 +163,11 @@ impl Picture<'_> {
         let pending = route.paths.iter().any(|path| path.verdict == Reason::Pending);
         ensure(!pending && route.kernel != KernelView::Pending, "verdict-of-each-path", || {
             format!("router {router}: {route:?}")
+        })?;
+        // Every session is up, and has told all.
+        count("nothing-stale");
+        ensure(route.paths.iter().all(|path| path.stale.is_none()), "nothing-stale", || {
+            format!("router {router}: {route:?}")
         })
     }
 
@@ -173,11 +178,14 @@ impl Picture<'_> {
         let paths = story.route.as_ref().map_or(&[][..], |route| &route.paths);
         let neighbor = |address: IpAddr| {
             let config = own.peers.iter().find(|peer| peer.address == address)?;
-            let other = &self.network.routers[self.network.router_of(address)?].config;
+            let at = self.network.router_of(address)?;
+            let other = &self.network.routers[at].config;
             let back = other.peers.iter().find(|back| back.address == self::address(router));
             let extended_next_hop =
                 config.extended_next_hop && back.is_some_and(|back| back.extended_next_hop);
-            Some(Neighbor { config, asn: other.asn, router_id: other.router_id, extended_next_hop })
+            let takes_long_lived = self.network.takes_long_lived(at, router);
+            let (asn, router_id) = (other.asn, other.router_id);
+            Some(Neighbor { config, asn, router_id, extended_next_hop, takes_long_lived })
         };
         let routes: Vec<Route<'_>> = paths
             .iter()
@@ -191,7 +199,8 @@ impl Picture<'_> {
                     Some(_) => self.network.metric(router, path.attributes.next_hop.address()),
                 };
                 let origin = if from.is_some() { RouteOrigin::Learned } else { RouteOrigin::Static };
-                Route { from, origin, received: path.attributes.clone(), metric, id: path.path_id }
+                let sender = Sender::Here;
+                Route { from, origin, received: path.attributes.clone(), metric, id: path.path_id, sender }
             })
             .collect();
         let verdicts = book::decide(own, prefix, &routes);
@@ -212,7 +221,7 @@ impl Picture<'_> {
             }
             count("export-by-the-book");
             let several = self.network.several(router, sent.address);
-            let expected = sorted(book::sent(own, to, prefix, &routes, several));
+            let expected = sorted(book::sent(own, to, prefix, &routes, several, Kernel::Installs));
             let paths = |sent: &Vec<SentPath>| sent.iter().map(|path| path.attributes.clone()).collect();
             let said = sorted(sent.sent.as_ref().map(paths).map_err(|refusal| refusal.reason));
             ensure(said == expected, "export-by-the-book", || {

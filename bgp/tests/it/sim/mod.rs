@@ -6,6 +6,7 @@
 //! `watch`, what must hold at rest in `invariants`; `broken` are routers that are
 //! wrong on purpose, each of which has to be caught.
 
+mod absence;
 mod broken;
 pub(crate) mod chance;
 mod communities;
@@ -14,6 +15,7 @@ mod host;
 mod invariants;
 mod life;
 mod limits;
+mod long_lived;
 pub(crate) mod network;
 mod operator;
 mod paths;

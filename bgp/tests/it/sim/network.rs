@@ -268,6 +268,7 @@ impl Network {
         let target = &mut self.routers[router];
         target.stop();
         target.restarts += 1;
+        target.gone_at = self.now;
         let conns = core::mem::take(&mut target.conns);
         for end in conns.into_values().filter(|end| *end != PENDING) {
             if told {

@@ -30,7 +30,7 @@ fn rack(seed: u64, restart: Restart) -> Network {
     network
 }
 
-const SHORT: Restart = Restart { seconds: 20, notification: false };
+const SHORT: Restart = Restart { seconds: 20, notification: false, long_lived: 0 };
 
 fn routes(network: &Network, router: usize, texts: &[&str]) -> Vec<Option<Vec<std::net::IpAddr>>> {
     texts.iter().map(|text| network.fib(router, prefix(text))).collect()
@@ -44,7 +44,7 @@ fn verdict(network: &Network, router: usize, text: &str, peer: usize) -> (Reason
         .iter()
         .find(|path| matches!(&path.source, bgp::view::PathSource::Peer { name: of, .. } if *of == name));
     let path = path.expect("a path of the peer");
-    (path.verdict, path.stale)
+    (path.verdict, path.stale.is_some())
 }
 
 #[test]

@@ -133,7 +133,8 @@ impl Shape {
         }
         let hold = if routers > 50 { 30 } else { chance.pick(&[3, 6, 9, 9, 30]) };
         // None, shorter and longer than the restarts that are drawn.
-        let restart = Restart { seconds: chance.pick(&[0, 4, 20]), notification: chance.one_in(3) };
+        let restart =
+            Restart { seconds: chance.pick(&[0, 4, 20]), notification: chance.one_in(3), long_lived: 0 };
         for (a, b) in self.links(routers) {
             let passive = chance.below(8);
             for (own, other, passive) in [(a, b, passive == 0), (b, a, passive == 1)] {
@@ -175,6 +176,11 @@ impl Shape {
             if aside.one_in(2) {
                 peer.add_path = AddPath { receive: aside.one_in(2), send: aside.pick(&[0, 1, 2, 8]) };
             }
+        }
+        // Some are taken along for long, where one does not offer it nothing is.
+        let long_lived = aside.pick(&[0, 8, 40]);
+        for peer in configs.iter_mut().flat_map(|config| &mut config.peers) {
+            peer.restart.long_lived = if aside.one_in(4) { 0 } else { long_lived };
         }
         for config in &mut configs {
             config.peers.sort_by_key(|peer| peer.address);

@@ -66,14 +66,20 @@ impl Network {
                 let refreshes = messages.iter().filter(|message| message.kind == Kind::RouteRefresh.code());
                 target.refreshes.extend(refreshes.filter_map(|message| message.body.get(2)));
                 let updates = messages.iter().filter(|message| message.kind == Kind::Update.code());
-                let mut announced: Vec<Prefix> = Vec::new();
+                let (mut announced, mut stale): (Vec<Prefix>, _) = (Vec::new(), Ok(()));
                 for update in updates {
                     self.active_at = self.active_at.max(self.now);
+                    let content = content(update, several).unwrap_or_default();
+                    stale = stale.and_then(|()| match end {
+                        Some(end) => self.told_of_stale(router, self.ends[end ^ 1].router, &content),
+                        None => Ok(()),
+                    });
                     // What is reflected goes past the own kernel.
-                    let content = content(update, several).filter(|content| !content.reflected);
-                    announced.extend(content.unwrap_or_default().announced);
+                    if !content.reflected {
+                        announced.extend(content.announced);
+                    }
                 }
-                self.told(router, &announced)
+                stale.and_then(|()| self.told(router, &announced))
             }
         };
         self.judge(router, verdict);

@@ -8,7 +8,9 @@ use bgp::io::{Note, State};
 use bgp::prefix::{Family, PerFamily, Prefix};
 use bgp::time::{Duration, Instant};
 use bgp::wire::add_path::Mode;
+use bgp::wire::attribute::PathAttributes;
 use bgp::wire::codec::Codec;
+use bgp::wire::community::Community;
 use bgp::wire::decode;
 use bgp::wire::frame::{HEADER_LEN, Kind};
 use bgp::wire::nlri::Nlri;
@@ -85,6 +87,8 @@ pub(super) struct Content {
     pub(super) announced: Vec<Prefix>,
     /// Whether what is announced was reflected (RFC 4456 §8).
     pub(super) reflected: bool,
+    /// Whether what is announced is long-lived stale (RFC 9494 §4.2).
+    pub(super) long_lived: bool,
     pub(super) withdrawn: Vec<Prefix>,
     pub(super) end_of_rib: Option<Family>,
 }
@@ -97,13 +101,15 @@ pub(super) fn content(message: &Written<'_>, has_ids: bool) -> Option<Content> {
     let mode = Mode { receive: has_ids, send: has_ids };
     let codec = Codec { add_path: PerFamily { ipv4: mode, ipv6: mode }, ..CODEC };
     let update = Update::parse(message.body, &codec).ok()?;
-    let reflected = update.announced().any(|announced| {
+    let attributes = update.announced().filter_map(|announced| {
         let graded = decode::attributes(update.key(&mut Vec::new()), announced.next_hop, &codec);
-        let attributes = graded.ok().and_then(|graded| graded.attributes);
-        attributes.is_some_and(|attributes| !attributes.cluster_list.is_empty())
+        graded.ok().and_then(|graded| graded.attributes)
     });
+    let attributes: Vec<PathAttributes> = attributes.collect();
+    let carries = |attributes: &PathAttributes| attributes.communities.contains(&Community::LLGR_STALE);
     Some(Content {
-        reflected,
+        reflected: attributes.iter().any(|attributes| !attributes.cluster_list.is_empty()),
+        long_lived: attributes.iter().any(carries),
         announced: update.announced().flat_map(|announced| announced.nlri.iter()).collect(),
         withdrawn: update.withdrawn().flat_map(Nlri::iter).collect(),
         end_of_rib: update.end_of_rib(),

@@ -7,6 +7,7 @@ mod attribute;
 mod extended_next_hop;
 mod frame;
 mod grade;
+mod long_lived;
 mod mrt;
 mod notification;
 mod open;

@@ -9,6 +9,7 @@ use bgp::wire::capability::Capability;
 use bgp::wire::code;
 use bgp::wire::community::{Community, ExtendedCommunity, Ipv6ExtendedCommunity, LargeCommunity};
 use bgp::wire::extended_next_hop::ExtendedNextHop;
+use bgp::wire::long_lived::{LongLivedFamily, LongLivedRestart, MOST_SECONDS};
 use bgp::wire::open::Open;
 use bgp::wire::restart::GracefulRestart;
 use bgp::zone;
@@ -131,8 +132,19 @@ fn graceful_restart() -> impl Strategy<Value = Capability> {
     )
 }
 
+fn long_lived_restart() -> impl Strategy<Value = Capability> {
+    let family = any::<(u16, u8, bool)>();
+    let family = (family, 0..=MOST_SECONDS).prop_map(|((afi, safi, forwarding), seconds)| LongLivedFamily {
+        afi,
+        safi,
+        forwarding,
+        seconds,
+    });
+    vec(family, 0..=4).prop_map(|families| Capability::LongLivedRestart(LongLivedRestart { families }))
+}
+
 pub(super) fn open() -> impl Strategy<Value = Open> {
-    let known = [1, 2, 5, 6, 9, 64, 65, 69, 70];
+    let known = [1, 2, 5, 6, 9, 64, 65, 69, 70, 71];
     let other = (any::<u8>(), vec(any::<u8>(), 0..=255))
         .prop_filter("not a known one", move |(code, _)| !known.contains(code))
         .prop_map(|(code, value)| Capability::Unknown { code, value: value.into() });
@@ -145,6 +157,7 @@ pub(super) fn open() -> impl Strategy<Value = Open> {
         graceful_restart(),
         vec(any::<(u16, u16, u16)>(), 0..4)
             .prop_map(|triples| Capability::ExtendedNextHop(ExtendedNextHop { triples })),
+        long_lived_restart(),
         vec(any::<(u16, u8, u8)>(), 0..4).prop_map(|families| Capability::AddPath(AddPath { families })),
         other,
     ];

@@ -68,6 +68,7 @@ pub(crate) fn established(id: u32, name: &str, peer: &str, asn: u32, counts: Per
         end_of_rib: PerFamily { ipv4: true, ipv6: counts.ipv6 != Counts::default() },
         restart: None,
         kept_until: None,
+        long_lived_until: PerFamily::default(),
         stale: PerFamily::default(),
         counts,
         established_count: 1,
@@ -195,7 +196,7 @@ pub(crate) fn path(
         changed: None,
         verdict,
         accepted,
-        stale: false,
+        stale: None,
         detail: detail.to_owned(),
     }
 }
@@ -306,7 +307,7 @@ pub(crate) fn local_route() -> RouteView {
             changed: None,
             verdict: Reason::Best,
             accepted: true,
-            stale: false,
+            stale: None,
             detail: String::new(),
         }],
         kernel: KernelView::NotRequested,

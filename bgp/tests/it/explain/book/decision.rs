@@ -6,12 +6,14 @@ use bgp::config::SpeakerConfig;
 use bgp::id::{Asn, PathId, RouterId};
 use bgp::prefix::Prefix;
 use bgp::reason::Reason;
+use bgp::rule::AnyCommunity;
 use bgp::wire::as_path::{Segment, SegmentKind};
 use bgp::wire::attribute::PathAttributes;
+use bgp::wire::community::Community;
 
-use super::import::import;
-use super::path::{Neighbor, Route};
-use super::reading::{leftmost, session_as};
+use super::import::used;
+use super::path::{Neighbor, Route, Sender};
+use super::reading::{carries, leftmost, session_as};
 
 /// A route that takes part in the decision.
 #[derive(Clone, Debug)]
@@ -22,6 +24,7 @@ struct Considered<'a> {
     attributes: PathAttributes,
     metric: Option<u32>,
     id: Option<PathId>,
+    sender: Sender,
 }
 
 impl Considered<'_> {
@@ -60,16 +63,12 @@ pub(crate) fn decide(own: &SpeakerConfig, prefix: Prefix, routes: &[Route<'_>]) 
     let mut verdicts = vec![Reason::Pending; routes.len()];
     let mut left = Vec::new();
     for (at, route) in routes.iter().enumerate() {
-        let attributes = match route.from {
-            Some(from) => import(own, from, prefix, &route.received),
-            None => Ok(route.received.clone()),
-        };
-        match attributes {
+        match used(own, prefix, route) {
             Err(reason) => verdicts[at] = reason,
             Ok(attributes) => {
                 let internal = route.from.is_some_and(|from| from.asn == session_as(own, from.config));
-                let Route { from, metric, id, .. } = *route;
-                left.push(Considered { at, from, internal, attributes, metric, id });
+                let Route { from, metric, id, sender, .. } = *route;
+                left.push(Considered { at, from, internal, attributes, metric, id, sender });
             }
         }
     }
@@ -88,6 +87,15 @@ pub(crate) fn decide(own: &SpeakerConfig, prefix: Prefix, routes: &[Route<'_>]) 
     // §9.1.2: "If the NEXT_HOP attribute of a BGP route depicts an address that is not
     // resolvable … the BGP route MUST be excluded from the Phase 2 decision function."
     remove(&mut left, Reason::NextHopUnreachable, &|n, _| n.metric.is_none());
+    // RFC 9494 §4.4: "A least preferred route MUST be treated as less preferred than any other
+    // route that is not also least preferred"; §4.3: so is one that came with the community.
+    let least = |route: &Considered<'_>| {
+        route.from.is_some() && carries(&route.attributes, AnyCommunity::Standard(Community::LLGR_STALE))
+    };
+    remove(&mut left, Reason::LongLivedStale, &|n, m| least(n) && !least(m));
+    // The house's rule: who has another way does not rely on a peer that may never come back.
+    let stale = |route: &Considered<'_>| route.sender != Sender::Here;
+    remove(&mut left, Reason::Stale, &|n, m| stale(n) && !stale(m));
     remove(&mut left, Reason::LocalPreferred, &|n, m| n.from.is_some() && m.from.is_none());
     // §9.1.2: "the one that has the highest degree of preference".
     remove(&mut left, Reason::LowerLocalPreference, &|n, m| m.preference() > n.preference());
@@ -181,13 +189,10 @@ pub(super) fn in_order(
     ];
     let key = |at: usize| {
         let rung = removed_at.iter().position(|rung| *rung == verdicts[at])?;
-        let Route { from, metric, id, .. } = routes[at];
-        let attributes = match from {
-            Some(from) => import(own, from, prefix, &routes[at].received).ok()?,
-            None => routes[at].received.clone(),
-        };
+        let Route { from, metric, id, sender, .. } = routes[at];
+        let attributes = used(own, prefix, &routes[at]).ok()?;
         let internal = from.is_some_and(|from| from.asn == session_as(own, from.config));
-        let route = Considered { at, from, internal, attributes, metric, id };
+        let route = Considered { at, from, internal, attributes, metric, id, sender };
         let before = (rung, from.is_some(), u32::MAX - route.preference(), route.path_length());
         let medium = (route.attributes.origin, route.attributes.med.unwrap_or(0), internal, metric);
         let clusters = route.attributes.cluster_list.len();

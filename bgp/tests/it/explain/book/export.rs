@@ -11,8 +11,8 @@ use bgp::wire::community::Community;
 use bgp::wire::role::Role;
 
 use super::decision::{decide, in_order};
-use super::import::import;
-use super::path::{Neighbor, Route};
+use super::import::used;
+use super::path::{Kernel, Neighbor, Route};
 use super::reading::{carries, change, meets, prepend, session_as};
 
 /// What is sent of a prefix to a peer: the best route, or, where so many were
@@ -23,10 +23,23 @@ pub(crate) fn sent(
     prefix: Prefix,
     routes: &[Route<'_>],
     several: Option<u8>,
+    kernel: Kernel,
 ) -> Result<Vec<PathAttributes>, Reason> {
     let verdicts = decide(own, prefix, routes);
     let best = verdicts.iter().position(|verdict| *verdict == Reason::Best).map(|best| &routes[best]);
-    let Some(most) = several else { return export(own, to, prefix, best).map(|sent| vec![sent]) };
+    let alone = export(own, to, prefix, best);
+    // The house's rules: what passes by this node is told of once the kernel has it, and a
+    // limit of zero leaves no room.
+    let awaits = best.is_some_and(|best| best.from.is_some() && !reflects(own, to, best));
+    let waits_for = match kernel {
+        Kernel::IsSilent if awaits => Some(Reason::AwaitingKernel),
+        Kernel::Refuses if awaits => Some(Reason::KernelRejected),
+        _ => (to.config.send_limit == Some(0)).then_some(Reason::SendLimit),
+    };
+    if let Some(reason) = waits_for {
+        return Err(alone.err().unwrap_or(reason));
+    }
+    let Some(most) = several else { return alone.map(|sent| vec![sent]) };
     let is_own = |route: &Route<'_>| route.from.is_some_and(|from| from.config.address == to.config.address);
     let mut sent = Vec::new();
     let usable = in_order(own, prefix, routes, &verdicts).into_iter().filter(|&at| {
@@ -45,7 +58,7 @@ pub(crate) fn sent(
     for at in usable.take(most.into()).filter(|&at| !is_own(&routes[at])) {
         sent.push(exported(own, to, prefix, &routes[at])?);
     }
-    if sent.is_empty() { export(own, to, prefix, best).map(|_| Vec::new()) } else { Ok(sent) }
+    if sent.is_empty() { alone.map(|_| Vec::new()) } else { Ok(sent) }
 }
 
 /// What is sent of the best route to a peer, or why nothing is.
@@ -97,10 +110,7 @@ fn exported(
     let local = session_as(own, to.config);
     let is_internal = |from: Neighbor<'_>| from.asn == session_as(own, from.config);
     let (external, internal) = (to.asn != local, route.from.is_some_and(is_internal));
-    let mut sent = match route.from {
-        Some(from) => import(own, from, prefix, &route.received)?,
-        None => route.received.clone(),
-    };
+    let mut sent = used(own, prefix, route)?;
     let reflected = reflects(own, to, route);
     if learned && !own.transit && !reflected {
         return Err(Reason::NotTransit);
@@ -116,6 +126,11 @@ fn exported(
     // systems inside a BGP confederation)".
     if tagged(Community::NO_ADVERTISE) {
         return Err(Reason::NoAdvertise);
+    }
+    // RFC 9494 §4.3: "The route SHOULD NOT be advertised to any neighbor from which the Long-Lived
+    // Graceful Restart Capability has not been received."
+    if tagged(Community::LLGR_STALE) && !to.takes_long_lived {
+        return Err(Reason::LongLivedNotOffered);
     }
     // RFC 7999 §3.2: "SHOULD add the NO_ADVERTISE or NO_EXPORT community", done for the sender.
     // RFC 3765 §3: "not to be re-advertised … across bilateral peer connections".

@@ -11,11 +11,22 @@ use bgp::wire::attribute::PathAttributes;
 use bgp::wire::community::Community;
 use bgp::wire::role::Role;
 
-use super::path::Neighbor;
+use super::path::{Neighbor, Route, Sender};
 use super::reading::{carries, change, leftmost, meets, never_routed, prepend, session_as};
 
+/// The attributes in use of a path, or why it is not let in; an own one's are its own.
+pub(crate) fn used(own: &SpeakerConfig, prefix: Prefix, route: &Route<'_>) -> Result<PathAttributes, Reason> {
+    let Some(from) = route.from else { return Ok(route.received.clone()) };
+    let mut used = import(own, from, prefix, &route.received)?;
+    // RFC 9494 §4.2: "The helper router MUST attach the LLGR_STALE community to the stale routes being retained."
+    if route.sender == Sender::LongAway && !carries(&used, AnyCommunity::Standard(Community::LLGR_STALE)) {
+        used.communities = used.communities.iter().copied().chain([Community::LLGR_STALE]).collect();
+    }
+    Ok(used)
+}
+
 /// The attributes in use of a path that is let in, or why it is not.
-pub(super) fn import(
+fn import(
     own: &SpeakerConfig,
     from: Neighbor<'_>,
     prefix: Prefix,

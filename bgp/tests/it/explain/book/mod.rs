@@ -17,4 +17,5 @@ mod reading;
 
 pub(crate) use decision::decide;
 pub(crate) use export::sent;
-pub(crate) use path::{Neighbor, Route};
+pub(crate) use import::used;
+pub(crate) use path::{Kernel, Neighbor, Route, Sender};

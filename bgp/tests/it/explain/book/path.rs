@@ -13,6 +13,32 @@ pub(crate) struct Neighbor<'a> {
     pub(crate) router_id: RouterId,
     /// Whether both said that they take IPv6 next hops of IPv4 (RFC 8950).
     pub(crate) extended_next_hop: bool,
+    /// Whether it has offered to take long-lived stale routes (RFC 9494).
+    pub(crate) takes_long_lived: bool,
+}
+
+/// Whether who sent a path is there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Sender {
+    /// It is there.
+    #[default]
+    Here,
+    /// It restarts (RFC 4724).
+    Restarts,
+    /// It is away for longer than its restart time (RFC 9494).
+    LongAway,
+}
+
+/// What the kernel says of a route that it is asked to install.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Kernel {
+    /// That it has it.
+    #[default]
+    Installs,
+    /// Nothing yet.
+    IsSilent,
+    /// That it does not take it.
+    Refuses,
 }
 
 /// A path of one prefix.
@@ -28,4 +54,6 @@ pub(crate) struct Route<'a> {
     pub(crate) metric: Option<u32>,
     /// What its sender calls it (RFC 7911).
     pub(crate) id: Option<PathId>,
+    /// Whether the sender is there.
+    pub(crate) sender: Sender,
 }

@@ -236,7 +236,7 @@ impl Lived {
                 }
             }
             Kind::Lose => self.network.lose(one, other),
-            Kind::Restart => self.network.restart(router, true, span),
+            Kind::Restart | Kind::Away => self.network.restart(router, true, span),
             Kind::Reboot => self.network.restart(router, false, span),
             Kind::Sleep => self.network.sleep(router, b > 0),
             Kind::Leap => self.network.leap(router, span),

@@ -47,6 +47,8 @@ kinds! {
     Restart = "restart-with-memory",
     /// The machine of router `a` starts anew after `b`; nobody is told.
     Reboot = "restart-without-memory",
+    /// Router `a` is away for `b`, longer than its restart time, and its kernel keeps its routes.
+    Away = "away-for-long",
     /// Router `a` does not read; again if `b` is zero.
     Sleep = "slow-reader",
     /// The clock of router `a` leaps by `b`.
@@ -145,6 +147,7 @@ impl Act {
             Kind::CutOneWay => (link, on * (1 + chance.below(2))),
             Kind::Partition => (chance.below(3), on),
             Kind::Restart | Kind::Reboot => (router, chance.pick(&[10, 1_000, 12_000])),
+            Kind::Away => (router, chance.pick(&[30_000, 130_000, 240_000])),
             Kind::Sleep => (router, on),
             Kind::Leap => (router, chance.pick(&[500, 2_500, 20_000, 3_600_000])),
             Kind::Stall => (router, chance.pick(&[200, 2_500, 20_000])),

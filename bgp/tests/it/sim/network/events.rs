@@ -39,6 +39,7 @@ impl Network {
             What::Start(router, number, memory) => {
                 if self.routers[router].restarts == number {
                     self.routers[router].asleep = false;
+                    self.came_back(router);
                     self.revive(router, memory);
                     self.enter(self.now + SWEEP, What::Sweep(router, number));
                 }
