@@ -10,8 +10,9 @@
 //! folder) and readable by its owner alone: a crash leaves the old one or the new.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs::{self, DirBuilder, File};
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,7 +23,8 @@ use api::crd::{GROUP, VERSION};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
+use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
@@ -47,14 +49,62 @@ const RETRY: Duration = Duration::from_secs(5);
 const SHARE: u32 = 20;
 const LONGEST: Duration = Duration::from_secs(5);
 
+/// A file, as it is written and as it is read. Objects go through one at a time: as JSON values in memory those of
+/// thousands of nodes are ten times what the file is.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Document {
+struct Document<T> {
     version: u64,
     node: String,
     /// RFC 3339.
     written_time: String,
-    objects: Vec<Value>,
+    objects: T,
+}
+
+/// How the rest of a file is to be read.
+#[derive(Deserialize)]
+struct Shape {
+    version: Option<Value>,
+}
+
+/// Objects to write, made one after the other.
+struct Each<F>(F);
+
+impl<F: Fn() -> I, I: Iterator<Item = Value>> Serialize for Each<F> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq((self.0)())
+    }
+}
+
+/// Objects that were read, and what is wrong with them.
+#[derive(Default)]
+struct Read {
+    objects: Objects,
+    problems: Vec<Problem>,
+}
+
+impl<'de> Deserialize<'de> for Read {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(Reader)
+    }
+}
+
+struct Reader;
+
+impl<'de> Visitor<'de> for Reader {
+    type Value = Read;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of objects")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Read, A::Error> {
+        let mut read = Read::default();
+        while let Some(object) = sequence.next_element::<Value>()? {
+            manifest::read("checkpoint", &object.to_string(), &mut read.objects, &mut read.problems);
+        }
+        Ok(read)
+    }
 }
 
 /// Reads the checkpoint of a node; `None` if there is no file. Passwords that cannot be read are among its
@@ -83,26 +133,25 @@ fn load(path: &Path, node: &str, objects: &mut Objects) -> Result<Option<Timesta
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(problem(error.to_string())),
     };
-    let value: Value =
-        serde_json::from_str(&text).map_err(|error| problem(format!("is damaged: {error}")))?;
+    let damaged = |error: serde_json::Error| problem(format!("is damaged: {error}"));
     // The version says how all the rest is to be read.
-    match value.get("version").and_then(Value::as_u64) {
+    let shape: Option<Shape> = match text.trim_start().starts_with('{') {
+        true => Some(serde_json::from_str(&text).map_err(damaged)?),
+        false => serde_json::from_str::<IgnoredAny>(&text).map(|_| None).map_err(damaged)?,
+    };
+    match shape.and_then(|shape| shape.version).as_ref().and_then(Value::as_u64) {
         Some(SHAPE) => {}
         Some(other) => return Err(problem(format!("is of version {other}, this agent reads {SHAPE}"))),
         None => return Err(problem("is damaged: it has no version".to_owned())),
     }
-    let document: Document =
-        serde_json::from_value(value).map_err(|error| problem(format!("is damaged: {error}")))?;
+    let document: Document<Read> = serde_json::from_str(&text).map_err(damaged)?;
     if document.node != node {
         return Err(problem(format!("is of node \"{}\", this is \"{node}\"", document.node)));
     }
-    let mut problems = Vec::new();
-    for object in document.objects {
-        manifest::read(&path.display().to_string(), &object.to_string(), objects, &mut problems);
-    }
-    if let Some(first) = problems.first() {
+    if let Some(first) = document.objects.problems.first() {
         return Err(problem(format!("is damaged: {}", first.text)));
     }
+    *objects = document.objects.objects;
     let written: Timestamp =
         document.written_time.parse().map_err(|error| problem(format!("is damaged: {error}")))?;
     Ok(Some(written))
@@ -135,14 +184,21 @@ pub fn write(path: &Path, node: &str, objects: &Objects, now: Timestamp) -> io::
             _ => {}
         }
     } else {
-        write_file(folder, &passwords, node, secrets, now)?;
+        write_file(folder, &passwords, node, Each(|| secrets.iter().cloned()), now)?;
     }
-    write_file(folder, path, node, manifests(objects).map_err(io::Error::other)?, now)
+    let customs = customs(objects).map_err(io::Error::other)?;
+    let nodes = || objects.nodes.iter().map(|(name, node)| core_node(name, &node.value));
+    write_file(folder, path, node, Each(|| customs.iter().cloned().chain(nodes())), now)
 }
 
-fn write_file(folder: &Path, path: &Path, node: &str, objects: Vec<Value>, now: Timestamp) -> io::Result<()> {
+fn write_file(
+    folder: &Path,
+    path: &Path,
+    node: &str,
+    objects: impl Serialize,
+    now: Timestamp,
+) -> io::Result<()> {
     let document = Document { version: SHAPE, node: node.to_owned(), written_time: now.to_string(), objects };
-    let text = serde_json::to_string(&document).map_err(io::Error::other)?;
     let mut name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_owned();
     name.push(".new");
     let temporary = folder.join(name);
@@ -151,16 +207,19 @@ fn write_file(folder: &Path, path: &Path, node: &str, objects: Vec<Value>, now: 
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    replace(&temporary, path, text.as_bytes()).inspect_err(|_| {
+    replace(&temporary, path, &document).inspect_err(|_| {
         // What is there of it would only take room on a disk that is full.
         let _ = fs::remove_file(&temporary);
     })?;
     File::open(folder)?.sync_all()
 }
 
-fn replace(temporary: &Path, path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut file = File::options().write(true).create_new(true).mode(0o600).open(temporary)?;
-    file.write_all(content)?;
+fn replace(temporary: &Path, path: &Path, document: &impl Serialize) -> io::Result<()> {
+    let file = File::options().write(true).create_new(true).mode(0o600).open(temporary)?;
+    let mut buffer = BufWriter::new(&file);
+    serde_json::to_writer(&mut buffer, document)?;
+    buffer.flush()?;
+    drop(buffer);
     file.sync_all()?;
     fs::rename(temporary, path)
 }
@@ -179,17 +238,14 @@ fn secrets(objects: &Objects) -> Vec<Value> {
     values.into_iter().map(secret).collect()
 }
 
-/// The set as objects of Kubernetes.
-fn manifests(objects: &Objects) -> serde_json::Result<Vec<Value>> {
+/// What people write, as objects of Kubernetes: few, beside the Nodes.
+fn customs(objects: &Objects) -> serde_json::Result<Vec<Value>> {
     let mut all = Vec::new();
     for (name, fabric) in &objects.fabrics {
         all.push(custom("Fabric", name, serde_json::to_value(&fabric.value)?));
     }
     for (name, peer) in &objects.peers {
         all.push(custom("FabricPeer", name, serde_json::to_value(&peer.value)?));
-    }
-    for (name, node) in &objects.nodes {
-        all.push(core_node(name, &node.value));
     }
     Ok(all)
 }

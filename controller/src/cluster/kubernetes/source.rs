@@ -248,6 +248,7 @@ impl Source {
             _ => Arc::new(objects),
         };
         if first {
+            self.store.forget_kept();
             tokio::spawn(version::tell(self.connection.clone()));
         }
         let same = self.objects.as_ref().is_some_and(|before| Arc::ptr_eq(before, &objects));

@@ -274,6 +274,11 @@ impl Store {
         self.feeds.iter().all(read)
     }
 
+    /// What an earlier run has kept is not needed any more: everything has been read once.
+    pub fn forget_kept(&mut self) {
+        self.kept = None;
+    }
+
     /// Whether something changed since it was last asked.
     pub fn take_change(&mut self) -> bool {
         std::mem::take(&mut self.changed)

@@ -3,5 +3,6 @@
 
 mod alike;
 mod clusters;
+mod population;
 mod server;
 mod source;

@@ -1,0 +1,242 @@
+//! Five thousand nodes in a real API server, and what they cost one agent.
+
+mod clusters {
+    use std::path::{Path, PathBuf};
+    use std::process::Command;
+    use std::time::Duration;
+
+    use futures::StreamExt;
+    use k8s_openapi::api::core::v1::Node;
+    use kube::api::{Api, Patch, PatchParams, PostParams};
+    use kube::config::{Config, KubeConfigOptions, Kubeconfig};
+    use labs::daemon::Daemon;
+    use labs::kubernetes::{ApiServer, Setup};
+    use labs::wait;
+    use serde_json::{Value, json};
+
+    use super::super::clusters::{NAMESPACE, install};
+
+    /// The busiest machine still takes less.
+    const LIMIT: Duration = Duration::from_secs(120);
+    const NODES: u32 = 5_000;
+    /// Nodes of a rack: so many are in one mesh.
+    const RACK: u32 = 20;
+    /// What an agent may use.
+    const MOST_KB: u64 = 60_000;
+
+    /// One AS a rack, and a mesh in it.
+    const FABRIC: &str = "apiVersion: underlay.dev/v1alpha1\nkind: Fabric\nmetadata: {name: racks}\n\
+        spec: {asn: {fromLabel: asn}, podPrefixes: [10.0.0.0/8]}\n";
+
+    /// A Node of some 15 KB, as a kubelet that has pulled a few images writes it.
+    fn node(number: u32) -> Node {
+        let image = |image: u32| {
+            json!({"sizeBytes": 50_000_000 + image, "names": [
+                format!("registry.example.org/team-{image}/service@sha256:{:064x}", u64::from(image) << 20),
+                format!("registry.example.org/team-{image}/service:v1.{image}.{number}"),
+            ]})
+        };
+        let condition = |kind: &str| {
+            json!({"type": kind, "status": "False", "reason": "KubeletHasSufficient",
+                "message": "kubelet has enough of what it looks at", "lastHeartbeatTime": "2026-01-01T00:00:00Z",
+                "lastTransitionTime": "2026-01-01T00:00:00Z"})
+        };
+        let (high, low) = (number / 200, number % 200 + 1);
+        let conditions = ["MemoryPressure", "DiskPressure", "PIDPressure", "Ready"].map(condition);
+        serde_json::from_value(json!({
+            "metadata": {
+                "name": name(number),
+                "labels": {
+                    "asn": (64512 + number / RACK).to_string(),
+                    "kubernetes.io/hostname": name(number),
+                    "topology.kubernetes.io/zone": format!("zone-{}", number % 3),
+                    "node.kubernetes.io/instance-type": "metal",
+                },
+                "annotations": {
+                    "node.alpha.kubernetes.io/ttl": "0",
+                    "example.org/inventory": "x".repeat(2_000),
+                },
+            },
+            "spec": {"podCIDR": format!("10.{high}.{low}.0/24"), "podCIDRs": [format!("10.{high}.{low}.0/24")]},
+            "status": {
+                "addresses": [
+                    {"type": "InternalIP", "address": format!("192.168.{high}.{low}")},
+                    {"type": "Hostname", "address": name(number)},
+                ],
+                "conditions": conditions,
+                "images": (0..50).map(image).collect::<Vec<_>>(),
+            },
+        }))
+        .unwrap()
+    }
+
+    fn name(number: u32) -> String {
+        format!("worker-{number:04}.rack-{:03}.example.org", number / RACK)
+    }
+
+    /// The nodes, created or changed by many hands.
+    struct Population {
+        runtime: tokio::runtime::Runtime,
+        nodes: Api<Node>,
+    }
+
+    impl Population {
+        fn new(kubeconfig: &Path) -> Self {
+            let runtime =
+                tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+            let nodes = runtime.block_on(async {
+                let file = Kubeconfig::read_from(kubeconfig).unwrap();
+                let config =
+                    Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.unwrap();
+                Api::all(kube::Client::try_from(config).unwrap())
+            });
+            Self { runtime, nodes }
+        }
+
+        fn create(&self) {
+            let create = |number| async move {
+                self.nodes.create(&PostParams::default(), &node(number)).await.map(drop).unwrap();
+            };
+            self.runtime.block_on(futures::stream::iter(0..NODES).for_each_concurrent(32, create));
+        }
+
+        /// What every kubelet says every few minutes: nothing new.
+        fn beat(&self) {
+            let beat = json!({"status": {"conditions": [{"type": "Ready", "status": "True",
+                "lastHeartbeatTime": "2026-01-01T00:05:00Z"}]}});
+            let beat = |number| {
+                let patch = Patch::Strategic(beat.clone());
+                async move {
+                    let params = PatchParams::default();
+                    self.nodes.patch_status(&name(number), &params, &patch).await.map(drop).unwrap();
+                }
+            };
+            self.runtime.block_on(futures::stream::iter(0..NODES).for_each_concurrent(32, beat));
+        }
+
+        fn move_to(&self, number: u32, address: &str) {
+            let status = json!({"status": {"addresses": [{"type": "InternalIP", "address": address}]}});
+            let patch = Patch::Strategic(status);
+            let params = PatchParams::default();
+            self.runtime.block_on(self.nodes.patch_status(&name(number), &params, &patch)).map(drop).unwrap();
+        }
+    }
+
+    /// The agent under test, or the program of another build of it.
+    fn program() -> PathBuf {
+        std::env::var_os("UNDERLAY_AGENT")
+            .map_or_else(|| env!("CARGO_BIN_EXE_underlay").into(), PathBuf::from)
+    }
+
+    struct Agent {
+        daemon: Daemon,
+        socket: PathBuf,
+    }
+
+    impl Agent {
+        fn peers(&self) -> String {
+            let mut command = Command::new(program());
+            let output = command.args(["peers", "--socket"]).arg(&self.socket).output().unwrap();
+            String::from_utf8_lossy(&output.stdout).into_owned()
+        }
+
+        #[track_caller]
+        fn until(&self, what: &str, look: impl Fn(&str) -> bool) {
+            let look = || {
+                let said = self.peers();
+                if look(&said) { Ok(()) } else { Err(said) }
+            };
+            if let Err(message) = wait::attempt(what, LIMIT, look) {
+                panic!("{message}\n{}", self.daemon.log());
+            }
+        }
+
+        /// A line of `/proc/PID/status` in KB.
+        fn memory(&self, line: &str) -> u64 {
+            let status = std::fs::read_to_string(format!("/proc/{}/status", self.daemon.pid())).unwrap();
+            let value = status.lines().find_map(|text| text.strip_prefix(line)).unwrap();
+            value.trim_start_matches(':').trim().trim_end_matches(" kB").parse().unwrap()
+        }
+
+        /// Hundredths of a second of a processor so far.
+        fn ticks(&self) -> u64 {
+            let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.daemon.pid())).unwrap();
+            let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
+            fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+        }
+
+        fn tell(&self, what: &str, since: u64) {
+            eprintln!(
+                "{what:28} {:>6} KB, {:>6} KB at most, {:>4}0 ms of a processor",
+                self.memory("VmRSS"),
+                self.memory("VmHWM"),
+                self.ticks() - since
+            );
+        }
+    }
+
+    /// Lists of nodes that the agent asked for: pages of them.
+    fn lists(audit: &str) -> usize {
+        let agent = format!("system:serviceaccount:{NAMESPACE}:underlay-agent");
+        let events = audit.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let listed = |event: &Value| {
+            event["user"]["username"] == agent.as_str()
+                && event["verb"] == "list"
+                && event["objectRef"]["resource"] == "nodes"
+        };
+        events.filter(listed).count()
+    }
+
+    #[test]
+    fn five_thousand_nodes_fit_into_an_agent() {
+        labs::require!("root", "kubernetes");
+        labs::sandbox!(|sandbox| {
+            let mut api = ApiServer::with(sandbox, Setup { audit: true, ..Setup::default() });
+            let config = install(&api);
+            let population = Population::new(&api.kubeconfig());
+            population.create();
+            api.apply(FABRIC);
+
+            let socket = sandbox.folder().join("status.sock");
+            let mut command = Command::new(program());
+            command
+                .args(["agent", "--node", &name(0), "--namespace", NAMESPACE, "--kubeconfig"])
+                .arg(&config);
+            command.arg("--checkpoint").arg(sandbox.folder().join("state/checkpoint.json"));
+            command.arg("--socket").arg(&socket);
+            let agent = Agent { daemon: sandbox.daemon("agent", command), socket };
+            let mesh = |said: &str| said.lines().filter(|line| line.contains(".rack-000.")).count() == 19;
+            agent.until("the rack's mesh", mesh);
+            agent.tell("5000 nodes, listed", 0);
+
+            let before = agent.ticks();
+            population.beat();
+            // In one watch the changes come in their order.
+            population.move_to(1, "192.168.250.1");
+            agent.until("what came after the heartbeats", |said| said.contains("192.168.250.1"));
+            agent.tell("5000 heartbeats", before);
+
+            let before = agent.ticks();
+            for number in 2..102 {
+                population.move_to(number, &format!("192.168.251.{number}"));
+            }
+            agent.until("a hundred changes", |said| said.contains("192.168.251.19"));
+            agent.tell("100 nodes that move", before);
+
+            let (before, listed) = (agent.ticks(), lists(&api.audit()));
+            api.kill();
+            api.start_again(&[]);
+            population.move_to(1, "192.168.250.2");
+            agent.until("what came after the restart", |said| said.contains("192.168.250.2"));
+            agent.tell("the API server restarted", before);
+            // A page is 50 nodes; the whole is asked for once, and once more where the server has forgotten.
+            let pages = lists(&api.audit()) - listed;
+            eprintln!("{pages} pages of a list after the restart");
+            assert!(pages <= 100, "{pages} pages: more than the whole once");
+
+            // The program's own pages are shared with the file, and of a build without optimisation many.
+            let most = agent.memory("VmHWM") - agent.memory("RssFile");
+            assert!(most < MOST_KB, "{most} KB");
+        });
+    }
+}
