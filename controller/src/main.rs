@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-/// A table of a million routes is made of small pieces that come and go.
+/// A table of a million routes is made of small pieces that come and go. Its pages are small ones (feature `no_thp`):
+/// in huge ones an agent that holds 4 MB has 21 MB of memory, and one of five thousand nodes twice what it needs.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
