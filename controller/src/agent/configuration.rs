@@ -9,6 +9,7 @@ use bgp::prefix::Prefix;
 use bgp::time::Instant;
 
 use crate::cluster::{Checkpoint, Objects, Problem, SourceEvent};
+use crate::desired::derivation::Derivation;
 use crate::desired::{self, Desired, Surroundings};
 use crate::kernel::{KernelConfig, LocalAddress};
 use crate::status::event::EventKind;
@@ -39,6 +40,8 @@ pub(super) struct Configuration {
     unusable: Option<Problem>,
     /// Whether the outcome in use is the checkpoint's.
     stands_in: bool,
+    /// How the source's objects came to the outcome before.
+    derivation: Derivation,
     /// The last good outcome.
     desired: Option<Desired>,
     /// When that was read.
@@ -132,13 +135,19 @@ impl Configuration {
         let around =
             Surroundings { addresses: &addresses, gateways: &gateways, passing: &passing, hosts: &hosts };
         if let Some(objects) = self.objects.clone() {
-            match desired::compute(&objects, node, around) {
-                Ok(desired) => {
+            match self.derivation.compute(&objects, node, around) {
+                None if self.refused.is_empty() => {
+                    self.return_to_source(objects);
+                    return None;
+                }
+                // What stood in the way stands there still.
+                None => {}
+                Some(Ok(desired)) => {
                     self.refused.clear();
                     self.return_to_source(objects);
                     return self.apply(desired, now);
                 }
-                Err(problems) => {
+                Some(Err(problems)) => {
                     report(EventKind::ConfigurationRefused, &problems, &self.refused, &mut self.news);
                     self.refused = problems;
                 }

@@ -9,8 +9,8 @@ use tokio::sync::{mpsc, watch};
 use super::impairment::{ImpairedSender, tell_of};
 use super::settings::Source;
 use crate::cluster::kubernetes::Standing;
-use crate::cluster::{self, Problem, SourceEvent};
-use crate::desired::contradiction::contradictions;
+use crate::cluster::{self, Objects, Problem, SourceEvent};
+use crate::desired::contradiction::Judge;
 use crate::drain::{self, Drain};
 use crate::status::impairment::Impairment;
 
@@ -36,7 +36,9 @@ pub(super) async fn objects(
     match from {
         Source::Manifests(directory) => cluster::watch::run(directory, events).await,
         Source::Kubernetes(connection) => {
-            cluster::kubernetes::run(connection, node, good, events, standing, contradictions).await;
+            let mut judge = Judge::default();
+            let contradict = Box::new(move |objects: &Arc<Objects>| judge.look(objects));
+            cluster::kubernetes::run(connection, node, good, events, standing, contradict).await;
         }
     }
 }

@@ -136,7 +136,9 @@ impl Reader<'_> {
             _ => {
                 let facts = facts(self.decode(kind, name)?)
                     .map_err(|(path, text)| vec![self.named(kind, name, &path, &text)])?;
-                self.insert(kind, name, &mut objects.nodes, Arc::new(facts))
+                let node = self.sourced(kind, name, objects.nodes.get(name), Arc::new(facts))?;
+                objects.nodes.insert(name, node);
+                Ok(())
             }
         }
     }
@@ -181,8 +183,21 @@ impl Reader<'_> {
         into: &mut std::collections::BTreeMap<String, Sourced<T>>,
         value: T,
     ) -> Result<(), Vec<Problem>> {
+        let value = self.sourced(kind, name, into.get(name), value)?;
+        into.insert(name.to_owned(), value);
+        Ok(())
+    }
+
+    /// A value with where it is written; `first` is one of the same kind and name.
+    fn sourced<T>(
+        &self,
+        kind: &str,
+        name: &str,
+        first: Option<&Sourced<T>>,
+        value: T,
+    ) -> Result<Sourced<T>, Vec<Problem>> {
         let place = (self.place)(self.node.line);
-        if let Some(first) = into.get(name) {
+        if let Some(first) = first {
             let first =
                 first.place.as_ref().map_or_else(String::new, |place| format!("; it is also in {place}"));
             return Err(vec![Problem { place, text: format!("{kind} \"{name}\" is there twice{first}") }]);
@@ -193,8 +208,7 @@ impl Reader<'_> {
             _ => 0,
         };
         let uid = metadata.and_then(|metadata| metadata.text("uid")).unwrap_or_default().to_owned();
-        into.insert(name.to_owned(), Sourced { value, place, generation, uid });
-        Ok(())
+        Ok(Sourced { value, place, generation, uid })
     }
 
     fn named(&self, kind: &str, name: &str, path: &str, text: &str) -> Problem {

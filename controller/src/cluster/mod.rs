@@ -3,6 +3,7 @@
 //! [`crate::desired`].
 //!
 //! ```text
+//!  named                  a map by name whose copies share what they hold
 //!  object                 the set of objects, and what is wrong with one
 //!  secret                 a Secret's values, which nothing prints
 //!  tree decode            YAML with lines -> typed values, errors with line and field
@@ -17,6 +18,7 @@ pub mod checkpoint;
 pub mod directory;
 pub mod kubernetes;
 pub mod manifest;
+pub mod named;
 pub mod object;
 pub mod secret;
 pub mod watch;

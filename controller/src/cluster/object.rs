@@ -9,6 +9,7 @@ use std::sync::Arc;
 use api::crd::{FabricPeerSpec, FabricSpec};
 use bgp::prefix::{Family, Prefix};
 
+use super::named::Named;
 use super::secret::SecretData;
 
 /// Everything that a source holds, by kind and name.
@@ -18,8 +19,8 @@ pub struct Objects {
     pub fabrics: BTreeMap<String, Sourced<FabricSpec>>,
     /// The `FabricPeer`s.
     pub peers: BTreeMap<String, Sourced<FabricPeerSpec>>,
-    /// The core `Node`s; shared, as of thousands one changes at a time.
-    pub nodes: BTreeMap<String, Sourced<Arc<NodeFacts>>>,
+    /// The core `Node`s.
+    pub nodes: Named<SourcedNode>,
     /// The core `Secret`s of the agent's own namespace.
     pub secrets: BTreeMap<String, Sourced<SecretData>>,
     /// What is dangerous about how the objects are kept.
@@ -38,6 +39,9 @@ pub struct Sourced<T> {
     /// `metadata.uid`; empty where nobody gave one.
     pub uid: String,
 }
+
+/// A core `Node`, shared by all who keep it.
+pub type SourcedNode = Sourced<Arc<NodeFacts>>;
 
 /// What matters of a core `Node`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

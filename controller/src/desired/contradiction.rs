@@ -2,79 +2,135 @@
 //! same, whichever node it is on.
 //!
 //! Of two objects one node is enough, the first by name. Peers that are found on a node are left to that node, which
-//! alone knows them.
+//! alone knows them. A Node that changes is looked at alone.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
+
+use api::crd::FabricPeerSpec;
 
 use super::merge;
 use super::site::{Site, Surroundings};
-use crate::cluster::object::{NodeFacts, Objects, Sourced};
+use crate::cluster::named::Named;
+use crate::cluster::object::{Objects, Sourced, SourcedNode};
 
 /// The objects that contradict another, by kind and name, with what is said of it.
 pub type Contradictions = BTreeMap<(&'static str, String), String>;
 
-/// Looks at every two objects that select a node in common.
-#[must_use]
-pub fn contradictions(objects: &Objects) -> Contradictions {
-    let mut found = Contradictions::new();
-    let fabrics: Vec<(&String, _)> = objects.fabrics.iter().map(|(name, it)| (name, &it.value)).collect();
-    for (at, (one, first)) in fabrics.iter().enumerate() {
-        for (other, second) in &fabrics[at + 1..] {
-            let both = |facts: &NodeFacts| {
-                first.node_selector.matches(&facts.labels) && second.node_selector.matches(&facts.labels)
-            };
-            let mut common = objects.nodes.iter().filter(|(_, node)| both(&node.value));
-            let text = common.find_map(|node| of_fabrics(objects, node, [one, other]));
-            note(&mut found, "Fabric", [one, other], text);
-        }
-    }
-    let mut addressed: BTreeMap<IpAddr, Vec<_>> = BTreeMap::new();
-    for (name, peer) in &objects.peers {
-        if let Some(address) = peer.value.address {
-            addressed.entry(address).or_default().push((name, &peer.value));
-        }
-    }
-    for peers in addressed.values() {
-        for (at, (one, first)) in peers.iter().enumerate() {
-            for (other, second) in &peers[at + 1..] {
-                let both = |facts: &NodeFacts| {
-                    first.node_selector.matches(&facts.labels) && second.node_selector.matches(&facts.labels)
-                };
-                let common = objects.nodes.iter().find(|(_, node)| both(&node.value));
-                let text = common.and_then(|(name, _)| {
-                    let problems = super::compute(objects, name, Surroundings::default()).err()?;
-                    about("FabricPeer", [one, other], problems.into_iter().map(|problem| problem.text))
-                });
-                note(&mut found, "FabricPeer", [one, other], text);
+/// Two objects of a kind that contradict each other for one node, and how.
+type Pairs = BTreeMap<(&'static str, String, String), String>;
+
+/// What was found so far, and among which objects.
+#[derive(Debug, Default)]
+pub struct Judge {
+    objects: Option<Arc<Objects>>,
+    /// By Node; those for which all is well are not in it.
+    found: BTreeMap<Arc<str>, Pairs>,
+    looked_at: u64,
+}
+
+impl Judge {
+    /// Looks at the objects of every node, or of those that have changed if nothing else has.
+    pub fn look(&mut self, objects: &Arc<Objects>) -> Contradictions {
+        let same = |before: &&Arc<Objects>| {
+            before.fabrics == objects.fabrics
+                && before.peers == objects.peers
+                && before.secrets == objects.secrets
+        };
+        let shared = shared(objects);
+        match self.objects.as_ref().filter(same) {
+            Some(before) => {
+                for change in before.nodes.differences(&objects.nodes) {
+                    self.found.remove(&change.name);
+                    if let Some(node) = &change.after {
+                        self.looked_at += 1;
+                        let pairs = of_node(objects, &shared, &change.name, node);
+                        if !pairs.is_empty() {
+                            self.found.insert(change.name, pairs);
+                        }
+                    }
+                }
+            }
+            None => {
+                self.looked_at += objects.nodes.len() as u64;
+                let all = objects.nodes.iter();
+                let found = all.map(|(name, node)| (Arc::from(name), of_node(objects, &shared, name, node)));
+                self.found = found.filter(|(_, pairs)| !pairs.is_empty()).collect();
             }
         }
+        self.objects = Some(Arc::clone(objects));
+        let mut first = Pairs::new();
+        for (pair, text) in self.found.values().flatten() {
+            first.entry(pair.clone()).or_insert_with(|| text.clone());
+        }
+        let mut told = Contradictions::new();
+        for ((kind, one, other), text) in first {
+            told.entry((kind, one)).or_insert_with(|| text.clone());
+            told.entry((kind, other)).or_insert(text);
+        }
+        told
+    }
+
+    /// How often a Node was looked at so far.
+    #[must_use]
+    pub fn looked_at(&self) -> u64 {
+        self.looked_at
+    }
+}
+
+/// The FabricPeers that name an address which another one names too.
+fn shared(objects: &Objects) -> Vec<(&String, &Sourced<FabricPeerSpec>)> {
+    let addressed = || objects.peers.iter().filter_map(|it| Some((it.1.value.address?, it)));
+    let mut count: BTreeMap<IpAddr, usize> = BTreeMap::new();
+    addressed().for_each(|(address, _)| *count.entry(address).or_default() += 1);
+    addressed().filter(|(address, _)| count[address] > 1).map(|(_, peer)| peer).collect()
+}
+
+/// The objects that contradict each other for one node.
+fn of_node(
+    objects: &Objects,
+    shared: &[(&String, &Sourced<FabricPeerSpec>)],
+    name: &str,
+    node: &SourcedNode,
+) -> Pairs {
+    let mut found = Pairs::new();
+    let labels = &node.value.labels;
+    let fabrics = objects.fabrics.iter().filter(|(_, fabric)| fabric.value.node_selector.matches(labels));
+    let fabrics: Vec<&String> = fabrics.map(|(name, _)| name).collect();
+    if fabrics.len() > 1 {
+        let Surroundings { addresses, gateways, passing, hosts } = Surroundings::default();
+        let site = Site { objects, name, facts: &node.value, addresses, gateways, passing, hosts };
+        let problems = merge::merge(&site).err().unwrap_or_default();
+        note("Fabric", &fabrics, problems.into_iter().map(|problem| problem.text), &mut found);
+    }
+    let peers = shared.iter().filter(|(_, peer)| peer.value.node_selector.matches(labels));
+    let peers: BTreeMap<String, Sourced<FabricPeerSpec>> =
+        peers.map(|(name, peer)| ((*name).clone(), (*peer).clone())).collect();
+    if peers.len() > 1 {
+        let mut nodes = Named::default();
+        nodes.insert(name, node.clone());
+        let these = Objects {
+            fabrics: objects.fabrics.clone(),
+            secrets: objects.secrets.clone(),
+            peers,
+            nodes,
+            warnings: Vec::new(),
+        };
+        let problems = super::compute(&these, name, Surroundings::default()).err().unwrap_or_default();
+        let names: Vec<&String> = these.peers.keys().collect();
+        note("FabricPeer", &names, problems.into_iter().map(|problem| problem.text), &mut found);
     }
     found
 }
 
-/// What two Fabrics say differently of a node.
-fn of_fabrics(
-    objects: &Objects,
-    (name, node): (&String, &Sourced<std::sync::Arc<NodeFacts>>),
-    pair: [&String; 2],
-) -> Option<String> {
-    let Surroundings { addresses, gateways, passing, hosts } = Surroundings::default();
-    let site = Site { objects, name, facts: &node.value, addresses, gateways, passing, hosts };
-    let problems = merge::merge(&site).err()?;
-    about("Fabric", pair, problems.into_iter().map(|problem| problem.text))
-}
-
-/// The first text that names both objects as contradicting each other.
-fn about(kind: &str, [one, other]: [&String; 2], mut texts: impl Iterator<Item = String>) -> Option<String> {
-    let names = [format!("{kind} \"{one}\""), format!("{kind} \"{other}\"")];
-    texts
-        .find(|text| text.contains(" contradict each other ") && names.iter().all(|name| text.contains(name)))
-}
-
-fn note(found: &mut Contradictions, kind: &'static str, pair: [&String; 2], text: Option<String>) {
-    let Some(text) = text else { return };
-    for name in pair {
-        found.entry((kind, name.clone())).or_insert_with(|| text.clone());
+/// Notes the texts that name two of the objects as contradicting each other, the first of each pair.
+fn note(kind: &'static str, names: &[&String], texts: impl Iterator<Item = String>, found: &mut Pairs) {
+    let quoted: Vec<String> = names.iter().map(|name| format!("{kind} \"{name}\"")).collect();
+    for text in texts.filter(|text| text.contains(" contradict each other ")) {
+        let mut named = names.iter().zip(&quoted).filter(|(_, quoted)| text.contains(*quoted));
+        if let (Some((one, _)), Some((other, _))) = (named.next(), named.next()) {
+            found.entry((kind, (*one).clone(), (*other).clone())).or_insert(text);
+        }
     }
 }

@@ -7,6 +7,7 @@ use bgp::config::SpeakerConfig;
 use bgp::prefix::{Family, PerFamily, Prefix};
 
 use super::merge::Merged;
+use super::others::Others;
 use super::site::Site;
 use crate::kernel::LocalAddress;
 use crate::kernel::masquerade::Masquerade;
@@ -15,21 +16,19 @@ use crate::kernel::masquerade::Masquerade;
 pub(super) fn masquerade(
     site: &Site<'_>,
     merged: &Merged,
+    others: &Others,
     speaker: &SpeakerConfig,
 ) -> Option<(Masquerade, bool)> {
     let said = &merged.masquerade;
     if !said.enabled || site.facts.pod_cidrs.is_empty() {
         return None;
     }
-    let mut keep: BTreeSet<Prefix> = said.except.iter().copied().collect();
+    let mut keep: BTreeSet<Prefix> = others.known();
+    keep.extend(&said.except);
     let peers = speaker.peers.iter().chain(speaker.dynamic.iter().map(|dynamic| &dynamic.peer));
     let accepted = peers.flat_map(|peer| &peer.accept).chain(&merged.accept).flatten();
     // Whoever may be heard with any route is not thereby somebody who knows of pods.
     keep.extend(said.pod_prefixes.iter().chain(accepted).filter(|prefix| !prefix.is_default()));
-    for node in site.objects.nodes.values() {
-        keep.extend(&node.value.pod_cidrs);
-        keep.extend(node.value.internal.iter().map(|address| Prefix::host(*address)));
-    }
     let mut wanted = Masquerade {
         pods: site.facts.pod_cidrs.iter().copied().collect(),
         keep,

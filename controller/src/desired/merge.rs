@@ -33,6 +33,8 @@ pub(super) struct Merged {
     pub(super) prefixes: BTreeMap<Prefix, Origination>,
     /// The prefixes that peers may be heard with; `None` means any.
     pub(super) accept: Option<Vec<Prefix>>,
+    /// Whether those are the PodCIDRs of all Nodes, for want of anything better.
+    pub(super) accepts_nodes: bool,
     pub(super) accept_default: bool,
     pub(super) transit: bool,
     pub(super) install: bool,
@@ -223,6 +225,7 @@ pub(super) fn merge(site: &Site<'_>) -> Result<Merged, Vec<Problem>> {
             except_learned: except_learned.or(false),
             pod_prefixes: pod_prefixes.clone(),
         },
+        accepts_nodes: accept.is_none() && !transit && pod_prefixes.is_empty(),
         accept: accepted(site.objects, accept, pod_prefixes, transit),
         accept_default: accept_default.or(false),
         transit,

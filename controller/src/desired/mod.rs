@@ -7,6 +7,8 @@
 //! ```text
 //!  scalar     prefixes, communities
 //!  site       this node among the objects
+//!  others     what the other Nodes are to it, one by one
+//!  derivation the same once more when something has changed, by what has changed
 //!  merge      Fabrics that select one node -> one set of values
 //!  masquerade what is hidden behind the node
 //!  address    which own address faces a peer, and what must be protected
@@ -16,18 +18,22 @@
 //!  target     peers that are found on the node
 //!  listen     peers that connect from a prefix
 //!  reach      how far away a peer may be, and from which address it is connected to
+//!  peer       one peer, as a FabricPeer or the mesh makes it
 //!  peers      FabricPeers and the mesh -> peers
 //!  contradiction  the same of all nodes, told of the objects
 //! ```
 
 pub mod contradiction;
+pub mod derivation;
 
 mod address;
 mod limits;
 mod listen;
 mod masquerade;
 mod merge;
+mod others;
 mod password;
+mod peer;
 mod peers;
 mod reach;
 mod rules;
@@ -48,6 +54,7 @@ use crate::kernel::masquerade::Masquerade;
 use crate::transport::Neighbours;
 
 use merge::{Merged, plain};
+use others::Others;
 use site::Site;
 
 pub use site::Surroundings;
@@ -79,28 +86,43 @@ pub fn compute(objects: &Objects, name: &str, around: Surroundings<'_>) -> Resul
         return Err(vec![Problem::anywhere(format!("there is no Node \"{name}\""))]);
     };
     let Surroundings { addresses, gateways, passing, hosts } = around;
-    let (facts, mut warnings) = lasting(name, facts, passing);
+    let (facts, warnings) = lasting(name, facts, passing);
     let site = Site { objects, name, facts: &facts, addresses, gateways, passing, hosts };
     let merged = merge::merge(&site)?;
-    disjoint(&site)?;
-    warnings.extend(objects.warnings.iter().cloned());
-    let origins = origins(&site, &merged, &mut warnings);
-    let peers::Peers { peers, dynamic, neighbours } = peers::peers(&site, &merged, &mut warnings)?;
+    let others = Others::of(&site, &merged);
+    whole(&site, &merged, &others, warnings)
+}
+
+/// What the node is to be, of what its Fabrics say and what the other Nodes are to it.
+fn whole(
+    site: &Site<'_>,
+    merged: &Merged,
+    others: &Others,
+    mut warnings: Vec<Problem>,
+) -> Result<Desired, Vec<Problem>> {
+    let overlaps = others.overlaps();
+    if !overlaps.is_empty() {
+        return Err(overlaps);
+    }
+    warnings.extend(site.objects.warnings.iter().cloned());
+    let origins = origins(site, merged, &mut warnings);
+    let peers::Peers { peers, dynamic, neighbours } = peers::peers(site, merged, others, &mut warnings)?;
     let speaker = SpeakerConfig {
         asn: merged.asn,
         router_id: merged.router_id,
         transit: merged.transit,
-        cluster_id: peers::cluster_id(&site, &merged),
+        cluster_id: peers::cluster_id(site, merged),
         // An operator's, which no object knows of.
         drain: Drain::No,
         install: merged.install,
         max_paths: merged.max_paths,
         relax_as_path: merged.relax_as_path,
         origins,
-        protected: address::protected(&site, &peers),
+        protected: address::protected(site, &peers),
         peers,
         dynamic,
     };
+    let facts = site.facts;
     let mut unreachable = facts.pod_cidrs.clone();
     unreachable.sort();
     unreachable.dedup();
@@ -115,8 +137,9 @@ pub fn compute(objects: &Objects, name: &str, around: Surroundings<'_>) -> Resul
             ipv6: facts.internal(Family::Ipv6),
         },
     };
-    let nodes = incarnations(&site, &speaker);
-    let masquerade = masquerade::masquerade(&site, &merged, &speaker);
+    let incarnation = |address: IpAddr| Some((address, others.uid(address)?.clone()));
+    let nodes = speaker.peers.iter().filter_map(|peer| incarnation(peer.address)).collect();
+    let masquerade = masquerade::masquerade(site, merged, others, &speaker);
     Ok(Desired { speaker, neighbours, kernel, nodes, masquerade, warnings })
 }
 
@@ -133,39 +156,6 @@ fn lasting(name: &str, facts: &NodeFacts, passing: &[IpAddr]) -> (NodeFacts, Vec
         ))
     };
     (lasting, passes.map(warning).collect())
-}
-
-/// The UIDs of the Nodes that are peers, where they are known.
-fn incarnations(site: &Site<'_>, speaker: &SpeakerConfig) -> BTreeMap<IpAddr, String> {
-    let mut nodes = BTreeMap::new();
-    for node in site.objects.nodes.values().map(|node| &node.value).filter(|node| !node.uid.is_empty()) {
-        for address in &node.internal {
-            if speaker.peers.binary_search_by_key(address, |peer| peer.address).is_ok() {
-                nodes.entry(*address).or_insert_with(|| node.uid.clone());
-            }
-        }
-    }
-    nodes
-}
-
-/// A PodCIDR that overlaps another Node's: which of the two is right cannot be
-/// told, so both nodes keep what they had, and the one that is new gets nothing.
-/// Other nodes are not concerned.
-fn disjoint(site: &Site<'_>) -> Result<(), Vec<Problem>> {
-    let mut problems = Vec::new();
-    for (name, node) in site.objects.nodes.iter().filter(|(name, _)| *name != site.name) {
-        for own in &site.facts.pod_cidrs {
-            let overlaps = |other: &&Prefix| own.contains(**other) || other.contains(*own);
-            if let Some(other) = node.value.pod_cidrs.iter().find(overlaps) {
-                let text = format!(
-                    "podCIDR {own} of Node \"{}\" overlaps podCIDR {other} of Node \"{name}\"",
-                    site.name
-                );
-                problems.push(Problem { place: node.place.clone(), text });
-            }
-        }
-    }
-    if problems.is_empty() { Ok(()) } else { Err(problems) }
 }
 
 /// The node's PodCIDRs, its pods outside of them, and the prefixes of its Fabrics; what a Fabric says of a

@@ -7,30 +7,25 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use api::crd::FabricPeerSpec;
-use api::crd::peer::{Listen, NextHop};
-use api::crd::target::Family as PeerFamily;
-use api::crd::value::PeerAsn;
-use bgp::config::{AddPath, AsPathPolicy, DynamicPeers, LocalAs, NextHopMode, Obstacle, PeerAs, PeerConfig};
-use bgp::id::{Asn, RouterId};
-use bgp::prefix::{Family, PerFamily, Prefix};
+use api::crd::peer::Listen;
+use bgp::config::{DynamicPeers, Obstacle, PeerConfig};
+use bgp::id::RouterId;
+use bgp::prefix::Prefix;
 use bgp::rule::Rules;
-use bgp::wire::role::Role;
 
 use super::address;
 use super::limits;
 use super::listen;
-use super::merge::{self, Merged};
+use super::merge::Merged;
+use super::others::Others;
 use super::password::password;
-use super::reach;
+use super::peer::{Target, described, reflects};
 use super::rules;
 use super::scalar;
 use super::site::Site;
 use super::target;
-use crate::cluster::object::{NodeFacts, Place, Problem};
-use crate::transport::{Hops, Neighbours, Terms};
-
-/// The port of BGP (RFC 4271 §8).
-const PORT: u16 = 179;
+use crate::cluster::object::{Place, Problem};
+use crate::transport::{Neighbours, Terms};
 
 /// What becomes of a FabricPeer or the mesh at one address.
 struct Entry<'a> {
@@ -50,17 +45,11 @@ pub(super) struct Peers {
     pub(super) neighbours: Neighbours,
 }
 
-/// What a FabricPeer describes: a peer, or, with a prefix, whoever connects from there.
-struct Target {
-    prefix: Option<Prefix>,
-    config: PeerConfig,
-    hops: Hops,
-}
-
 /// All peers of the node.
 pub(super) fn peers(
     site: &Site<'_>,
     merged: &Merged,
+    others: &Others,
     warnings: &mut Vec<Problem>,
 ) -> Result<Peers, Vec<Problem>> {
     let mut entries: BTreeMap<IpAddr, Entry<'_>> = BTreeMap::new();
@@ -88,7 +77,7 @@ pub(super) fn peers(
         let missing = password.as_ref().and_then(|password| password.as_ref().err().cloned());
         let missing = missing.map(Obstacle::MissingSecret);
         let (receive, send_limit) = limits::limits(spec.limits.as_ref());
-        for Target { prefix, config, hops } in of_object(site, merged, name, spec, warnings) {
+        for Target { prefix, config, hops } in of_object(site, merged, others, (name, spec), warnings) {
             let config = PeerConfig {
                 import: policy.0.clone(),
                 export: policy.1.clone(),
@@ -123,7 +112,7 @@ pub(super) fn peers(
         }
     }
     if merged.mesh {
-        for config in mesh(site, merged, warnings) {
+        for config in told(others.mesh(), warnings) {
             entries.entry(config.address).or_insert(Entry { object: None, config, terms: Terms::default() });
         }
     }
@@ -190,8 +179,8 @@ fn contradiction(
 fn of_object(
     site: &Site<'_>,
     merged: &Merged,
-    name: &str,
-    spec: &FabricPeerSpec,
+    others: &Others,
+    (name, spec): (&str, &FabricPeerSpec),
     warnings: &mut Vec<Problem>,
 ) -> Vec<Target> {
     if let Some(listen) = &spec.listen {
@@ -212,21 +201,21 @@ fn of_object(
         let others = addresses.into_iter().filter(|address| !address::is_own(site, *address));
         return others.map(|address| described(site, merged, name, address, false, spec)).collect();
     }
-    let Some(target) = &spec.peers else { return Vec::new() };
-    let mut peers = Vec::new();
-    for (other, node) in &site.objects.nodes {
-        let selected = other != site.name && target.node_selector.matches(&node.value.labels);
-        if !selected {
-            continue;
+    told(others.targets(name), warnings).collect()
+}
+
+/// Those that are peers; what stands in the way of others is a warning.
+fn told<'a, T: Clone + 'a>(
+    found: impl Iterator<Item = &'a Result<T, Problem>>,
+    warnings: &mut Vec<Problem>,
+) -> impl Iterator<Item = T> {
+    found.filter_map(|found| match found {
+        Ok(peer) => Some(peer.clone()),
+        Err(problem) => {
+            warnings.push(problem.clone());
+            None
         }
-        match common_address(site.facts, &node.value) {
-            // The Node that this machine was before it was renamed.
-            Some((_, address)) if address::is_own(site, address) => {}
-            Some((_, address)) => peers.push(described(site, merged, other, address, true, spec)),
-            None => warnings.push(no_common_address(site, other)),
-        }
-    }
-    peers
+    })
 }
 
 /// Those who connect from a prefix, part by part.
@@ -258,152 +247,8 @@ fn listening(
     targets
 }
 
-/// A peer as a FabricPeer describes it. `remote` peers may be reached by the
-/// default route where they are not on-link.
-fn described(
-    site: &Site<'_>,
-    merged: &Merged,
-    name: &str,
-    address: IpAddr,
-    remote: bool,
-    spec: &FabricPeerSpec,
-) -> Target {
-    let base = base(site, merged, name, address);
-    let reach = reach::reach(site, merged.asn, address, remote, spec);
-    let has = |family| spec.families.as_ref().is_none_or(|families| families.contains(&family));
-    let config = PeerConfig {
-        port: spec.port.unwrap_or(PORT),
-        source: reach.source,
-        obstacle: reach.obstacle,
-        disabled: spec.disabled,
-        asn: match spec.asn {
-            PeerAsn::Number(asn) => PeerAs::Exactly(Asn(asn)),
-            PeerAsn::External => PeerAs::External,
-            PeerAsn::Internal => PeerAs::Internal,
-            PeerAsn::Any => PeerAs::Any,
-        },
-        families: PerFamily { ipv4: has(PeerFamily::IPv4), ipv6: has(PeerFamily::IPv6) },
-        timers: merge::timers(spec.timers.as_ref(), &merged.timers),
-        restart: merge::restart(spec.graceful_restart.as_ref(), &merged.restart),
-        add_path: spec.add_path.as_ref().map_or_else(AddPath::default, |wanted| AddPath {
-            receive: wanted.receive,
-            send: wanted.send.unwrap_or(0),
-        }),
-        via_default: reach.via_default,
-        next_hop: match spec.next_hop {
-            NextHop::Auto => NextHopMode::Auto,
-            NextHop::Own => NextHopMode::Own,
-            NextHop::Unchanged => NextHopMode::Unchanged,
-        },
-        // Where it is the node's own it changes nothing.
-        local_as: spec.local_as.as_ref().map(local_as).filter(|local| local.asn != merged.asn),
-        role: spec.role.map(role),
-        strict_role: spec.strict_role,
-        reflector_client: spec.route_reflector_client,
-        description: spec.description.clone(),
-        as_path: AsPathPolicy {
-            any_first: !spec.enforce_first_as,
-            allow_own: spec.allow_own_as,
-            override_peer: spec.as_override,
-            remove_private: spec.remove_private_as,
-        },
-        accept: match &spec.accept {
-            Some(accept) => {
-                let mut accept: Vec<_> = accept.iter().copied().map(scalar::prefix).collect();
-                accept.sort();
-                accept.dedup();
-                Some(accept)
-            }
-            None => base.accept,
-        },
-        accept_default: spec.accept_default_route.unwrap_or(merged.accept_default),
-        ..base
-    };
-    Target { prefix: None, config, hops: reach.hops }
-}
-
-const fn local_as(wanted: &api::crd::peer::LocalAs) -> LocalAs {
-    LocalAs { asn: Asn(wanted.asn), no_prepend: wanted.no_prepend, replace: wanted.replace_as }
-}
-
-const fn role(wanted: api::crd::peer::Role) -> Role {
-    use api::crd::peer::Role as Wanted;
-    match wanted {
-        Wanted::Provider => Role::Provider,
-        Wanted::Customer => Role::Customer,
-        Wanted::Peer => Role::Peer,
-        Wanted::RouteServer => Role::RouteServer,
-        Wanted::RouteServerClient => Role::RouteServerClient,
-    }
-}
-
-/// The nodes that the same Fabric selects and that have the same AS. Pairs of
-/// different AS get no session; their routers carry them. With route reflectors
-/// a node peers with those alone, and they with all (RFC 4456 §4).
-fn mesh(site: &Site<'_>, merged: &Merged, warnings: &mut Vec<Problem>) -> Vec<PeerConfig> {
-    let mut peers = Vec::new();
-    for (name, node) in &site.objects.nodes {
-        let (own_reflects, other_reflects) = (reflects(merged, site.facts), reflects(merged, &node.value));
-        if merged.reflectors.is_some() && !own_reflects && !other_reflects {
-            continue;
-        }
-        let together = merged.fabrics.iter().any(|fabric| merge::selects(site.objects, fabric, &node.value));
-        let same_as = || merge::asn_of(site.objects, name, &node.value) == Some(merged.asn);
-        if name == site.name || !together || !same_as() {
-            continue;
-        }
-        let Some((own, address)) = common_address(site.facts, &node.value) else {
-            warnings.push(no_common_address(site, name));
-            continue;
-        };
-        // The Node that this machine was before it was renamed.
-        if address::is_own(site, address) {
-            continue;
-        }
-        let base = base(site, merged, name, address);
-        // The other side knows this node by its InternalIP alone.
-        let reflector_client = own_reflects && !other_reflects;
-        peers.push(PeerConfig { source: Some(own), via_default: true, reflector_client, ..base });
-    }
-    peers
-}
-
-/// Whether a node reflects the routes of the mesh.
-fn reflects(merged: &Merged, node: &NodeFacts) -> bool {
-    merged.reflectors.as_ref().is_some_and(|reflectors| reflectors.node_selector.matches(&node.labels))
-}
-
 /// The cluster id of the site's node, where it reflects and one is set (RFC 4456 §7).
 pub(super) fn cluster_id(site: &Site<'_>, merged: &Merged) -> Option<RouterId> {
     let reflectors = merged.reflectors.as_ref().filter(|_| reflects(merged, site.facts))?;
     reflectors.cluster_id.map(RouterId::from)
-}
-
-/// A peer with what the Fabrics say of all peers.
-fn base(site: &Site<'_>, merged: &Merged, name: &str, address: IpAddr) -> PeerConfig {
-    let facing = address::facing(site, address);
-    PeerConfig {
-        name: name.to_owned(),
-        source: facing.map(|own| own.address),
-        asn: PeerAs::Exactly(merged.asn),
-        timers: merge::timers(None, &merged.timers),
-        restart: merge::restart(None, &merged.restart),
-        own_next_hop: address::own_next_hop(site, facing),
-        accept: merged.accept.clone(),
-        accept_default: merged.accept_default,
-        receive: limits::RECEIVE,
-        ..PeerConfig::new(address)
-    }
-}
-
-/// Own and other InternalIP of one family, IPv4 before IPv6: one session a
-/// pair, which carries both families.
-fn common_address(own: &NodeFacts, other: &NodeFacts) -> Option<(IpAddr, IpAddr)> {
-    Family::ALL.into_iter().find_map(|family| Some((own.internal(family)?, other.internal(family)?)))
-}
-
-fn no_common_address(site: &Site<'_>, other: &str) -> Problem {
-    let text =
-        format!("nodes \"{}\" and \"{other}\" share no family of InternalIP, so they do not peer", site.name);
-    Problem::anywhere(text)
 }

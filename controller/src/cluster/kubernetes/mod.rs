@@ -34,5 +34,5 @@ mod source;
 mod version;
 
 pub use connection::{Access, Connection};
-pub use source::run;
+pub use source::{Contradict, run};
 pub use standing::Standing;

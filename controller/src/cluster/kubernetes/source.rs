@@ -37,6 +37,9 @@ const FIRST: Duration = Duration::from_secs(4);
 /// The most Secrets of one node: each one is a watch.
 const SECRETS: usize = 32;
 
+/// Tells which objects contradict others.
+pub type Contradict = Box<dyn FnMut(&Arc<Objects>) -> Conflicts + Send>;
+
 /// Follows the API server for the node `node` until the receiver of `events` is gone. `kept` is what an earlier
 /// run has kept. `standing` holds what the own Node says of whether it may carry pods;
 /// `contradict` tells which objects contradict others.
@@ -46,7 +49,7 @@ pub async fn run(
     kept: Option<Arc<Objects>>,
     events: mpsc::Sender<SourceEvent>,
     standing: watch::Sender<Option<Standing>>,
-    contradict: fn(&Objects) -> Conflicts,
+    contradict: Contradict,
 ) {
     let base = KINDS.map(|kind| Feed { kind, name: None });
     let (out, mut messages) = mpsc::channel(MESSAGES);
@@ -113,7 +116,7 @@ struct Source {
     objects: Option<Arc<Objects>>,
     events: mpsc::Sender<SourceEvent>,
     standing: watch::Sender<Option<Standing>>,
-    contradict: fn(&Objects) -> Conflicts,
+    contradict: Contradict,
     /// The objects that contradict another; kept where this node may be the one to say so.
     conflicts: Conflicts,
 }
@@ -234,7 +237,10 @@ impl Source {
         }
         problems.extend(self.store.wrong());
         let told = Told::Objects(problems.clone());
-        let objects = self.store.objects();
+        let objects = match &self.objects {
+            Some(before) if !changed || **before == *self.store.objects() => Arc::clone(before),
+            _ => Arc::new(self.store.objects().clone()),
+        };
         if changed {
             let judge = self.store.is_judge(&self.node);
             self.conflicts = if judge { (self.contradict)(&objects) } else { Conflicts::new() };
@@ -243,10 +249,6 @@ impl Source {
         if !changed && self.told.as_ref() == Some(&told) {
             return Ok(());
         }
-        let objects = match &self.objects {
-            Some(before) if **before == objects => Arc::clone(before),
-            _ => Arc::new(objects),
-        };
         if first {
             self.store.forget_kept();
             tokio::spawn(version::tell(self.connection.clone()));

@@ -10,7 +10,7 @@ use super::super::secret::SecretData;
 use super::item::{Kind, Said};
 use super::standing::Standing;
 use super::trouble::Trouble;
-use super::verdict::{self, Verdict};
+use super::verdict::{Verdict, Writers};
 use api::crd::{FabricPeerSpec, FabricSpec};
 
 /// What one task lists and watches: a kind, or one object of it.
@@ -110,6 +110,8 @@ pub struct Store {
     feeds: BTreeMap<Feed, FeedState>,
     /// Of Fabrics and FabricPeers.
     heads: BTreeMap<(Kind, String), Head>,
+    /// Which nodes write what is found of those.
+    writers: Writers,
     /// What an earlier run has kept, for objects that are wrong from the start.
     kept: Option<Arc<Objects>>,
     changed: bool,
@@ -125,6 +127,7 @@ impl Store {
             wrong: BTreeMap::new(),
             feeds,
             heads: BTreeMap::new(),
+            writers: Writers::default(),
             kept,
             changed: false,
         }
@@ -138,6 +141,7 @@ impl Store {
             Change::Begin => state.listed = Some(BTreeSet::new()),
             Change::Put(name, head, value) => {
                 if matches!(feed.kind, Kind::Fabric | Kind::FabricPeer) {
+                    self.writers.object(&head.uid, self.objects.nodes.keys());
                     self.heads.insert((feed.kind, name.clone()), *head);
                 }
                 if let Some(listed) = &mut state.listed {
@@ -175,7 +179,15 @@ impl Store {
             true
         }
         match value {
-            Value::Node(value) => put(&mut self.objects.nodes, name, value),
+            Value::Node(value) => {
+                let nodes = &mut self.objects.nodes;
+                let news = nodes.get(&name) != Some(&value);
+                if news {
+                    self.writers.come(&name);
+                    nodes.insert(&name, value);
+                }
+                news
+            }
             Value::Fabric(value) => put(&mut self.objects.fabrics, name, *value),
             Value::Peer(value) => put(&mut self.objects.peers, name, *value),
             Value::Secret(value) => put(&mut self.objects.secrets, name, value),
@@ -189,7 +201,12 @@ impl Store {
         {
             let objects = &mut self.objects;
             match kind {
-                Kind::Node => copy(&kept.nodes, &mut objects.nodes, &name),
+                Kind::Node => {
+                    if let Some(node) = kept.nodes.get(&name) {
+                        self.writers.come(&name);
+                        objects.nodes.insert(&name, node.clone());
+                    }
+                }
                 Kind::Fabric => copy(&kept.fabrics, &mut objects.fabrics, &name),
                 Kind::FabricPeer => copy(&kept.peers, &mut objects.peers, &name),
                 Kind::Secret => {}
@@ -200,9 +217,16 @@ impl Store {
 
     fn remove(&mut self, kind: Kind, name: &str) -> bool {
         let wrong = self.wrong.remove(&(kind, name.to_owned())).is_some();
-        self.heads.remove(&(kind, name.to_owned()));
+        if self.heads.remove(&(kind, name.to_owned())).is_some() {
+            let there: BTreeSet<&str> = self.heads.values().map(|head| head.uid.as_str()).collect();
+            self.writers.retain(|uid| there.contains(uid));
+        }
         let good = match kind {
-            Kind::Node => self.objects.nodes.remove(name).is_some(),
+            Kind::Node => {
+                let there = self.objects.nodes.remove(name);
+                self.writers.gone(name, || self.objects.nodes.keys());
+                there
+            }
             Kind::Fabric => self.objects.fabrics.remove(name).is_some(),
             Kind::FabricPeer => self.objects.peers.remove(name).is_some(),
             Kind::Secret => self.objects.secrets.remove(name).is_some(),
@@ -224,14 +248,14 @@ impl Store {
         if let Some(name) = &feed.name {
             return vec![name.clone()];
         }
-        let good: Vec<&String> = match feed.kind {
-            Kind::Node => self.objects.nodes.keys().collect(),
-            Kind::Fabric => self.objects.fabrics.keys().collect(),
-            Kind::FabricPeer => self.objects.peers.keys().collect(),
-            Kind::Secret => self.objects.secrets.keys().collect(),
+        let good: Vec<String> = match feed.kind {
+            Kind::Node => self.objects.nodes.keys().map(str::to_owned).collect(),
+            Kind::Fabric => self.objects.fabrics.keys().cloned().collect(),
+            Kind::FabricPeer => self.objects.peers.keys().cloned().collect(),
+            Kind::Secret => self.objects.secrets.keys().cloned().collect(),
         };
-        let wrong = self.wrong.keys().filter(|(kind, _)| *kind == feed.kind).map(|(_, name)| name);
-        good.into_iter().chain(wrong).cloned().collect()
+        let wrong = self.wrong.keys().filter(|(kind, _)| *kind == feed.kind).map(|(_, name)| name.clone());
+        good.into_iter().chain(wrong).collect()
     }
 
     /// The Secrets that the FabricPeers of a node name, at most `most` of them.
@@ -286,8 +310,8 @@ impl Store {
 
     /// The objects.
     #[must_use]
-    pub fn objects(&self) -> Objects {
-        self.objects.clone()
+    pub fn objects(&self) -> &Objects {
+        &self.objects
     }
 
     /// What is wrong with objects, and what becomes of them.
@@ -313,8 +337,7 @@ impl Store {
     /// Whether this node is among those that may write what an object is told of itself.
     #[must_use]
     pub fn is_judge(&self, node: &str) -> bool {
-        let nodes = || self.objects.nodes.keys();
-        self.heads.values().any(|head| verdict::place(&head.uid, node, nodes()).is_some())
+        self.heads.values().any(|head| self.writers.place(&head.uid, node).is_some())
     }
 
     /// The verdicts that objects do not carry yet, with this node's place among those that may write them;
@@ -332,7 +355,7 @@ impl Store {
             if !verdict.is_news() {
                 return None;
             }
-            let place = verdict::place(&verdict.uid, node, self.objects.nodes.keys());
+            let place = self.writers.place(&verdict.uid, node);
             place.map(|place| (verdict, place))
         };
         self.heads.iter().filter_map(of).collect()

@@ -90,13 +90,58 @@ impl Verdict {
     }
 }
 
-/// Which node of all comes at what place in writing for the object; `None` beyond the last.
-#[must_use]
-pub fn place<'a>(uid: &str, node: &str, nodes: impl Iterator<Item = &'a String>) -> Option<usize> {
+/// Which nodes write for each object, the first first. A node that comes or goes is looked at beside those alone.
+#[derive(Debug, Default)]
+pub struct Writers {
+    /// By the object's UID.
+    of: BTreeMap<String, Vec<(u64, String)>>,
+}
+
+impl Writers {
+    /// There is an object of that UID, among these nodes.
+    pub fn object<'a>(&mut self, uid: &str, nodes: impl Iterator<Item = &'a str>) {
+        self.of.entry(uid.to_owned()).or_insert_with(|| {
+            let mut first = Vec::new();
+            nodes.for_each(|node| seat(&mut first, uid, node));
+            first
+        });
+    }
+
+    /// Only objects of these UIDs are there.
+    pub fn retain(&mut self, is_there: impl Fn(&str) -> bool) {
+        self.of.retain(|uid, _| is_there(uid));
+    }
+
+    /// A node has come.
+    pub fn come(&mut self, node: &str) {
+        self.of.iter_mut().for_each(|(uid, first)| seat(first, uid, node));
+    }
+
+    /// A node has gone, and these are left.
+    pub fn gone<'a, I: Iterator<Item = &'a str>>(&mut self, node: &str, left: impl Fn() -> I) {
+        for (uid, first) in &mut self.of {
+            if first.iter().any(|(_, name)| name == node) {
+                first.clear();
+                left().for_each(|node| seat(first, uid, node));
+            }
+        }
+    }
+
+    /// At what place a node comes in writing for an object; `None` beyond the last.
+    #[must_use]
+    pub fn place(&self, uid: &str, node: &str) -> Option<usize> {
+        self.of.get(uid)?.iter().position(|(_, name)| name == node)
+    }
+}
+
+/// Gives a node its place among the first, if it has one there.
+fn seat(first: &mut Vec<(u64, String)>, uid: &str, node: &str) {
     let own = weight(uid, node);
-    let before =
-        nodes.filter(|other| (weight(uid, other), other.as_str()) < (own, node)).take(WRITERS).count();
-    (before < WRITERS).then_some(before)
+    let at = first.partition_point(|(weight, name)| (*weight, name.as_str()) < (own, node));
+    if at < WRITERS && first.get(at).is_none_or(|(_, name)| name != node) {
+        first.insert(at, (own, node.to_owned()));
+        first.truncate(WRITERS);
+    }
 }
 
 /// FNV-1a: the same number from every version of the agent.
@@ -187,16 +232,36 @@ mod tests {
     #[test]
     fn three_nodes_write_and_each_object_has_its_own() {
         let nodes: Vec<String> = (0..200).map(|number| format!("node-{number}")).collect();
-        let mut firsts = std::collections::BTreeSet::new();
-        for object in 0..50 {
-            let uid = format!("object-{object}");
-            let mut places: Vec<(usize, &String)> =
-                nodes.iter().filter_map(|node| Some((place(&uid, node, nodes.iter())?, node))).collect();
-            places.sort();
-            assert_eq!(places.iter().map(|(place, _)| *place).collect::<Vec<_>>(), [0, 1, 2]);
-            firsts.insert(places[0].1);
-        }
+        let names = || nodes.iter().map(String::as_str);
+        let uids: Vec<String> = (0..50).map(|object| format!("object-{object}")).collect();
+        let places = |writers: &Writers| -> Vec<Vec<(usize, &String)>> {
+            let of = |uid: &String| {
+                let mut places: Vec<_> =
+                    nodes.iter().filter_map(|node| Some((writers.place(uid, node)?, node))).collect();
+                places.sort();
+                places
+            };
+            uids.iter().map(of).collect()
+        };
+        let mut writers = Writers::default();
+        uids.iter().for_each(|uid| writers.object(uid, names()));
+        let found = places(&writers);
+        assert!(found.iter().all(|of| of.iter().map(|(place, _)| *place).eq(0..3)), "{found:?}");
+        let firsts: std::collections::BTreeSet<&String> = found.iter().map(|of| of[0].1).collect();
         assert!(firsts.len() > 25, "the work is shared: {}", firsts.len());
+
+        // Whether the nodes or the objects were there first, and who came and went, is all the same.
+        let mut others = Writers::default();
+        uids.iter().for_each(|uid| others.object(uid, names().take(50).chain(["gone"])));
+        names().skip(50).for_each(|node| others.come(node));
+        others.come("node-7");
+        others.gone("gone", names);
+        assert_eq!(places(&others), found);
+        others.retain(|uid| uid == "object-1");
+        assert_eq!(
+            (others.place("object-1", found[1][2].1), others.place("object-2", found[2][0].1)),
+            (Some(2), None)
+        );
     }
 
     #[test]

@@ -73,7 +73,7 @@ fn what_is_written_is_read_again() {
         (
             fabrics.into_iter().map(|(name, fabric)| (name, fabric.value)).collect::<Vec<_>>(),
             peers.into_iter().map(|(name, peer)| (name, peer.value)).collect::<Vec<_>>(),
-            nodes.into_iter().map(|(name, node)| (name, node.value)).collect::<Vec<_>>(),
+            nodes.iter().map(|(name, node)| (name.to_owned(), Arc::clone(&node.value))).collect::<Vec<_>>(),
         )
     };
     assert_eq!(values(&read.objects), values(&objects));

@@ -36,7 +36,7 @@ spec: {address: 10.0.1.1, asn: External}
     )
     .unwrap();
     assert!(objects.fabrics.contains_key("all") && objects.peers.contains_key("tor"));
-    let node = &objects.nodes["n1"].value;
+    let node = &objects.nodes.get("n1").unwrap().value;
     assert_eq!(node.internal, ["10.0.1.2".parse::<std::net::IpAddr>().unwrap()]);
     assert_eq!(node.pod_cidrs, ["10.244.1.0/24".parse().unwrap()]);
     assert_eq!(objects.peers["tor"].place.as_ref().unwrap().to_string(), "a.yaml:8 (document 2)");

@@ -7,6 +7,7 @@ mod checkpoint;
 mod cluster;
 mod compute;
 mod contradiction;
+mod derivation;
 mod listen;
 mod manifests;
 mod masquerade;

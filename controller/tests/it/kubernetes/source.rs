@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use controller::cluster::kubernetes::{self, Access, Connection};
 use controller::cluster::{Objects, SourceEvent};
-use controller::desired::contradiction::contradictions;
+use controller::desired::contradiction::Judge;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 
@@ -41,6 +41,11 @@ fn filled(server: &Server) {
     server.put(PEERS, peer("tor", &json!({"address": "10.0.0.9", "asn": 65000})));
 }
 
+fn judge() -> impl FnMut(&Arc<Objects>) -> controller::desired::contradiction::Contradictions {
+    let mut judge = Judge::default();
+    move |objects| judge.look(objects)
+}
+
 /// A source under test; its folder holds the kubeconfig.
 struct Followed {
     events: mpsc::Receiver<SourceEvent>,
@@ -60,7 +65,7 @@ impl Followed {
             kept,
             sender,
             watch::channel(None).0,
-            contradictions,
+            Box::new(judge()),
         ));
         Self { events, _folder: folder }
     }
@@ -98,7 +103,7 @@ async fn what_changes_is_told_and_what_does_not_matter_is_not() {
     filled(&server);
     let mut source = Followed::start(&server, None);
     let objects = source.good().await;
-    let facts = &objects.nodes["n1"].value;
+    let facts = &objects.nodes.get("n1").unwrap().value;
     assert_eq!((facts.uid.as_str(), facts.labels["rack"].as_str()), ("uid-n1", "1"));
     assert_eq!(facts.annotations.keys().collect::<Vec<_>>(), ["short"], "long notes of others are not kept");
     assert!(objects.fabrics.contains_key("all") && objects.peers.contains_key("tor"));
@@ -113,7 +118,10 @@ async fn what_changes_is_told_and_what_does_not_matter_is_not() {
 
     // A PodCIDR that comes late, and one that changes.
     server.put(NODES, node("n2", "10.244.3.0/24"));
-    assert_eq!(source.good().await.nodes["n2"].value.pod_cidrs, ["10.244.3.0/24".parse().unwrap()]);
+    assert_eq!(
+        source.good().await.nodes.get("n2").unwrap().value.pod_cidrs,
+        ["10.244.3.0/24".parse().unwrap()]
+    );
     server.delete(NODES, "n2");
     assert_eq!(source.good().await.nodes.keys().collect::<Vec<_>>(), ["n1"]);
     server.delete(PEERS, "tor");
@@ -316,7 +324,7 @@ async fn a_kubeconfig_that_is_none_is_named_and_read_again() {
         None,
         sender,
         watch::channel(None).0,
-        contradictions,
+        Box::new(judge()),
     ));
     let mut source = Followed { events, _folder: folder };
     let (_, wrong) = source.next().await;

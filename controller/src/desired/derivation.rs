@@ -1,0 +1,176 @@
+//! What a node is to be, once more when something has changed. It comes to what [`compute`](super::compute) comes to,
+//! and looks at no Node but those that have changed, as long as nothing else has: what the node's own Node, the
+//! Fabrics and FabricPeers, the Secrets and the kernel say concerns what every other Node is to it.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use bgp::prefix::Prefix;
+
+use super::merge::{self, Merged};
+use super::others::{Effect, Others};
+use super::site::{Site, Surroundings};
+use super::{Desired, lasting, whole};
+use crate::cluster::named::Difference;
+use crate::cluster::object::{NodeFacts, Objects, Problem, SourcedNode};
+use crate::kernel::LocalAddress;
+/// What a node is to be, and how that came about.
+#[derive(Debug, Default)]
+pub struct Derivation {
+    basis: Option<Basis>,
+    looked_at: u64,
+}
+
+/// What the last computation went by.
+#[derive(Debug)]
+struct Basis {
+    objects: Arc<Objects>,
+    name: String,
+    addresses: Vec<LocalAddress>,
+    gateways: Vec<IpAddr>,
+    passing: Vec<IpAddr>,
+    hosts: Vec<Prefix>,
+    /// The node's own facts, as they are used, and what is said of the others.
+    facts: NodeFacts,
+    warnings: Vec<Problem>,
+    /// `None` where the node itself stands in the way, which no other Node changes.
+    parts: Option<(Merged, Others)>,
+}
+
+impl Derivation {
+    /// What the node `name` is to be; `None` where that is what it was the last time.
+    ///
+    /// # Errors
+    /// As those of [`compute`](super::compute).
+    pub fn compute(
+        &mut self,
+        objects: &Arc<Objects>,
+        name: &str,
+        around: Surroundings<'_>,
+    ) -> Option<Result<Desired, Vec<Problem>>> {
+        if let Some(basis) = self.basis.as_mut().filter(|basis| basis.stands(objects, name, around)) {
+            let changes = match Arc::ptr_eq(&basis.objects, objects) {
+                true => Vec::new(),
+                false => basis.objects.nodes.differences(&objects.nodes),
+            };
+            basis.objects = Arc::clone(objects);
+            if changes.is_empty() {
+                return None;
+            }
+            if !basis.needs_all(&changes) {
+                let looks = changes.iter().flat_map(|it| [&it.before, &it.after]).flatten().count();
+                self.looked_at += looks as u64;
+                return basis.follow(&changes).then(|| basis.whole())?;
+            }
+        }
+        let all = objects.nodes.len() as u64;
+        self.looked_at += all;
+        let (basis, outcome) = Basis::new(objects, name, around);
+        self.basis = basis;
+        Some(outcome)
+    }
+
+    /// How often a Node's facts were looked at so far.
+    #[must_use]
+    pub fn looked_at(&self) -> u64 {
+        self.looked_at
+    }
+}
+
+impl Basis {
+    fn new(
+        objects: &Arc<Objects>,
+        name: &str,
+        around: Surroundings<'_>,
+    ) -> (Option<Self>, Result<Desired, Vec<Problem>>) {
+        let Some(own) = objects.nodes.get(name) else {
+            return (None, super::compute(objects, name, around));
+        };
+        let (facts, warnings) = lasting(name, &own.value, around.passing);
+        let mut basis = Self {
+            objects: Arc::clone(objects),
+            name: name.to_owned(),
+            addresses: around.addresses.to_vec(),
+            gateways: around.gateways.to_vec(),
+            passing: around.passing.to_vec(),
+            hosts: around.hosts.to_vec(),
+            facts,
+            warnings,
+            parts: None,
+        };
+        let site = site(&basis.objects, &basis.name, &basis.facts, around);
+        match merge::merge(&site) {
+            Ok(merged) => {
+                let others = Others::of(&site, &merged);
+                let outcome = whole(&site, &merged, &others, basis.warnings.clone());
+                basis.parts = Some((merged, others));
+                (Some(basis), outcome)
+            }
+            Err(problems) => (Some(basis), Err(problems)),
+        }
+    }
+
+    /// Whether nothing but other Nodes may have changed.
+    fn stands(&self, objects: &Arc<Objects>, name: &str, around: Surroundings<'_>) -> bool {
+        let surrounded = self.addresses == around.addresses
+            && self.gateways == around.gateways
+            && self.passing == around.passing
+            && self.hosts == around.hosts;
+        let said = Arc::ptr_eq(&self.objects, objects)
+            || (self.objects.fabrics == objects.fabrics
+                && self.objects.peers == objects.peers
+                && self.objects.secrets == objects.secrets
+                && self.objects.warnings == objects.warnings
+                && self.objects.nodes.get(name) == objects.nodes.get(name));
+        self.name == name && surrounded && said
+    }
+
+    /// Whether the changes concern what all Nodes are: what may be heard of each is what all of them have.
+    fn needs_all(&self, changes: &[Difference<SourcedNode>]) -> bool {
+        let cidrs = |entry: &Option<Arc<SourcedNode>>| {
+            entry.as_ref().map(|entry| entry.value.pod_cidrs.clone()).unwrap_or_default()
+        };
+        self.parts.as_ref().is_some_and(|(merged, _)| merged.accepts_nodes)
+            && changes.iter().any(|change| cidrs(&change.before) != cidrs(&change.after))
+    }
+
+    /// Takes in what has become of other Nodes; whether that may change anything for this one.
+    fn follow(&mut self, changes: &[Difference<SourcedNode>]) -> bool {
+        let around = Surroundings {
+            addresses: &self.addresses,
+            gateways: &self.gateways,
+            passing: &self.passing,
+            hosts: &self.hosts,
+        };
+        let site = site(&self.objects, &self.name, &self.facts, around);
+        let Some((merged, others)) = &mut self.parts else { return false };
+        let mut news = false;
+        for Difference { name, before, after } in changes {
+            let Effect { peers, known } =
+                others.change(&site, merged, name, before.as_deref(), after.as_deref());
+            news |= peers || (known && merged.masquerade.enabled);
+        }
+        news
+    }
+
+    fn whole(&self) -> Option<Result<Desired, Vec<Problem>>> {
+        let around = Surroundings {
+            addresses: &self.addresses,
+            gateways: &self.gateways,
+            passing: &self.passing,
+            hosts: &self.hosts,
+        };
+        let (merged, others) = self.parts.as_ref()?;
+        let site = site(&self.objects, &self.name, &self.facts, around);
+        Some(whole(&site, merged, others, self.warnings.clone()))
+    }
+}
+
+fn site<'a>(
+    objects: &'a Objects,
+    name: &'a str,
+    facts: &'a NodeFacts,
+    Surroundings { addresses, gateways, passing, hosts }: Surroundings<'a>,
+) -> Site<'a> {
+    Site { objects, name, facts, addresses, gateways, passing, hosts }
+}
