@@ -24,7 +24,7 @@ use super::value::RouteTable;
 
 /// What the selected nodes share: their AS, their mesh, what they advertise and accept, and how routes
 /// enter the kernel.
-#[derive(CustomResource, JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "underlay.dev",
     version = "v1alpha1",
@@ -43,9 +43,11 @@ use super::value::RouteTable;
     ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(validation = Rule::new(rule::REFLECTED_MESH.cel).message(rule::REFLECTED_MESH.text))]
 pub struct FabricSpec {
     /// The nodes; empty selects every node.
+    #[serde(default)]
     pub node_selector: LabelSelector,
     /// The nodes' AS.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -60,7 +62,7 @@ pub struct FabricSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub route_reflectors: Option<RouteReflectors>,
     /// The cluster's pod prefixes.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pod_prefixes: Vec<IpNet>,
     /// What the nodes originate.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -46,6 +46,9 @@ use super::value::PeerAsn;
 #[x_kube(validation = Rule::new(rule::ONE_TARGET.cel).message(rule::ONE_TARGET.text))]
 #[x_kube(validation = Rule::new(rule::STRICT_ROLE.cel).message(rule::STRICT_ROLE.text))]
 #[x_kube(validation = Rule::new(rule::ONE_DISTANCE.cel).message(rule::ONE_DISTANCE.text))]
+#[x_kube(validation = Rule::new(rule::CLIENT_INTERNAL.cel).message(rule::CLIENT_INTERNAL.text))]
+#[x_kube(validation = Rule::new(rule::LOCAL_AS_EXTERNAL.cel).message(rule::LOCAL_AS_EXTERNAL.text))]
+#[x_kube(validation = Rule::new(rule::ROLE_EXTERNAL.cel).message(rule::ROLE_EXTERNAL.text))]
 pub struct FabricPeerSpec {
     /// The nodes that have this peer; empty selects every node.
     #[serde(default)]
@@ -108,12 +111,18 @@ pub struct FabricPeerSpec {
     /// The families to offer; both if unset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new(rule::SOME_FAMILY.cel).message(rule::SOME_FAMILY.text))]
+    #[schemars(length(max = 2))]
     pub families: Option<Vec<Family>>,
     /// What is considered of what the safe rules and accept let in; the first rule that is met decides.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256))]
+    #[x_kube(validation = Rule::new(rule::RULE_COUNT.cel).message(rule::RULE_COUNT.text))]
+    #[x_kube(validation = Rule::new(rule::IMPORT_ORIGIN.cel).message(rule::IMPORT_ORIGIN.text))]
     pub import: Vec<RouteRule>,
     /// What is sent of what may be sent at all; the first rule that is met decides.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256))]
+    #[x_kube(validation = Rule::new(rule::RULE_COUNT.cel).message(rule::RULE_COUNT.text))]
     pub export: Vec<RouteRule>,
     /// The key that signs the session's segments (RFC 2385); where its Secret is missing the session stays down.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -42,14 +42,18 @@ pub enum RouteAction {
 }
 
 /// Which paths meet a rule: those that meet all fields that are set.
-#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RouteMatch {
     /// The prefix is one of these.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    #[x_kube(validation = Rule::new(rule::ENTRY_COUNT.cel).message(rule::ENTRY_COUNT.text))]
     pub prefixes: Vec<PrefixMatch>,
     /// The path carries one of these: `A:B`, `A:B:C`, or a well-known name.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    #[x_kube(validation = Rule::new(rule::ENTRY_COUNT.cel).message(rule::ENTRY_COUNT.text))]
     pub communities: Vec<String>,
     /// The form of the AS_PATH: AS numbers, ranges such as `64512..65534`, `?` for one AS, `*` for any number;
     /// `* 65001 *` goes through 65001, `65001 *` starts with it, `* 65001` ends with it, an empty text is an empty path.
@@ -84,8 +88,8 @@ pub enum RouteOrigin {
 }
 
 /// What is changed of a path. Communities are first removed, then added.
-#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RouteChanges {
     /// LOCAL_PREF; on export it reaches internal peers alone.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -96,12 +100,17 @@ pub struct RouteChanges {
     /// How often more an AS stands before the path: on export to external peers the node's own, on import the
     /// nearest of the path.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new(rule::PREPEND.cel).message(rule::PREPEND.text))]
     pub prepend: Option<u8>,
     /// Communities to add.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    #[x_kube(validation = Rule::new(rule::ENTRY_COUNT.cel).message(rule::ENTRY_COUNT.text))]
     pub add_communities: Vec<String>,
     /// Communities to remove.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    #[x_kube(validation = Rule::new(rule::ENTRY_COUNT.cel).message(rule::ENTRY_COUNT.text))]
     pub remove_communities: Vec<String>,
 }
 

@@ -1,17 +1,20 @@
 //! Graceful restart, as both kinds have it.
 
-use schemars::JsonSchema;
+#![allow(unreachable_pub, reason = "KubeSchema expands to a public type inside of a function")]
+
+use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
 use super::rule::{self, Check};
 use super::value::Span;
 
 /// What is said of restarts to a peer (RFC 4724); what is unset comes from the next wider object.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct GracefulRestart {
     /// How long the peer keeps this node's routes while its agent restarts; 120s if unset, 0s for not at all.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new(rule::RESTART_TIME.cel).message(rule::RESTART_TIME.text))]
     pub restart_time: Option<Span>,
     /// Whether routes are kept after a NOTIFICATION or an expired hold time too (the N bit of RFC 8538); false if
     /// unset, because a node that has lost its power would keep its routes for the restart time.

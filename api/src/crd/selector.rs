@@ -1,8 +1,11 @@
 //! The standard label selector, with typing errors refused: a misspelt
 //! `matchLabels` must not select every node.
 
+#![allow(unreachable_pub, reason = "KubeSchema expands to a public type inside of a function")]
+
 use std::collections::BTreeMap;
 
+use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -21,8 +24,9 @@ pub struct LabelSelector {
 }
 
 /// A requirement on one key.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(validation = Rule::new(rule::SELECTOR_VALUES.cel).message(rule::SELECTOR_VALUES.text))]
 pub struct Requirement {
     /// The label's key.
     pub key: String,

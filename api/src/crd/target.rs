@@ -38,6 +38,7 @@ pub struct AddressFrom {
     /// The other address of the /31 or /127 of each of these interfaces; where one has both, that of the first family
     /// which the session carries.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16), inner(length(max = 64)))]
     #[x_kube(validation = Rule::new(rule::OTHER_END.cel).message(rule::OTHER_END.text))]
     pub other_end: Option<Vec<String>>,
 }
@@ -49,6 +50,7 @@ pub struct SubnetHost {
     /// The family of the InternalIP.
     pub family: Family,
     /// The hosts' numbers: 1 is the first address after the subnet's own.
+    #[schemars(length(max = 8))]
     #[x_kube(validation = Rule::new(rule::SUBNET_HOSTS.cel).message(rule::SUBNET_HOSTS.text))]
     pub hosts: Vec<u32>,
 }

@@ -52,6 +52,21 @@ fn fabrics() -> Table {
         (json!({"timers": {"hold": "3500ms"}}), vec![rule::HOLD_TIME]),
         (json!({"timers": {"hold": "9s", "keepalive": "4s"}}), vec![rule::KEEPALIVE_TIME]),
         (json!({"timers": {"connectRetry": "0s"}}), vec![rule::CONNECT_RETRY_TIME]),
+        (json!({"timers": {"connectRetry": "1h1ms"}}), vec![rule::CONNECT_RETRY_TIME]),
+        (json!({"timers": {"hold": "0s", "keepalive": "9s", "connectRetry": "1h"}}), vec![]),
+        (json!({"timers": {"hold": "65536s"}}), vec![rule::HOLD_TIME]),
+        (json!({"timers": {"hold": "3000ms", "keepalive": "1000ms"}}), vec![]),
+        (json!({"timers": {"keepalive": "999ms"}}), vec![rule::KEEPALIVE_TIME]),
+        (json!({"gracefulRestart": {"restartTime": "1h8m15s"}}), vec![]),
+        (
+            json!({"nodeSelector": {"matchExpressions": [{"key": "a", "operator": "NotIn", "values": ["b"]},
+            {"key": "a", "operator": "DoesNotExist"}]}}),
+            vec![],
+        ),
+        (
+            json!({"nodeSelector": {"matchExpressions": [{"key": "a", "operator": "Exists", "values": ["b"]}]}}),
+            vec![rule::SELECTOR_VALUES],
+        ),
         (json!({"fib": {"maxPaths": 0}}), vec![rule::MAX_PATHS]),
         (json!({"fib": {"protocol": 4}}), vec![rule::FIB_PROTOCOL]),
         (json!({"fib": {"protocol": 186}}), vec![rule::FIB_PROTOCOL]),
@@ -198,6 +213,10 @@ fn route_rules() -> Table {
             vec![],
         ),
         (json!([path(""), path("*")]), vec![]),
+        (
+            json!([{"action": "Reject", "set": {}}, {"action": "Reject", "set": {"addCommunities": []}}]),
+            vec![],
+        ),
         (json!([{"action": "Reject", "set": {"med": 1}}]), vec![rule::REJECT_SETS]),
         (json!(vec![json!({"action": "Reject"}); 257]), vec![rule::RULE_COUNT]),
         (json!([{"match": {"communities": many}, "action": "Reject"}]), vec![rule::ENTRY_COUNT]),
@@ -237,6 +256,12 @@ fn every_rule_has_an_object_that_breaks_it() {
     let name = |rule: &Rule| rule.name;
     let names: BTreeSet<&str> = rule::ALL.iter().map(name).collect();
     assert_eq!(names.len(), rule::ALL.len(), "each rule has a name of its own");
+    let silent: Vec<&str> = rule::ALL
+        .iter()
+        .filter(|rule| rule.cel.is_empty() == rule.agent_alone.is_empty())
+        .map(name)
+        .collect();
+    assert!(silent.is_empty(), "either in CEL, or with a reason: {silent:?}");
     let tables = [fabrics(), peers(), route_rules()];
     let broken: BTreeSet<&str> =
         tables.iter().flatten().flat_map(|(_, rules)| rules.iter().map(name)).collect();

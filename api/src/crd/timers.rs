@@ -1,25 +1,30 @@
 //! Session timers, as both kinds have them.
 
+#![allow(unreachable_pub, reason = "KubeSchema expands to a public type inside of a function")]
+
 use std::time::Duration;
 
-use schemars::JsonSchema;
+use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
 use super::rule::{self, Check};
 use super::value::Span;
 
 /// Session timers (RFC 4271 §10); what is unset comes from the next wider object.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(validation = Rule::new(rule::KEEPALIVE_TIME.cel).message(rule::KEEPALIVE_TIME.text))]
 pub struct Timers {
     /// The hold time to propose; 9s if unset.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new(rule::HOLD_TIME.cel).message(rule::HOLD_TIME.text))]
     pub hold: Option<Span>,
     /// The time between KEEPALIVEs; a third of the hold time if unset.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keepalive: Option<Span>,
     /// The time between attempts to connect, before jitter; 5s if unset.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new(rule::CONNECT_RETRY_TIME.cel).message(rule::CONNECT_RETRY_TIME.text))]
     pub connect_retry: Option<Span>,
 }
 

@@ -4,11 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use cel::extractors::This;
 use cel::objects::Key;
 use cel::{Context, Env, Value as Cel};
 use serde_json::Value;
 
 use super::super::rule::{self, Rule};
+use super::super::value::Span;
 use super::super::{FabricSpec, definitions};
 use super::{fabrics, peers, route_rules};
 
@@ -35,6 +37,13 @@ fn holds(expression: &str, of: &Value) -> bool {
     let env = Arc::new(Env::stdlib());
     let program = env.compile(expression).unwrap_or_else(|error| panic!("{expression}: {error}"));
     let mut context = Context::with_env(env);
+    // The library's own durations need a calendar: here they are numbers of nanoseconds, which compare and add alike.
+    let nanos = |text: Arc<String>| {
+        let Span(time) = text.parse().unwrap_or_else(|error| panic!("{text}: {error}"));
+        i64::try_from(time.as_nanos()).unwrap()
+    };
+    context.add_function("duration", nanos).unwrap();
+    context.add_function("getSeconds", |This(nanos): This<i64>| nanos / 1_000_000_000).unwrap();
     context.add_variable_from_value("self", cel(of));
     match program.execute(&context) {
         Ok(Cel::Bool(holds)) => holds,
