@@ -207,6 +207,21 @@ pub struct Fib {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new(rule::MAX_PATHS.cel).message(rule::MAX_PATHS.text))]
     pub max_paths: Option<u8>,
+    /// Whether routes name next-hop objects; Auto if unset.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_hop_groups: Option<NextHopGroups>,
+}
+
+/// Whether learned routes name next-hop objects, so that one write moves all routes of a next hop.
+#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NextHopGroups {
+    /// From a thousand routes on: the kernel deletes the objects of an interface that loses its carrier, and only the agent
+    /// writes them again.
+    Auto,
+    /// Always, where the kernel has them.
+    Always,
+    /// Never.
+    Never,
 }
 
 /// What makes paths equal.

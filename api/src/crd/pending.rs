@@ -5,7 +5,7 @@
 pub type Path = &'static [&'static str];
 
 /// Pending fields of `Fabric`.
-pub const FABRIC: &[Path] = &[&["advertise", "services"], &["fib", "nextHopGroups"]];
+pub const FABRIC: &[Path] = &[&["advertise", "services"]];
 
 /// Pending fields of `FabricPeer`.
 pub const FABRIC_PEER: &[Path] = &[&["interface"], &["bfd"]];

@@ -34,7 +34,7 @@ fn fabrics() -> Table {
             vec![],
         ),
         (
-            json!({"fib": {"table": 100, "metric": 20, "protocol": 171, "maxPaths": 16, "install": false}}),
+            json!({"fib": {"table": 100, "metric": 20, "protocol": 171, "maxPaths": 16, "install": false, "nextHopGroups": "Never"}}),
             vec![],
         ),
         (json!({"mesh": "Full", "routeReflectors": {"nodeSelector": {}, "clusterID": "10.0.0.1"}}), vec![]),

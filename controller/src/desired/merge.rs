@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use api::crd::FabricSpec;
-use api::crd::fabric::{AsnSource, Mesh, RouteReflectors, RouterIdSource, is_usable_asn};
+use api::crd::fabric::{AsnSource, Mesh, NextHopGroups, RouteReflectors, RouterIdSource, is_usable_asn};
 use api::crd::restart::GracefulRestart;
 use api::crd::timers::Timers as TimerSpec;
 use bgp::config::{Origination, Restart, Timers};
@@ -42,6 +42,7 @@ pub(super) struct Merged {
     pub(super) metric: u32,
     pub(super) protocol: u8,
     pub(super) max_paths: u8,
+    pub(super) next_hop_groups: NextHopGroups,
     pub(super) relax_as_path: bool,
     pub(super) timers: TimerSpec,
     pub(super) restart: GracefulRestart,
@@ -121,6 +122,7 @@ pub(super) fn merge(site: &Site<'_>) -> Result<Merged, Vec<Problem>> {
     let mut metric = Slot::new("spec.fib.metric");
     let mut protocol = Slot::new("spec.fib.protocol");
     let mut max_paths = Slot::new("spec.fib.maxPaths");
+    let mut groups = Slot::new("spec.fib.nextHopGroups");
     let mut relax = Slot::new("spec.multipath.relaxASPath");
     let mut hide = Slot::new("spec.masquerade.enabled");
     let mut except_learned = Slot::new("spec.masquerade.exceptLearned");
@@ -157,6 +159,7 @@ pub(super) fn merge(site: &Site<'_>) -> Result<Merged, Vec<Problem>> {
         metric.put(fabric, site.name, fib.metric, out);
         protocol.put(fabric, site.name, fib.protocol, out);
         max_paths.put(fabric, site.name, fib.max_paths, out);
+        groups.put(fabric, site.name, fib.next_hop_groups, out);
         relax.put(fabric, site.name, spec.multipath.as_ref().and_then(|m| m.relax_as_path), out);
         let restart = spec.graceful_restart.clone().unwrap_or_default();
         restart_time.put(fabric, site.name, restart.restart_time, out);
@@ -234,6 +237,7 @@ pub(super) fn merge(site: &Site<'_>) -> Result<Merged, Vec<Problem>> {
         metric: metric.or(METRIC),
         protocol: protocol.or(PROTOCOL),
         max_paths: max_paths.or(16),
+        next_hop_groups: groups.or(NextHopGroups::Auto),
         relax_as_path: relax.or(true),
         restart: GracefulRestart {
             restart_time: restart_time.set.map(|(_, span)| span),

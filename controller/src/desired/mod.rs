@@ -44,13 +44,14 @@ mod target;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use api::crd::fabric::NextHopGroups as Groups;
 use bgp::config::{Drain, Origination, SpeakerConfig};
 use bgp::prefix::{Family, PerFamily, Prefix};
 use bgp::rule::RouteOrigin;
 
 use crate::cluster::object::{NodeFacts, Objects, Problem, Sourced};
-use crate::kernel::KernelConfig;
 use crate::kernel::masquerade::Masquerade;
+use crate::kernel::{KernelConfig, NextHopGroups};
 use crate::transport::Neighbours;
 
 use merge::{Merged, plain};
@@ -135,6 +136,11 @@ fn whole(
         preferred_source: PerFamily {
             ipv4: facts.internal(Family::Ipv4),
             ipv6: facts.internal(Family::Ipv6),
+        },
+        next_hop_groups: match merged.next_hop_groups {
+            Groups::Auto => NextHopGroups::Auto,
+            Groups::Always => NextHopGroups::Always,
+            Groups::Never => NextHopGroups::Never,
         },
     };
     let incarnation = |address: IpAddr| Some((address, others.uid(address)?.clone()));

@@ -18,6 +18,27 @@ pub const PROTOCOL: u8 = 171;
 /// The metric of `unreachable` routes: behind every other route to the same prefix.
 pub const UNREACHABLE_METRIC: u32 = 0x7fff_ffff;
 
+/// Whether learned routes name next-hop objects, which many of them share.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NextHopGroups {
+    /// From [`NextHopGroups::MANY`] routes on.
+    #[default]
+    Auto,
+    /// Always, where the kernel has them.
+    Always,
+    /// Never.
+    Never,
+}
+
+impl NextHopGroups {
+    /// With so many learned routes `Auto` goes over to objects.
+    pub const MANY: usize = 1000;
+
+    /// With fewer than this `Auto` goes back, so that a table that wavers about the one number is not written again and
+    /// again.
+    pub const FEW: usize = 500;
+}
+
 /// What the driver is asked to be; each `Configure` replaces the whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KernelConfig {
@@ -35,6 +56,8 @@ pub struct KernelConfig {
     /// The source address that this node's own packets prefer on learned routes: its InternalIP. Left out of the
     /// routes while the node does not have the address.
     pub preferred_source: PerFamily<Option<IpAddr>>,
+    /// Whether learned routes name next-hop objects.
+    pub next_hop_groups: NextHopGroups,
 }
 
 impl Default for KernelConfig {
@@ -46,6 +69,7 @@ impl Default for KernelConfig {
             protocol: PROTOCOL,
             unreachable: Vec::new(),
             preferred_source: PerFamily::default(),
+            next_hop_groups: NextHopGroups::Auto,
         }
     }
 }

@@ -81,8 +81,8 @@ pub struct KernelRoute {
     pub source: Option<IpAddr>,
     /// Where it leads, in the kernel's order.
     pub hops: Vec<Hop>,
-    /// Whether it refers to a next-hop object.
-    pub object: bool,
+    /// The next-hop object that it names.
+    pub object: Option<u32>,
 }
 
 /// A next hop of a route as the kernel tells it.
@@ -111,7 +111,7 @@ pub fn route(body: &[u8]) -> Option<KernelRoute> {
         flags,
         source: None,
         hops: Vec::new(),
-        object: false,
+        object: None,
     };
     let mut single = Hop { gateway: None, ifindex: 0, flags: flags & 0xff };
     for (kind, value) in attributes(body.get(ROUTE_HEADER..)?) {
@@ -124,7 +124,7 @@ pub fn route(body: &[u8]) -> Option<KernelRoute> {
             libc::RTA_GATEWAY => single.gateway = Some(address(family, value)?),
             libc::RTA_VIA => single.gateway = Some(via(value)?),
             libc::RTA_MULTIPATH => hops(family, value, &mut route.hops)?,
-            RTA_NH_ID => route.object = true,
+            RTA_NH_ID => route.object = Some(u32_at(value, 0)?),
             _ => {}
         }
     }
@@ -135,7 +135,7 @@ pub fn route(body: &[u8]) -> Option<KernelRoute> {
 }
 
 /// `RTA_NH_ID` of linux/rtnetlink.h.
-const RTA_NH_ID: u16 = 30;
+pub(super) const RTA_NH_ID: u16 = 30;
 
 fn hops(family: u8, mut value: &[u8], into: &mut Vec<Hop>) -> Option<()> {
     while !value.is_empty() {
@@ -247,7 +247,7 @@ pub fn policy_rule(body: &[u8]) -> Option<PolicyRule> {
 }
 
 /// Walks attributes, nested and byte-order flags masked; ends at the first that does not fit.
-fn attributes(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+pub(super) fn attributes(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     std::iter::from_fn(move || {
         let len = usize::from(u16_at(bytes, 0)?);
         let kind = u16_at(bytes, 2)? & 0x3fff;
@@ -265,7 +265,7 @@ fn unspecified(family: u8) -> Option<IpAddr> {
     }
 }
 
-fn address(family: u8, value: &[u8]) -> Option<IpAddr> {
+pub(super) fn address(family: u8, value: &[u8]) -> Option<IpAddr> {
     match i32::from(family) {
         libc::AF_INET => Some(IpAddr::from(*value.first_chunk::<4>()?)),
         libc::AF_INET6 => Some(IpAddr::from(*value.first_chunk::<16>()?)),
@@ -286,6 +286,6 @@ fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_ne_bytes(*bytes.get(at..)?.first_chunk()?))
 }
 
-fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+pub(super) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_ne_bytes(*bytes.get(at..)?.first_chunk()?))
 }

@@ -16,6 +16,7 @@
 //!  plan               from what is there and what is wanted to an operation; pure
 //!  message request    rtnetlink bytes -> what they say; operations -> rtnetlink bytes
 //!  view nexthop       what a dump says, and how it resolves a next hop; pure
+//!  object             next-hop objects: bytes, and which of ours there are
 //!  ledger             what is wanted, what is written, what is to be answered; pure
 //!  age                how far a view can be relied upon; pure
 //!  buffer             the sizes of a socket's buffers
@@ -37,6 +38,7 @@ pub mod message;
 pub mod monitor;
 pub mod netlink;
 pub mod nexthop;
+pub mod object;
 pub mod plan;
 pub mod request;
 pub mod route;
@@ -46,5 +48,5 @@ mod age;
 mod buffer;
 mod conversation;
 
-pub use command::{Command, KernelConfig, KernelEvent, LocalAddress};
+pub use command::{Command, KernelConfig, KernelEvent, LocalAddress, NextHopGroups};
 pub use driver::{Handle, spawn};

@@ -143,7 +143,9 @@ impl Monitor {
                 libc::RTM_NEWLINK | libc::RTM_DELLINK | libc::RTM_NEWADDR | libc::RTM_DELADDR => {
                     each(Change::Interface);
                 }
-                kind if OBJECT_MESSAGES.contains(&kind) => each(Change::Interface),
+                kind if OBJECT_MESSAGES.contains(&kind) && header.port != self.own_port => {
+                    each(Change::Interface);
+                }
                 _ => {}
             }
         }

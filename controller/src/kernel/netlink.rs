@@ -9,6 +9,7 @@ use std::io;
 
 use super::conversation::{Conversation, DUMP_ATTEMPTS};
 use super::message;
+use super::object::{self, Change};
 use super::plan::Operation;
 use super::request;
 
@@ -17,6 +18,9 @@ const BATCH: usize = 1000;
 
 /// Answers to so many messages fit into any receive buffer.
 const SMALLEST_BATCH: usize = 16;
+
+/// Changes of objects a send: one of a group may be 2 KiB long.
+const CHANGES: usize = 32;
 
 /// Bytes a send, well below the default send buffer.
 const BATCH_BYTES: usize = 96 << 10;
@@ -116,6 +120,48 @@ impl Netlink {
             Ok(header.sequence == last)
         })?;
         Ok(sent)
+    }
+
+    /// Makes changes of next-hop objects of this protocol number; of each the object's number, or the errno.
+    ///
+    /// # Errors
+    /// Those of the kernel; nothing is known of the changes then.
+    pub fn change(&mut self, changes: &[Change], protocol: u8) -> io::Result<Vec<Result<u32, u16>>> {
+        let mut results = Vec::with_capacity(changes.len());
+        for changes in changes.chunks(CHANGES) {
+            let first = self.sequence.wrapping_add(1);
+            self.request.clear();
+            for change in changes {
+                self.sequence = self.sequence.wrapping_add(1);
+                object::message::change(&mut self.request, change, protocol, self.sequence);
+            }
+            self.conversation.send(&self.request)?;
+            let known = |change: &Change| match change {
+                Change::Regroup(id, _) | Change::Delete(id) => Ok(*id),
+                Change::Hop(_) | Change::Group(_) => Err(libc::EPROTO as u16),
+            };
+            let start = results.len();
+            results.extend(changes.iter().map(known));
+            let (last, results) = (self.sequence, &mut results[start..]);
+            self.conversation.receive(|header, body| {
+                let at = header.sequence.wrapping_sub(first) as usize;
+                let Some(result) = results.get_mut(at) else { return Ok(false) };
+                // What was made is told before it is acknowledged.
+                if header.kind == object::message::NEW {
+                    *result =
+                        object::message::object(body).map_or(Err(libc::EPROTO as u16), |made| Ok(made.id));
+                }
+                if i32::from(header.kind) != libc::NLMSG_ERROR {
+                    return Ok(false);
+                }
+                match message::errno(body) {
+                    Some(0) => {}
+                    errno => *result = Err(errno.unwrap_or(libc::EPROTO as u16)),
+                }
+                Ok(header.sequence == last)
+            })?;
+        }
+        Ok(results)
     }
 
     /// What `read` makes of the one message that answers a request.

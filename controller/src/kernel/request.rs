@@ -8,30 +8,27 @@ use std::net::IpAddr;
 
 use bgp::prefix::Family;
 
-use super::message::HEADER;
+use super::message::{HEADER, RTA_NH_ID};
 use super::plan::{Action, Operation};
 use super::route::{Key, Leg, Route, Target};
 
-const ACK: u16 = libc::NLM_F_ACK as u16;
-const REQUEST: u16 = libc::NLM_F_REQUEST as u16;
-const DUMP: u16 = libc::NLM_F_DUMP as u16;
+pub(super) const ACK: u16 = libc::NLM_F_ACK as u16;
+pub(super) const REQUEST: u16 = libc::NLM_F_REQUEST as u16;
+pub(super) const DUMP: u16 = libc::NLM_F_DUMP as u16;
 const CREATE: u16 = (libc::NLM_F_CREATE | libc::NLM_F_EXCL) as u16;
 const JOIN: u16 = (libc::NLM_F_CREATE | libc::NLM_F_APPEND) as u16;
-const REPLACE: u16 = libc::NLM_F_REPLACE as u16;
+pub(super) const REPLACE: u16 = libc::NLM_F_REPLACE as u16;
 
 /// Appends an operation as one message; `ack` asks the kernel to answer a success too.
 pub fn operation(into: &mut Vec<u8>, operation: &Operation, sequence: u32, ack: bool) {
-    let (kind, flags, route, legs) = match &operation.action {
-        Action::Create(route) => (libc::RTM_NEWROUTE, CREATE, route, None),
-        Action::Replace(route) => (libc::RTM_NEWROUTE, REPLACE, route, None),
-        Action::Join { legs, result } => (libc::RTM_NEWROUTE, JOIN, result, Some(legs)),
-        Action::Part { legs, result } => (libc::RTM_DELROUTE, 0, result, Some(legs)),
-        Action::Delete(route) => (libc::RTM_DELROUTE, 0, route, None),
+    let (kind, flags, route, way) = match &operation.action {
+        Action::Create(route) => (libc::RTM_NEWROUTE, CREATE, route, &route.target),
+        Action::Replace(route) => (libc::RTM_NEWROUTE, REPLACE, route, &route.target),
+        Action::Join { way, result } => (libc::RTM_NEWROUTE, JOIN, result, way),
+        Action::Part { way, result } => (libc::RTM_DELROUTE, 0, result, way),
+        Action::Delete(route) => (libc::RTM_DELROUTE, 0, route, &route.target),
     };
-    let legs: &[Leg] = match (legs, &route.target) {
-        (Some(legs), _) | (None, Target::Via(legs)) => legs,
-        _ => &[],
-    };
+    let legs: &[Leg] = if let Target::Via(legs) = way { legs } else { &[] };
     let delete = kind == libc::RTM_DELROUTE;
     let flags = flags | REQUEST | if ack { ACK } else { 0 };
     let start = begin(into, kind, flags, sequence);
@@ -45,6 +42,9 @@ pub fn operation(into: &mut Vec<u8>, operation: &Operation, sequence: u32, ack: 
     // IPv4 takes protocol and metric for enough, and would compare a whole list of gateways in its order.
     if !delete || operation.key.family() == Family::Ipv6 {
         ways(into, operation.key.family(), legs);
+        if let Target::Object(id) = way {
+            attribute(into, RTA_NH_ID, &id.to_ne_bytes());
+        }
     }
     end(into, start);
 }
@@ -109,7 +109,7 @@ pub fn dump_rules(family: Family, sequence: u32) -> Vec<u8> {
     request
 }
 
-fn begin(into: &mut Vec<u8>, kind: u16, flags: u16, sequence: u32) -> usize {
+pub(super) fn begin(into: &mut Vec<u8>, kind: u16, flags: u16, sequence: u32) -> usize {
     let start = into.len();
     into.extend_from_slice(&[0; 4]);
     into.extend_from_slice(&kind.to_ne_bytes());
@@ -120,7 +120,7 @@ fn begin(into: &mut Vec<u8>, kind: u16, flags: u16, sequence: u32) -> usize {
 }
 
 /// Writes the length of what began at `start`; all parts are padded to four bytes.
-fn end(into: &mut [u8], start: usize) {
+pub(super) fn end(into: &mut [u8], start: usize) {
     let len = u32::try_from(into.len() - start).unwrap_or(u32::MAX);
     into[start..start + 4].copy_from_slice(&len.to_ne_bytes());
 }
@@ -130,7 +130,7 @@ fn route_header(into: &mut Vec<u8>, key: &Key, route: &Route, legs: &[Leg], dele
     let kind = match (&route.target, delete) {
         // A delete is for whatever type carries the protocol number.
         (_, true) | (Target::Foreign, false) => libc::RTN_UNSPEC,
-        (Target::Via(_), false) => libc::RTN_UNICAST,
+        (Target::Via(_) | Target::Object(_) | Target::Mixed { .. }, false) => libc::RTN_UNICAST,
         (Target::Unreachable, false) => libc::RTN_UNREACHABLE,
     };
     let scope = match (delete, single) {
@@ -208,7 +208,7 @@ fn address(into: &mut Vec<u8>, kind: u16, address: IpAddr) {
     }
 }
 
-fn octets(into: &mut Vec<u8>, address: IpAddr) {
+pub(super) fn octets(into: &mut Vec<u8>, address: IpAddr) {
     match address {
         IpAddr::V4(address) => into.extend_from_slice(&address.octets()),
         IpAddr::V6(address) => into.extend_from_slice(&address.octets()),
@@ -216,7 +216,7 @@ fn octets(into: &mut Vec<u8>, address: IpAddr) {
 }
 
 /// Appends an attribute whose length is a multiple of four: all of ours are.
-fn attribute<const N: usize>(into: &mut Vec<u8>, kind: u16, value: &[u8; N]) {
+pub(super) fn attribute<const N: usize>(into: &mut Vec<u8>, kind: u16, value: &[u8; N]) {
     const { assert!(N.is_multiple_of(4) && N < 1024) };
     into.extend_from_slice(&(N as u16 + 4).to_ne_bytes());
     into.extend_from_slice(&kind.to_ne_bytes());
@@ -229,7 +229,7 @@ fn measure(into: &mut [u8], start: usize) {
     into[start..start + 2].copy_from_slice(&len.to_ne_bytes());
 }
 
-const fn address_family(family: Family) -> u8 {
+pub(super) const fn address_family(family: Family) -> u8 {
     match family {
         Family::Ipv4 => libc::AF_INET as u8,
         Family::Ipv6 => libc::AF_INET6 as u8,

@@ -41,10 +41,46 @@ pub struct Leg {
 pub enum Target {
     /// It goes out by one of the legs: at least one, ordered, each once.
     Via(Arc<[Leg]>),
+    /// It goes out as the next-hop object of this number says.
+    Object(u32),
+    /// To IPv6 several routes of one key, between one way and the next: legs, and one object or more, ordered.
+    Mixed {
+        /// The legs, ordered; may be none.
+        legs: Arc<[Leg]>,
+        /// The next-hop objects, ordered.
+        objects: Arc<[u32]>,
+    },
     /// It is answered by "destination unreachable".
     Unreachable,
     /// Something that this driver never writes.
     Foreign,
+}
+
+impl Target {
+    /// The ways out: legs and next-hop objects, ordered; `None` if packets do not go out.
+    #[must_use]
+    pub fn ways(&self) -> Option<(&[Leg], &[u32])> {
+        match self {
+            Self::Via(legs) => Some((legs, &[])),
+            Self::Object(id) => Some((&[], std::slice::from_ref(id))),
+            Self::Mixed { legs, objects } => Some((legs, objects)),
+            Self::Unreachable | Self::Foreign => None,
+        }
+    }
+
+    /// The target of these ways out, in any order, at least one.
+    #[must_use]
+    pub fn of_ways(mut legs: Vec<Leg>, mut objects: Vec<u32>) -> Self {
+        legs.sort_unstable();
+        legs.dedup();
+        objects.sort_unstable();
+        objects.dedup();
+        match (legs.is_empty(), objects.as_slice()) {
+            (_, []) => Self::Via(legs.into()),
+            (true, [object]) => Self::Object(*object),
+            _ => Self::Mixed { legs: legs.into(), objects: objects.into() },
+        }
+    }
 }
 
 /// A route without its key.

@@ -2,6 +2,7 @@
 //!
 //! A view is replaced as a whole, or its interfaces are; it is never patched.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -80,7 +81,14 @@ impl View {
         for route in routes {
             if ownership.holds(&route) {
                 let key = Key { table: route.table, prefix: route.prefix, metric: route.metric };
-                own.insert(key, own_route(&route, &mut interned));
+                let own_route = own_route(&route, &mut interned);
+                match own.entry(key) {
+                    Entry::Vacant(entry) => drop(entry.insert(own_route)),
+                    Entry::Occupied(mut entry) if key.family() == Family::Ipv6 => {
+                        join(entry.get_mut(), own_route);
+                    }
+                    Entry::Occupied(mut entry) => drop(entry.insert(own_route)),
+                }
             } else if route.table == MAIN_TABLE && route.tos == 0 && route.flags & CLONED == 0 {
                 if route.protocol == POD_ROUTE_PROTOCOL
                     && route.kind == libc::RTN_UNICAST
@@ -234,9 +242,10 @@ pub const fn is_onlink(hop: &Hop) -> bool {
 }
 
 fn own_route(route: &KernelRoute, interned: &mut HashSet<Arc<[Leg]>>) -> Route {
-    let target = match route.kind {
-        libc::RTN_UNREACHABLE => Target::Unreachable,
-        libc::RTN_UNICAST if !route.hops.is_empty() && !route.object => {
+    let target = match (route.kind, route.object) {
+        (libc::RTN_UNREACHABLE, None) => Target::Unreachable,
+        (libc::RTN_UNICAST, Some(id)) => Target::Object(id),
+        (libc::RTN_UNICAST, None) if !route.hops.is_empty() => {
             let mut legs: Vec<_> = route
                 .hops
                 .iter()
@@ -249,6 +258,16 @@ fn own_route(route: &KernelRoute, interned: &mut HashSet<Arc<[Leg]>>) -> Route {
         _ => Target::Foreign,
     };
     Route { protocol: route.protocol, target, source: route.source }
+}
+
+/// To IPv6 legs and next-hop objects are routes of their own.
+fn join(route: &mut Route, other: Route) {
+    match (route.target.ways(), other.target.ways()) {
+        (Some(one), Some(two)) if !two.1.is_empty() || !one.1.is_empty() => {
+            route.target = Target::of_ways([one.0, two.0].concat(), [one.1, two.1].concat());
+        }
+        _ => *route = other,
+    }
 }
 
 /// Thousands of routes share a few lists of legs.

@@ -52,6 +52,7 @@ fn lost_answers_lose_no_errno() {
             dump(&mut netlink, &mut ledger);
             let (mut acks, mut unknown) = (BTreeMap::new(), 0);
             while ledger.backlog() > 0 {
+                assert_eq!(ledger.object_batch(), [], "no next-hop objects for so few routes");
                 let (operations, mut news) = ledger.batch(netlink.limit());
                 match netlink.write(&operations) {
                     Outcome::Known(results) => news.extend(ledger.settle(operations, &results)),

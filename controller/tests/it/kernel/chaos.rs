@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bgp::io::{SetChange, SetId, Tracking};
-use controller::kernel::{Command, KernelConfig};
+use controller::kernel::{Command, KernelConfig, NextHopGroups};
 use labs::{Netns, Sandbox};
 
 use super::{Driver, hop, node};
@@ -65,7 +65,7 @@ fn act(chance: &mut Chance, node: &Netns, tor: &Netns, driver: &mut Driver, wish
     let (family, wishes) = (FAMILIES[at], &mut wishes[at]);
     let link = chance.below(2) + 1;
     let target = destination(family, 1 + chance.below(PREFIXES));
-    match chance.below(14) {
+    match chance.below(15) {
         0..=4 => {
             let set = chance.below(3);
             driver.route(&[target.as_str()], Some(id(at, set).0));
@@ -88,6 +88,7 @@ fn act(chance: &mut Chance, node: &Netns, tor: &Netns, driver: &mut Driver, wish
         // What is removed here may be gone, or be written again meanwhile.
         11 => drop(node.try_ip(&format!("{family} route flush proto 171"))),
         12 => drop(node.try_ip(&format!("{family} route del {target} metric 190 proto 171"))),
+        13 => drop(node.try_ip("nexthop flush proto 171")),
         _ => {
             let metric = 50 + chance.below(2);
             drop(node.try_ip(&format!("{family} route add {target} dev lo metric {metric} proto static")));
@@ -110,7 +111,7 @@ fn send_set(driver: &Driver, family: usize, set: u64, links: &BTreeSet<u64>) {
     driver.handle.send(Command::Sets(vec![SetChange { id: id(family, set), members }]));
 }
 
-fn run(sandbox: &Sandbox, seed: u64) {
+fn run(sandbox: &Sandbox, seed: u64, next_hop_groups: NextHopGroups) {
     eprintln!("seed {seed}");
     let (node, tor) = node(sandbox);
     for namespace in [&node, &tor] {
@@ -121,7 +122,7 @@ fn run(sandbox: &Sandbox, seed: u64) {
         node.ip(&format!("{family} route add {target} dev lo metric 190 proto static"));
     }
     let others = taken(&node);
-    let mut driver = Driver::configured(&node, KernelConfig::default());
+    let mut driver = Driver::configured(&node, KernelConfig { next_hop_groups, ..KernelConfig::default() });
     let mut wishes = [Wishes::default(), Wishes::default()];
     let hops = FAMILIES.iter().flat_map(|family| [1, 2].map(|link| hop(&gateway(family, link))));
     driver.handle.send(Command::Tracking(hops.map(Tracking::Start).collect()));
@@ -169,17 +170,35 @@ fn run(sandbox: &Sandbox, seed: u64) {
 #[test]
 fn chaos_of_the_first_kind() {
     labs::require!("root");
-    labs::sandbox!(|sandbox| run(sandbox, 0x9e37_79b9_7f4a_7c15));
+    labs::sandbox!(|sandbox| run(sandbox, 0x9e37_79b9_7f4a_7c15, NextHopGroups::Never));
 }
 
 #[test]
 fn chaos_of_the_second_kind() {
     labs::require!("root");
-    labs::sandbox!(|sandbox| run(sandbox, 0xd1b5_4a32_d192_ed03));
+    labs::sandbox!(|sandbox| run(sandbox, 0xd1b5_4a32_d192_ed03, NextHopGroups::Never));
 }
 
 #[test]
 fn chaos_of_the_third_kind() {
     labs::require!("root");
-    labs::sandbox!(|sandbox| run(sandbox, 0x2545_f491_4f6c_dd1d));
+    labs::sandbox!(|sandbox| run(sandbox, 0x2545_f491_4f6c_dd1d, NextHopGroups::Never));
+}
+
+#[test]
+fn chaos_with_objects_of_the_first_kind() {
+    labs::require!("root");
+    labs::sandbox!(|sandbox| run(sandbox, 0x9e37_79b9_7f4a_7c15, NextHopGroups::Always));
+}
+
+#[test]
+fn chaos_with_objects_of_the_second_kind() {
+    labs::require!("root");
+    labs::sandbox!(|sandbox| run(sandbox, 0xbf58_476d_1ce4_e5b9, NextHopGroups::Always));
+}
+
+#[test]
+fn chaos_with_objects_of_the_third_kind() {
+    labs::require!("root");
+    labs::sandbox!(|sandbox| run(sandbox, 0x94d0_49bb_1331_11eb, NextHopGroups::Always));
 }

@@ -48,8 +48,8 @@ fn operation() -> impl Strategy<Value = Operation> {
             let action = match action {
                 0 => Action::Create(route),
                 1 => Action::Replace(route),
-                2 if !legs.is_empty() => Action::Join { legs, result: route },
-                3 if !legs.is_empty() => Action::Part { legs, result: route },
+                2 if !legs.is_empty() => Action::Join { way: Target::Via(legs), result: route },
+                3 if !legs.is_empty() => Action::Part { way: Target::Via(legs), result: route },
                 _ => Action::Delete(route),
             };
             Operation { key, action }

@@ -12,6 +12,7 @@ mod ledger;
 mod masquerade;
 mod message;
 mod nexthop;
+mod objects;
 mod ownership;
 mod resolution;
 mod routes;

@@ -36,7 +36,7 @@ fn route(text: &str, metric: u32, hops: &[(Option<&str>, u32)]) -> KernelRoute {
         flags: 0,
         source: None,
         hops: hops.collect(),
-        object: false,
+        object: None,
     }
 }
 

@@ -20,7 +20,7 @@ pub(super) fn objects() -> Vec<(Kind, Value)> {
         fabric(json!({"podPrefixes": ["10.244.0.0/33"]})),
         fabric(json!({"masquerade": {"enabled": true, "except": ["10.0.0.0/8"]}})),
         fabric(json!({"masquerade": {"except": ["ten"]}})),
-        fabric(json!({"fib": {"nextHopGroups": "Auto"}})),
+        fabric(json!({"fib": {"nextHopGroups": "Sometimes"}})),
         fabric(json!({"mesh": "Half"})),
         peer(json!({"address": "10.0.0.9", "asn": "External", "families": ["IPv4"], "port": 1179})),
         peer(json!({"address": "10.0.0.9"})),

@@ -12,6 +12,8 @@
 //! change that concerns nothing yet is looked at before the next next hop is
 //! resolved.
 
+mod tell;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::IpAddr;
@@ -19,7 +21,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use bgp::io::{NextHop, RouteAck, Tracking};
+use bgp::io::{NextHop, Tracking};
 use bgp::prefix::{Family, Prefix};
 use tokio::sync::mpsc;
 
@@ -30,6 +32,7 @@ use super::message::{self, InterfaceAddress, Link};
 use super::monitor::{Change, Monitor};
 use super::netlink::{Netlink, Outcome};
 use super::nexthop::{Resolution, resolve};
+use super::object;
 use super::request;
 use super::view::View;
 
@@ -165,10 +168,10 @@ impl Driver {
         loop {
             let mut more = self.take_commands();
             more |= self.take_notifications()?;
-            if self.age == Age::Stale && self.dump_at <= Instant::now() {
-                self.refresh().await;
-            } else if self.interfaces_changed {
+            if self.interfaces_changed && self.ledger.is_configured() {
                 self.glance().await;
+            } else if self.age == Age::Stale && self.dump_at <= Instant::now() {
+                self.refresh().await;
             }
             if self.age == Age::Fresh {
                 self.tell_gateways().await;
@@ -309,6 +312,7 @@ impl Driver {
         // What changes while the dump runs is reported, and makes the next one due.
         self.monitor.hear_routes(true)?;
         let (links, addresses) = self.dump_interfaces()?;
+        self.dump_objects()?;
         let mut routes = Vec::new();
         let tables: BTreeSet<u32> =
             self.ledger.ownership().tables.iter().copied().chain([MAIN_TABLE]).collect();
@@ -342,11 +346,27 @@ impl Driver {
         Ok((links, addresses))
     }
 
-    /// Looks at the interfaces alone while the next dump has to wait. Next hops that come back do so with the dump.
+    /// Looks at the next-hop objects: with an interface they go without a word.
+    fn dump_objects(&mut self) -> io::Result<()> {
+        match self.netlink.dump(object::message::dump, object::message::object) {
+            Ok(objects) => self.ledger.adopt_objects(Some(objects)),
+            // Linux before 5.3.
+            Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => {
+                self.ledger.adopt_objects(None);
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Looks at the interfaces and the next-hop objects alone. Next hops that come back do so with the dump.
     async fn glance(&mut self) {
         self.interfaces_changed = false;
         // The dump that is due tells of an error.
         let Ok((links, addresses)) = self.dump_interfaces() else { return };
+        if self.dump_objects().is_err() {
+            return;
+        }
         self.view.replace_interfaces(links, &addresses);
         self.resolve_all();
         self.tell_addresses().await;
@@ -361,67 +381,26 @@ impl Driver {
         self.resolve_sets(true);
     }
 
-    async fn tell_addresses(&mut self) {
-        if *self.passing != *self.view.passing() {
-            self.passing = self.view.passing().into();
-            self.tell(KernelEvent::Passing(Arc::clone(&self.passing))).await;
-        }
-        if self.addresses.as_deref() != Some(self.view.addresses()) {
-            let addresses: Arc<[LocalAddress]> = self.view.addresses().into();
-            self.addresses = Some(Arc::clone(&addresses));
-            self.tell(KernelEvent::Addresses(addresses)).await;
-        }
-    }
-
-    /// Tells of default gateways. Without a configuration an own default route would pass for another's.
-    async fn tell_gateways(&mut self) {
-        if !self.ledger.is_configured() {
-            return;
-        }
-        let gateways = self.view.gateways();
-        if self.gateways.as_deref() != Some(gateways.as_slice()) {
-            let gateways: Arc<[IpAddr]> = gateways.into();
-            self.gateways = Some(Arc::clone(&gateways));
-            self.tell(KernelEvent::Gateways(gateways)).await;
-        }
-    }
-
-    /// Tells of what concerns pods alone. Without a configuration nobody knows which are outside of the PodCIDRs.
-    async fn tell_pods(&mut self) {
-        if !self.ledger.is_configured() {
-            return;
-        }
-        let outside = |host: &&Prefix| !self.ledger.holds_pod(**host);
-        if !self.view.hosts().iter().filter(outside).eq(self.hosts.iter()) {
-            self.hosts = self.view.hosts().iter().filter(outside).copied().collect();
-            self.tell(KernelEvent::Hosts(Arc::clone(&self.hosts))).await;
-        }
-        let resolutions = self.tracked.values().filter_map(|tracked| tracked.resolution.as_ref());
-        let legs = resolutions.flat_map(|resolution| resolution.legs.iter().map(|leg| leg.ifindex));
-        let mtu = self.view.uplink_mtu(legs);
-        if let Some(mtu) = mtu.filter(|_| mtu != self.uplink_mtu) {
-            self.uplink_mtu = Some(mtu);
-            self.tell(KernelEvent::UplinkMtu(mtu)).await;
-        }
-    }
-
-    /// Tells what came out otherwise, and what was asked for. Without a configuration nobody knows which routes are
-    /// our own, and must not resolve anything.
-    async fn tell_next_hops(&mut self) {
-        if !self.ledger.is_configured() {
-            return;
-        }
-        let mut news = Vec::new();
-        for (next_hop, tracked) in &mut self.tracked {
-            let metric = tracked.resolution.as_ref().map(|resolution| resolution.metric);
-            if tracked.told != Some(metric) || tracked.asked {
-                tracked.told = Some(metric);
-                tracked.asked = false;
-                news.push(KernelEvent::NextHop { next_hop: *next_hop, metric });
+    /// Writes the changes of next-hop objects; whether routes may follow.
+    async fn write_objects(&mut self) -> io::Result<bool> {
+        loop {
+            let changes = self.ledger.object_batch();
+            if changes.is_empty() {
+                return Ok(true);
             }
-        }
-        for event in news {
-            self.tell(event).await;
+            if self.ledger.written_total() > BULK {
+                // A group's change is told for each of its routes.
+                self.monitor.hear_routes(false)?;
+            }
+            match self.netlink.change(&changes, self.ledger.protocol()) {
+                Ok(results) => self.ledger.settle_objects(changes, &results),
+                Err(error) => {
+                    self.complain(format!("next-hop objects may not have been written: {error}")).await;
+                    self.dump_now();
+                    self.refresh().await;
+                    return Ok(false);
+                }
+            }
         }
     }
 
@@ -429,6 +408,9 @@ impl Driver {
     async fn write(&mut self) -> io::Result<()> {
         if self.ledger.backlog() > BULK {
             self.monitor.hear_routes(false)?;
+        }
+        if !self.write_objects().await? {
+            return Ok(());
         }
         let (operations, mut acks) = self.ledger.batch(self.netlink.limit());
         if !operations.is_empty() {
@@ -451,24 +433,5 @@ impl Driver {
         }
         self.acknowledge(acks).await;
         Ok(())
-    }
-
-    async fn acknowledge(&self, acks: Vec<RouteAck>) {
-        if !acks.is_empty() {
-            self.tell(KernelEvent::Acks(acks)).await;
-        }
-    }
-
-    /// Tells of a trouble once, until it is over.
-    async fn complain(&mut self, text: String) {
-        if self.trouble.as_ref() != Some(&text) {
-            self.trouble = Some(text.clone());
-            self.tell(KernelEvent::Trouble(text)).await;
-        }
-    }
-
-    async fn tell(&self, event: KernelEvent) {
-        // A receiver that is gone ends the driver at its next turn.
-        let _ = self.events.send(event).await;
     }
 }

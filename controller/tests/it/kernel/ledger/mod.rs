@@ -1,5 +1,8 @@
 //! The ledger against a model of the kernel: whatever happens, in the end the kernel holds what is wanted, every
-//! change was answered, and no other owner's route was touched.
+//! change was answered, and no other owner's route or next-hop object was touched.
+
+mod choice;
+mod kernel;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr};
@@ -7,14 +10,16 @@ use std::sync::Arc;
 
 use bgp::io::{NextHop, RouteAck, RouteChange, SetChange, SetId};
 use bgp::prefix::{Family, Prefix};
-use controller::kernel::KernelConfig;
 use controller::kernel::command::UNREACHABLE_METRIC;
 use controller::kernel::ledger::Ledger;
-use controller::kernel::plan::{Action, Operation};
+use controller::kernel::object::{Object, What};
 use controller::kernel::route::{Key, Leg, Route, Target};
 use controller::kernel::view::View;
+use controller::kernel::{KernelConfig, NextHopGroups};
 use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
+
+use kernel::Kernel;
 
 const HOPS: u8 = 4;
 const PREFIXES: u8 = 6;
@@ -46,6 +51,7 @@ enum Step {
         metric: u32,
         protocol: u8,
         unreachable: BTreeSet<u8>,
+        groups: NextHopGroups,
     },
     Sweep,
     Batch {
@@ -60,6 +66,22 @@ enum Step {
     OtherLeaves(u8),
     /// Somebody removes ours.
     Flush(BTreeSet<u8>),
+    /// The hops of these ways out are gone without a word.
+    Flap(BTreeSet<u8>),
+    /// Somebody removes every object of ours.
+    FlushObjects,
+    /// Objects alone are looked at.
+    Glance,
+    /// The kernel makes no hops of these ways out.
+    Unmade(BTreeSet<u8>),
+}
+
+fn groups() -> impl Strategy<Value = NextHopGroups> {
+    prop_oneof![
+        1 => Just(NextHopGroups::Auto),
+        3 => Just(NextHopGroups::Always),
+        1 => Just(NextHopGroups::Never),
+    ]
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -69,104 +91,21 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         3 => (0..3_u8, some(HOPS)).prop_map(|(set, members)| Step::Set(set, members)),
         2 => some(HOPS).prop_map(Step::Resolve),
         8 => (0..PREFIXES, proptest::option::of(0..3_u8)).prop_map(|(prefix, set)| Step::Route(prefix, set)),
-        1 => (prop::bool::weighted(0.8), metric(), prop_oneof![Just(171_u8), Just(172)], some(2))
-            .prop_map(|(install, metric, protocol, unreachable)| Step::Configure { install, metric, protocol, unreachable }),
+        1 => (prop::bool::weighted(0.8), metric(), prop_oneof![Just(171_u8), Just(172)], some(2), groups())
+            .prop_map(|(install, metric, protocol, unreachable, groups)| {
+                Step::Configure { install, metric, protocol, unreachable, groups }
+            }),
         1 => Just(Step::Sweep),
         6 => (1..8_usize, prop::bool::weighted(0.2)).prop_map(|(limit, lost)| Step::Batch { limit, lost }),
         2 => (0..PREFIXES, metric()).prop_map(|(prefix, metric)| Step::Other { prefix, metric }),
         1 => (0..PREFIXES).prop_map(Step::OtherLeaves),
         1 => some(PREFIXES).prop_map(Step::Flush),
+        2 => some(HOPS).prop_map(Step::Flap),
+        1 => Just(Step::FlushObjects),
+        1 => Just(Step::Glance),
+        1 => some(HOPS).prop_map(Step::Unmade),
     ];
     vec(step, 0..60)
-}
-
-/// The kernel's table, in the order of arrival. For IPv4 an entry is a route, for IPv6 a leg of one.
-#[derive(Clone, Debug, Default)]
-struct Kernel(Vec<(Key, Route)>);
-
-impl Kernel {
-    fn insert(&mut self, key: Key, route: &Route) {
-        match &route.target {
-            Target::Via(legs) if key.family() == Family::Ipv6 => self.0.extend(
-                legs.iter()
-                    .map(|leg| (key, Route { target: Target::Via(Arc::new([*leg])), ..route.clone() })),
-            ),
-            _ => self.0.push((key, route.clone())),
-        }
-    }
-
-    /// Removes entries of this protocol; for IPv6 those with one of the legs.
-    fn remove(&mut self, key: Key, protocol: u8, legs: &[Leg]) -> i32 {
-        let meant = |(there, route): &(Key, Route)| {
-            let leg = match &route.target {
-                Target::Via(own) if key.family() == Family::Ipv6 => own.iter().all(|leg| legs.contains(leg)),
-                _ => true,
-            };
-            *there == key && route.protocol == protocol && leg
-        };
-        let before = self.0.len();
-        self.0.retain(|entry| !meant(entry));
-        if self.0.len() < before { 0 } else { libc::ESRCH }
-    }
-
-    fn apply(&mut self, Operation { key, action }: &Operation) -> u16 {
-        let first = self.0.iter().position(|(there, _)| there == key);
-        let errno = match (action, first) {
-            (Action::Create(_), Some(_)) => libc::EEXIST,
-            (Action::Create(route), None) => {
-                self.insert(*key, route);
-                0
-            }
-            (Action::Replace(_), None) => libc::ENOENT,
-            (Action::Replace(route), Some(at)) if key.family() == Family::Ipv4 => {
-                self.0[at].1 = route.clone();
-                0
-            }
-            (Action::Replace(route), Some(_)) => {
-                self.0.retain(|(there, _)| there != key);
-                self.insert(*key, route);
-                0
-            }
-            (Action::Join { legs, result }, _) => {
-                assert_eq!(key.family(), Family::Ipv6);
-                self.insert(*key, &Route { target: Target::Via(Arc::clone(legs)), ..result.clone() });
-                0
-            }
-            (Action::Part { legs, result }, _) => {
-                assert_eq!(key.family(), Family::Ipv6);
-                self.remove(*key, result.protocol, legs)
-            }
-            (Action::Delete(route), _) => {
-                let legs: &[Leg] = if let Target::Via(legs) = &route.target { legs } else { &[] };
-                self.remove(*key, route.protocol, legs)
-            }
-        };
-        u16::try_from(errno).unwrap()
-    }
-
-    /// The routes of these protocols, IPv6 legs as one route with the protocol of the first.
-    fn dump(&self, protocols: &BTreeSet<u8>) -> BTreeMap<Key, Route> {
-        let mut routes = BTreeMap::<Key, Route>::new();
-        for (key, route) in &self.0 {
-            let seen = routes.entry(*key).or_insert_with(|| route.clone());
-            if let (Target::Via(all), Target::Via(legs)) = (&seen.target, &route.target)
-                && key.family() == Family::Ipv6
-            {
-                let all: BTreeSet<_> = all.iter().chain(legs.iter()).copied().collect();
-                seen.target = Target::Via(all.into_iter().collect());
-            }
-        }
-        routes.retain(|_, route| protocols.contains(&route.protocol));
-        routes
-    }
-
-    fn ours(&self) -> BTreeMap<Key, Route> {
-        self.dump(&[171, 172].into())
-    }
-
-    fn others(&self) -> Vec<(Key, Route)> {
-        self.0.iter().filter(|(_, route)| route.protocol == STATIC).cloned().collect()
-    }
 }
 
 #[derive(Default)]
@@ -192,15 +131,34 @@ impl World {
     }
 
     fn dump(&mut self) {
+        self.glance();
         let ours = self.kernel.dump(&self.ledger.ownership().protocols);
         self.ledger.adopt(ours.into_iter().collect(), &View::default());
         self.stale = false;
+    }
+
+    fn glance(&mut self) {
+        self.ledger.adopt_objects(Some(self.kernel.objects.values().cloned().collect()));
+    }
+
+    fn change_objects(&mut self) {
+        for _ in 0..20 {
+            let changes = self.ledger.object_batch();
+            if changes.is_empty() {
+                return;
+            }
+            let protocol = self.ledger.protocol();
+            let results: Vec<_> = changes.iter().map(|change| self.kernel.change(change, protocol)).collect();
+            self.ledger.settle_objects(changes, &results);
+        }
+        panic!("the objects do not come to rest");
     }
 
     fn batch(&mut self, limit: usize, lost: bool) {
         if self.stale || self.ledger.is_doubtful() {
             self.dump();
         }
+        self.change_objects();
         let (operations, mut acks) = self.ledger.batch(limit);
         assert!(operations.len() <= limit);
         let results: Vec<_> = operations.iter().map(|operation| self.kernel.apply(operation)).collect();
@@ -235,12 +193,18 @@ impl World {
                 let set = set.map(|set| SetId(set.into()));
                 self.ledger.change_routes(&[RouteChange { prefix: prefix(number), set }]);
             }
-            Step::Configure { install, metric, protocol, unreachable } => {
+            Step::Configure { install, metric, protocol, unreachable, groups } => {
                 let unreachable = unreachable.iter().map(|number| prefix(*number)).collect();
                 // An earlier run's protocol number is known by the first configuration.
                 let protocol = if self.config.is_none() { 171 } else { protocol };
-                let config =
-                    KernelConfig { install, metric, protocol, unreachable, ..KernelConfig::default() };
+                let config = KernelConfig {
+                    install,
+                    metric,
+                    protocol,
+                    unreachable,
+                    next_hop_groups: groups,
+                    ..KernelConfig::default()
+                };
                 self.stale |= self.ledger.configure(config.clone());
                 self.config = Some(config);
             }
@@ -253,25 +217,44 @@ impl World {
                 let key = Key { table: 254, prefix: prefix(number), metric };
                 let there = |own: bool| {
                     self.kernel
-                        .0
+                        .routes
                         .iter()
                         .any(|(there, route)| *there == key && own != (route.protocol == STATIC))
                 };
                 // IPv4 appends it behind ours where ours is there.
                 if !there(false) && (key.family() == Family::Ipv4 || !there(true)) {
                     let route = Route { protocol: STATIC, target: Target::Via(legs(9)), source: None };
-                    self.kernel.0.push((key, route));
+                    self.kernel.routes.push((key, route));
                 }
                 self.stale = true;
             }
             Step::OtherLeaves(number) => {
-                self.kernel.0.retain(|(key, route)| key.prefix != prefix(number) || route.protocol != STATIC);
+                self.kernel
+                    .routes
+                    .retain(|(key, route)| key.prefix != prefix(number) || route.protocol != STATIC);
                 self.stale = true;
             }
             Step::Flush(numbers) => {
                 let gone = |key: &Key| numbers.iter().any(|number| prefix(*number) == key.prefix);
-                self.kernel.0.retain(|(key, route)| route.protocol == STATIC || !gone(key));
+                self.kernel.routes.retain(|(key, route)| route.protocol == STATIC || !gone(key));
                 self.stale = true;
+            }
+            Step::Flap(numbers) => {
+                self.kernel.flap(|leg| numbers.iter().any(|number| legs(*number).contains(leg)));
+                self.stale = true;
+            }
+            Step::FlushObjects => {
+                let ours = self.kernel.objects.values().filter(|object| object.protocol != STATIC);
+                for id in ours.map(|object| object.id).collect::<Vec<_>>() {
+                    self.kernel.delete(id);
+                }
+                self.stale = true;
+            }
+            Step::Glance => self.glance(),
+            Step::Unmade(numbers) => {
+                self.kernel.unmade = numbers.iter().flat_map(|number| legs(*number).to_vec()).collect();
+                // A look at the interfaces comes with it.
+                self.glance();
             }
         }
     }
@@ -287,6 +270,42 @@ impl World {
             }
         }
         panic!("the ledger does not come to rest");
+    }
+
+    /// Routes name objects where they should and can, and no object is left that nothing needs.
+    fn check_objects(&self, earlier: &BTreeSet<Key>) {
+        let config = self.config.as_ref().unwrap();
+        let named = |route: &Route| matches!(route.target, Target::Object(_));
+        let routes = self.kernel.dump(&[171, 172].into());
+        let learned = routes.iter().filter(|(key, route)| {
+            route.target != Target::Unreachable && (self.swept || !earlier.contains(key))
+        });
+        for (key, route) in learned {
+            match config.next_hop_groups {
+                NextHopGroups::Never => assert!(!named(route), "{key:?} {route:?}"),
+                NextHopGroups::Always if self.kernel.unmade.is_empty() => {
+                    assert!(named(route), "{key:?} {route:?}");
+                }
+                _ => {}
+            }
+        }
+        if !self.swept {
+            return;
+        }
+        let ours: Vec<_> = self.kernel.objects.values().filter(|object| object.protocol != STATIC).collect();
+        let groups = ours.iter().filter(|object| matches!(object.what, What::Group(_))).count();
+        let sets: BTreeSet<_> = self.wants.values().flatten().collect();
+        assert!(groups <= sets.len(), "{ours:?}");
+        for object in &ours {
+            let held = |other: &&Object| matches!(&other.what, What::Group(ids) if ids.contains(&object.id));
+            assert!(
+                !matches!(object.what, What::Hop(_)) || ours.iter().copied().any(|other| held(&other)),
+                "{ours:?}"
+            );
+        }
+        if config.next_hop_groups == NextHopGroups::Never || !config.install {
+            assert_eq!(ours, Vec::<&Object>::new());
+        }
     }
 
     fn wanted(&self) -> BTreeMap<Key, Route> {
@@ -315,9 +334,15 @@ proptest! {
         // What an earlier run left.
         let earlier: BTreeSet<_> =
             left.iter().map(|number| Key { table: 254, prefix: prefix(*number), metric: 190 }).collect();
-        for key in &earlier {
-            world.kernel.insert(*key, &Route { protocol: 171, target: Target::Via(legs(1)), source: None });
+        let hop = world.kernel.make(171, What::Hop(legs(1)[0]));
+        let group = world.kernel.make(171, What::Group(vec![hop]));
+        for (number, key) in earlier.iter().enumerate() {
+            let target = if number % 2 == 0 { Target::Via(legs(1)) } else { Target::Object(group) };
+            world.kernel.insert(*key, &Route { protocol: 171, target, source: None });
         }
+        let hop = world.kernel.make(STATIC, What::Hop(legs(9)[0]));
+        world.kernel.make(STATIC, What::Group(vec![hop]));
+        let other_objects = world.kernel.other_objects();
         let mut configured = false;
         for step in steps {
             let others = world.kernel.others();
@@ -330,11 +355,13 @@ proptest! {
             prop_assert!(configured || world.kernel.ours().len() <= earlier.len(), "nothing before the configuration");
         }
         if !configured {
-            world.take(Step::Configure { install: true, metric: 190, protocol: 171, unreachable: BTreeSet::new() });
+            world.take(Step::Configure { install: true, metric: 190, protocol: 171, unreachable: BTreeSet::new(), groups: NextHopGroups::Always });
         }
         let others = world.kernel.others();
         world.settle();
         prop_assert_eq!(world.kernel.others(), others.clone());
+        prop_assert_eq!(world.kernel.other_objects(), other_objects);
+        world.check_objects(&earlier);
 
         let (wanted, ours) = (world.wanted(), world.kernel.ours());
         let config = world.config.clone().unwrap();

@@ -9,31 +9,33 @@
 //!  dump ─> written ─┴─ differ? ─> queue ─ batch ─> kernel ─ settle ─> written, acks
 //! ```
 //!
+//! A set of next hops has a group of next-hop objects where routes name those (`objects`); whatever then happens to the
+//! set is a write to its group, and none to its routes.
+//!
 //! Before the sweep a route that nobody asked for stays: it is what an earlier run left, and its time has not come.
+
+mod objects;
+mod resolution;
+mod set;
+mod written;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use bgp::io::{NextHop, RouteAck, RouteChange, SetChange, SetId};
+use bgp::io::{RouteAck, RouteChange, SetId};
 use bgp::prefix::{Family, PerFamily, Prefix};
 
 use super::command::{KernelConfig, UNREACHABLE_METRIC};
+use super::object::shelf::Shelf;
 use super::plan::{Action, Operation, step};
 use super::route::{Key, Leg, Route, Target};
 use super::view::{Ownership, View};
+use set::Set;
+use written::Written;
 
 /// The errno of a route whose next hops resolve to nothing.
 const NO_NEXT_HOP: u16 = libc::ENETUNREACH as u16;
-
-#[derive(Debug, Default)]
-struct Set {
-    members: Vec<NextHop>,
-    /// Whether the members have changed since the legs were computed.
-    changed: bool,
-    legs: Option<Arc<[Leg]>>,
-    users: usize,
-}
 
 #[derive(Debug)]
 struct Want {
@@ -55,12 +57,36 @@ pub struct Ledger {
     sets: HashMap<SetId, Set>,
     wants: HashMap<Prefix, Want>,
     queue: VecDeque<Prefix>,
+    /// How many of the queue have to be written before the next look at the objects, and nothing else with them.
+    first: usize,
+    /// The groups that those leave.
+    leaving: BTreeSet<u32>,
     /// Work on keys other than those of the learned routes.
     others: BTreeSet<Key>,
-    written: HashMap<Key, Route>,
+    written: Written,
     swept: bool,
     doubtful: bool,
     refused: BTreeSet<Key>,
+    /// How many routes name a set.
+    routes: usize,
+    /// Whether routes are to name next-hop objects.
+    objects: bool,
+    /// Whether the kernel has such.
+    supported: bool,
+    shelf: Shelf,
+    /// Whose each group is.
+    claims: HashMap<u32, SetId>,
+    /// Sets whose group may not be as it should.
+    due: BTreeSet<SetId>,
+    /// Whether there may be objects that nothing needs.
+    surplus: bool,
+    /// Since the last dump: ways out and groups that the kernel refused to make.
+    unmade: BTreeSet<Leg>,
+    ungrouped: BTreeSet<Vec<u32>>,
+    /// Objects that the kernel refused to delete.
+    kept: BTreeSet<u32>,
+    /// Whether the last change of a group was refused.
+    baffled: bool,
 }
 
 impl Ledger {
@@ -72,14 +98,21 @@ impl Ledger {
         self.ownership.tables.insert(config.table);
         self.ownership.protocols.insert(config.protocol);
         if let Some(before) = self.config.replace(config) {
+            if self.config.as_ref().is_some_and(|config| config.protocol != before.protocol) {
+                self.claims.clear();
+                self.sets.values_mut().for_each(|set| set.group = None);
+            }
             let learned = self.wants.keys().map(|prefix| learned_key(&before, *prefix));
             let gone =
                 learned.chain(before.unreachable.iter().map(|prefix| unreachable_key(&before, *prefix)));
-            let gone = gone.filter(|key| self.written.contains_key(key) && self.wanted(key).is_none());
+            let gone = gone.filter(|key| self.written.get(key).is_some() && self.wanted(key).is_none());
             let gone: Vec<_> = gone.collect();
             self.others.extend(gone);
         }
         self.refused.clear();
+        self.kept.clear();
+        self.due.extend(self.sets.keys().copied());
+        self.surplus = true;
         true
     }
 
@@ -93,49 +126,6 @@ impl Ledger {
     #[must_use]
     pub const fn ownership(&self) -> &Ownership {
         &self.ownership
-    }
-
-    /// Takes new and changed sets; [`Ledger::resolve`] has to follow.
-    pub fn change_sets(&mut self, changes: Vec<SetChange>) {
-        for SetChange { id, members } in changes {
-            let set = self.sets.entry(id).or_default();
-            set.members = members;
-            set.changed = true;
-            if set.members.is_empty() && set.users == 0 {
-                self.sets.remove(&id);
-            }
-        }
-    }
-
-    /// Computes the legs of `all` sets, or of those whose members have changed; routes of the sets that came out
-    /// otherwise are queued.
-    pub fn resolve(&mut self, all: bool, mut resolution: impl FnMut(NextHop) -> Option<Arc<[Leg]>>) {
-        let mut changed = BTreeSet::new();
-        for (id, set) in self.sets.iter_mut().filter(|(_, set)| all || set.changed) {
-            set.changed = false;
-            let mut legs: Vec<Leg> = Vec::new();
-            for resolved in set.members.iter().filter_map(|member| resolution(*member)) {
-                legs.extend_from_slice(&resolved);
-            }
-            legs.sort_unstable();
-            legs.dedup();
-            let before = set.legs.as_deref().unwrap_or_default();
-            if before != legs {
-                set.legs = (!legs.is_empty()).then(|| legs.into());
-                if set.users > 0 {
-                    changed.insert(*id);
-                }
-            }
-        }
-        if changed.is_empty() {
-            return;
-        }
-        for (prefix, want) in &mut self.wants {
-            if !want.queued && want.set.is_some_and(|set| changed.contains(&set)) {
-                want.queued = true;
-                self.queue.push_back(*prefix);
-            }
-        }
     }
 
     /// Takes changes of routes.
@@ -155,21 +145,15 @@ impl Ledger {
             if before == *set {
                 continue;
             }
-            if let Some(set) = set {
-                self.sets.entry(*set).or_default().users += 1;
+            if let Some(id) = set {
+                let set = self.sets.entry(*id).or_default();
+                set.users += 1;
+                self.routes += 1;
+                if set.users == 1 {
+                    self.due.insert(*id);
+                }
             }
             self.release(before);
-        }
-    }
-
-    /// One route fewer names the set.
-    fn release(&mut self, set: Option<SetId>) {
-        let Some(id) = set else { return };
-        if let Some(set) = self.sets.get_mut(&id) {
-            set.users = set.users.saturating_sub(1);
-            if set.users == 0 && set.members.is_empty() {
-                self.sets.remove(&id);
-            }
         }
     }
 
@@ -181,7 +165,7 @@ impl Ledger {
 
     /// Replaces what is believed to be written by what was dumped, and queues what differs.
     pub fn adopt(&mut self, written: HashMap<Key, Route>, view: &View) {
-        self.written = written;
+        self.written.replace(written);
         self.doubtful = false;
         self.queue.clear();
         let Some(config) = &self.config else { return };
@@ -218,8 +202,19 @@ impl Ledger {
     /// How many routes of ours are believed to be written.
     #[must_use]
     pub fn written(&self) -> PerFamily<usize> {
-        let of = |family| self.written.keys().filter(|key| key.family() == family).count();
-        PerFamily { ipv4: of(Family::Ipv4), ipv6: of(Family::Ipv6) }
+        self.written.count()
+    }
+
+    /// How many routes of ours there are in all.
+    #[must_use]
+    pub fn written_total(&self) -> usize {
+        self.written.len()
+    }
+
+    /// The protocol number that marks what is written.
+    #[must_use]
+    pub fn protocol(&self) -> u8 {
+        self.config.as_ref().map_or(0, |config| config.protocol)
     }
 
     fn differs(&self, key: &Key) -> bool {
@@ -247,8 +242,13 @@ impl Ledger {
             return None;
         }
         let set = self.wants.get(&key.prefix)?.set?;
-        let legs = self.sets.get(&set)?.legs.as_ref()?;
-        Some(route(Target::Via(Arc::clone(legs)), self.source[key.family()]))
+        let set = self.sets.get(&set)?;
+        let legs = set.legs.as_ref()?;
+        let target = match set.group {
+            Some(group) if self.objects => Target::Object(group),
+            _ => Target::Via(Arc::clone(legs)),
+        };
+        Some(route(target, self.source[key.family()]))
     }
 
     /// Whether a change of a route of any owner to this destination can concern ours.
@@ -267,7 +267,10 @@ impl Ledger {
     /// How many prefixes wait to be written.
     #[must_use]
     pub fn backlog(&self) -> usize {
-        if self.config.is_none() { 0 } else { self.queue.len() + self.others.len() }
+        if self.config.is_none() {
+            return 0;
+        }
+        self.queue.len() + self.others.len() + usize::from(self.has_object_work())
     }
 
     /// Whether what is believed to be written has become doubtful, so that a dump is due.
@@ -289,10 +292,13 @@ impl Ledger {
                 operations.push(Operation { key, action });
             }
         }
+        let mut left = if self.first > 0 { std::mem::take(&mut self.first) } else { usize::MAX };
         while operations.len() < limit
             && acks.len() < limit
+            && left > 0
             && let Some(prefix) = self.queue.pop_front()
         {
+            left -= 1;
             let Some(config) = &self.config else { break };
             let key = learned_key(config, prefix);
             if let Some(want) = self.wants.get_mut(&prefix) {
@@ -317,16 +323,22 @@ impl Ledger {
                     if code == 0 =>
                 {
                     self.written.insert(key, route);
+                    self.surplus = true;
                     self.refused.remove(&key);
                     0
                 }
-                // A leg that is not there, or is another owner's, is none of ours.
-                Action::Part { result, .. } if code == 0 || gone => {
+                // A way that is not there, or is another owner's, is none of ours.
+                Action::Part { result, way } if code == 0 || gone => {
+                    // Where the leg was not there, the kernel has taken a route with an object for it.
+                    let named = result.target.ways().is_some_and(|(_, ids)| !ids.is_empty());
+                    self.doubtful |= named && matches!(way, Target::Via(_));
                     self.written.insert(key, result);
+                    self.surplus = true;
                     0
                 }
                 Action::Delete(_) if code == 0 || gone => {
                     self.written.remove(&key);
+                    self.surplus = true;
                     // Gone already, or not quite what it was believed to be.
                     self.doubtful |= gone;
                     0
@@ -334,6 +346,15 @@ impl Ledger {
                 Action::Replace(_) if gone => {
                     self.written.remove(&key);
                     0
+                }
+                // The object may have gone without a word: the dump shows it, and the route is written once more.
+                Action::Create(Route { target: Target::Object(_), .. })
+                | Action::Replace(Route { target: Target::Object(_), .. })
+                | Action::Join { way: Target::Object(_), .. }
+                    if code == libc::EINVAL && self.refused.insert(key) =>
+                {
+                    self.doubtful = true;
+                    continue;
                 }
                 // A refusal is looked into, because IPv6 can lose the old route before it finds a leg of the new one
                 // wrong; but once, or a lasting refusal would keep the driver dumping.
