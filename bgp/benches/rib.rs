@@ -181,7 +181,7 @@ fn measure(prefixes: &[Prefix], peers: u32) {
         for turn in prefixes.chunks(TURN).enumerate() {
             for (at, &prefix) in turn.1.iter().enumerate() {
                 if at % 16 == 0 {
-                    run.rib.warm(&turn.1[at..(at + 16).min(turn.1.len())]);
+                    run.rib.warm(turn.1[at..(at + 16).min(turn.1.len())].iter().copied());
                 }
                 // Prefixes of one set stand together, as in UPDATEs.
                 let set = (turn.0 * TURN + at) / 16 % SETS as usize;
@@ -204,7 +204,7 @@ fn measure(prefixes: &[Prefix], peers: u32) {
     for &source in &sources {
         for turn in prefixes.chunks(TURN) {
             for update in turn.chunks(200) {
-                run.rib.warm(update);
+                run.rib.warm(update.iter().copied());
                 for &prefix in update {
                     run.rib.withdraw(source, prefix);
                 }

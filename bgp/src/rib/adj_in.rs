@@ -8,7 +8,7 @@
 
 use crate::reason::Reason;
 use crate::rib::attributes::AttrId;
-use crate::rib::decision::{is_above_med, joins_selected, loses_to_best};
+use crate::rib::decision::{Candidate, is_above_med, joins_selected, loses_to_best};
 use crate::rib::place::Place;
 use crate::rib::source::PathKey;
 use crate::rib::stale::Epoch;
@@ -110,9 +110,19 @@ pub(super) fn remove<K: Key>(table: &mut Table<K>, state: &mut State, slot: u32,
     if is_harmless_loss(path, state) {
         tell_of_all(table, state, slot, path.is_accepted());
         state.retire(table, slot);
+    } else if table.paths(slot).is_empty() && is_decided_here(table, state, slot) {
+        state.mark_changed(table, slot);
     } else {
         state.mark_dirty(table, slot);
     }
+}
+
+/// Whether a decision that has nothing to compare need not wait for its turn: nobody waits for the kernel's
+/// part of it, and selection is not put off.
+fn is_decided_here<K: Key>(table: &Table<K>, state: &State, slot: u32) -> bool {
+    let entry = table.entry(slot);
+    let asks_kernel = state.config.install || entry.set().is_some();
+    !asks_kernel && !entry.has(Flags::DIRTY) && !state.deferral[K::FAMILY].is_deferred()
 }
 
 /// Where paths beside the best one are sent too, a change among them is handed out.
@@ -178,6 +188,15 @@ fn arrived<K: Key>(table: &mut Table<K>, state: &mut State, slot: u32, path: Pat
         return;
     }
     let entry = EntryId::new(K::FAMILY, slot);
+    if table.paths(slot).len() == 1
+        && is_decided_here(table, state, slot)
+        && let Some(Candidate { metric: Some(_), .. }) = state.candidate(entry, path)
+    {
+        // Every rung leaves the only path in.
+        table.paths_mut(slot)[0].set_verdict(Reason::Best);
+        state.mark_changed(table, slot);
+        return;
+    }
     let scratch = &mut core::mem::take(&mut state.scratch);
     let verdict = state.candidate(entry, path).and_then(|candidate| {
         let best = table.paths(slot).first().copied().filter(|path| path.is_best());

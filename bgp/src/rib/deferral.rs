@@ -16,6 +16,11 @@ pub(super) enum Deferral {
 }
 
 impl Deferral {
+    /// Whether decisions are put off.
+    pub(super) const fn is_deferred(&self) -> bool {
+        matches!(self, Self::Deferred(_))
+    }
+
     /// Whether nothing of it is left.
     pub(super) const fn is_over(&self) -> bool {
         matches!(self, Self::Over)

@@ -213,8 +213,8 @@ impl Rib {
     /// reads do not wait for each other, as those of one announcement do: called
     /// for the prefixes of an UPDATE first, it hides most of the memory's latency
     /// in a large table. Changes nothing else.
-    pub fn warm(&self, prefixes: &[Prefix]) {
-        for &prefix in prefixes {
+    pub fn warm(&self, prefixes: impl IntoIterator<Item = Prefix>) {
+        for prefix in prefixes {
             core::hint::black_box(self.find(prefix));
         }
     }

@@ -14,10 +14,15 @@ use crate::speaker::withdrawn::Withdrawn;
 use crate::time::Instant;
 use crate::wire::decode;
 use crate::wire::grade::{Grade, Problem};
-use crate::wire::nlri::Nlri;
+use crate::wire::nlri::Route;
 use crate::wire::notification::{Cease, Notification};
 use crate::wire::refresh::Subtype;
 use crate::wire::update::{Announced, Update};
+
+/// Prefixes that are looked up at a time before they are taken in, so that one wait for memory serves them all.
+const NEAR: usize = 16;
+
+type Near = SmallVec<[Route; NEAR]>;
 
 /// Where the messages of one peer's session go.
 #[derive(Debug)]
@@ -48,9 +53,14 @@ impl Sink for Intake<'_> {
         let update = Update::parse(body, &negotiated.codec)?;
         // Without a handle there is no place for its paths (RFC 4486 §4, Out of Resources).
         let source = self.source.ok_or_else(|| Notification::cease(Cease::OutOfResources))?;
-        for route in update.withdrawn().flat_map(Nlri::routes) {
-            self.rib.withdraw(PathKey { source, id: route.id }, route.prefix);
-            self.withdrawn.forget(route);
+        for nlri in update.withdrawn() {
+            let (mut routes, mut near) = (nlri.routes(), Near::new());
+            while self.come_near(&mut routes, &mut near) {
+                for &route in &near {
+                    self.rib.withdraw(PathKey { source, id: route.id }, route.prefix);
+                    self.withdrawn.forget(route);
+                }
+            }
         }
         let before = self.problems.len();
         for announced in update.announced() {
@@ -90,6 +100,15 @@ impl Sink for Intake<'_> {
 }
 
 impl Intake<'_> {
+    /// Puts the next prefixes of a field into `near`, and has the table read what they will need;
+    /// false when there are no more.
+    fn come_near(&self, routes: &mut impl Iterator<Item = Route>, near: &mut Near) -> bool {
+        near.clear();
+        near.extend(routes.take(NEAR));
+        self.rib.warm(near.iter().map(|route| route.prefix));
+        !near.is_empty()
+    }
+
     /// Takes in the prefixes that share one next hop.
     fn announce(
         &mut self,
@@ -117,19 +136,22 @@ impl Intake<'_> {
         let altered = import.is_altered(self.rib.attributes().get(attributes));
         // What the rules made of the set, a rule each: prefixes of one UPDATE meet few.
         let mut made = Made::new();
-        for route in announced.nlri.routes() {
-            let prefix = route.prefix;
-            let verdict = match shared {
-                Some(reason) => Err(reason),
-                None => import.judge_prefix(prefix, self.rib.attributes().get(attributes)),
-            };
-            let (attributes, refusal) = match verdict {
-                Ok(None) if !altered => (attributes, None),
-                Ok(rule) => (changed(self.rib, &import, rule, attributes, &mut made), None),
-                Err(reason) => (attributes, Some(reason)),
-            };
-            self.withdrawn.forget(route);
-            self.rib.announce(PathKey { source, id: route.id }, prefix, attributes, refusal, limit);
+        let (mut routes, mut near) = (announced.nlri.routes(), Near::new());
+        while self.come_near(&mut routes, &mut near) {
+            for &route in &near {
+                let prefix = route.prefix;
+                let verdict = match shared {
+                    Some(reason) => Err(reason),
+                    None => import.judge_prefix(prefix, self.rib.attributes().get(attributes)),
+                };
+                let (attributes, refusal) = match verdict {
+                    Ok(None) if !altered => (attributes, None),
+                    Ok(rule) => (changed(self.rib, &import, rule, attributes, &mut made), None),
+                    Err(reason) => (attributes, Some(reason)),
+                };
+                self.withdrawn.forget(route);
+                self.rib.announce(PathKey { source, id: route.id }, prefix, attributes, refusal, limit);
+            }
         }
         let stored = self.rib.counts(source, family).map_or(0, SourceCounts::stored);
         if is_fatal(&self.peer.receive, stored) {
