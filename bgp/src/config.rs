@@ -292,6 +292,10 @@ pub enum Obstacle {
     NotOnLink(String),
     /// This node lacks the address to connect from.
     NoSource(String),
+    /// No router was heard yet on the link that the peer is on.
+    NoNeighbor(String),
+    /// The link that the peer is on is down.
+    LinkDown(String),
 }
 
 impl Obstacle {
@@ -302,6 +306,8 @@ impl Obstacle {
             Self::MissingSecret(_) => Reason::MissingSecret,
             Self::NotOnLink(_) => Reason::NotOnLink,
             Self::NoSource(_) => Reason::NoSource,
+            Self::NoNeighbor(_) => Reason::NoNeighbor,
+            Self::LinkDown(_) => Reason::LinkDown,
         }
     }
 
@@ -309,7 +315,11 @@ impl Obstacle {
     #[must_use]
     pub fn text(&self) -> &str {
         match self {
-            Self::MissingSecret(text) | Self::NotOnLink(text) | Self::NoSource(text) => text,
+            Self::MissingSecret(text)
+            | Self::NotOnLink(text)
+            | Self::NoSource(text)
+            | Self::NoNeighbor(text)
+            | Self::LinkDown(text) => text,
         }
     }
 
@@ -317,7 +327,7 @@ impl Obstacle {
     /// session that somebody has ended.
     #[must_use]
     pub const fn is_of_addresses(&self) -> bool {
-        matches!(self, Self::NotOnLink(_) | Self::NoSource(_))
+        !matches!(self, Self::MissingSecret(_))
     }
 }
 

@@ -152,6 +152,10 @@ reasons! {
     NotOnLink = "not-on-link", "the peer is not on a connected subnet, and no hops are allowed";
     /// The address to connect from is not one of this node's.
     NoSource = "no-source-address", "this node lacks the address to connect from";
+    /// Nobody is known behind a link without addresses.
+    NoNeighbor = "no-neighbor", "no router was heard on the interface of the peer";
+    /// The link that the peer is on is down.
+    LinkDown = "link-down", "the interface of the peer is down";
     /// The transport has not answered yet.
     Connecting = "connecting", "waiting for the TCP connection";
     /// Connected, and the OPEN exchange has not ended.

@@ -1,6 +1,6 @@
 //! Everything that leaves the agent loop, and the one clock that it reads.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -24,6 +24,8 @@ pub trait Drivers {
     fn transport(&mut self, effect: Transport);
     /// On which terms connections with peers are made, all of them.
     fn neighbours(&mut self, neighbours: Neighbours);
+    /// The links, by index and name, whose neighbours are to be found: these, and no others.
+    fn discover(&mut self, links: BTreeMap<u32, String>);
     /// The peers that the next run of the agent is to wait for, whenever they change.
     fn awaited(&mut self, peers: BTreeSet<IpAddr>);
     /// A command for the kernel driver.

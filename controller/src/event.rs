@@ -1,5 +1,7 @@
 //! Everything that enters the agent loop.
 
+use std::net::IpAddr;
+
 use crate::cluster::SourceEvent;
 use crate::kernel::KernelEvent;
 use crate::operator::order::Order;
@@ -20,6 +22,8 @@ pub enum Event {
     Order(Order),
     /// From a connection or a listener.
     Transport(TransportEvent),
+    /// A router on a link has advertised itself: its link-local address, with its zone.
+    Router(IpAddr),
     /// Something beside routing cannot be done for a reason, or can be done again.
     Impaired {
         /// What.

@@ -19,6 +19,7 @@
 //! | [`cluster`] | where objects come from: the Kubernetes API, or a folder of manifests |
 //! | [`desired`] | pure: objects and addresses -> what this node is to be |
 //! | [`transport`] | TCP |
+//! | [`discovery`] | router advertisements: who is behind a link without addresses |
 //! | [`kernel`] | routes and next hops by netlink |
 //! | [`check`] | the doctor: what on a host keeps pods from being reached |
 //! | [`install`] | the CNI plugin's binary, put in place |
@@ -34,6 +35,7 @@ pub mod check;
 pub mod cli;
 pub mod cluster;
 pub mod desired;
+pub mod discovery;
 pub mod drain;
 pub mod effect;
 pub mod event;

@@ -21,8 +21,8 @@ use super::target::{AddressFrom, Family};
 use super::timers::Timers;
 use super::value::PeerAsn;
 
-/// A BGP peer of the selected nodes: one address, addresses that are found on each node, other nodes, or whoever
-/// connects from a prefix.
+/// A BGP peer of the selected nodes: one address, addresses that are found on each node, the neighbour on an interface,
+/// other nodes, or whoever connects from a prefix.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "underlay.dev",
@@ -49,6 +49,7 @@ use super::value::PeerAsn;
 #[x_kube(validation = Rule::new(rule::CLIENT_INTERNAL.cel).message(rule::CLIENT_INTERNAL.text))]
 #[x_kube(validation = Rule::new(rule::LOCAL_AS_EXTERNAL.cel).message(rule::LOCAL_AS_EXTERNAL.text))]
 #[x_kube(validation = Rule::new(rule::ROLE_EXTERNAL.cel).message(rule::ROLE_EXTERNAL.text))]
+#[x_kube(validation = Rule::new(rule::ON_LINK.cel).message(rule::ON_LINK.text))]
 pub struct FabricPeerSpec {
     /// The nodes that have this peer; empty selects every node.
     #[serde(default)]
@@ -59,6 +60,11 @@ pub struct FabricPeerSpec {
     /// Where on each node the addresses of its peers are found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address_from: Option<AddressFrom>,
+    /// The interface whose one neighbour is the peer, without addresses on either side: it is found by its router
+    /// advertisements, by which it finds the node, too, and IPv4 goes by IPv6 next hops (RFC 8950).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new(rule::INTERFACE.cel).message(rule::INTERFACE.text))]
+    pub interface: Option<String>,
     /// Other nodes as peers, by their InternalIP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peers: Option<NodePeers>,
@@ -307,10 +313,18 @@ impl FabricPeerSpec {
         let targets = [
             self.address.is_some(),
             self.address_from.is_some(),
+            self.interface.is_some(),
             self.peers.is_some(),
             self.listen.is_some(),
         ];
         check.that(targets.iter().filter(|set| **set).count() == 1, "spec", rule::ONE_TARGET);
+        if let Some(name) = &self.interface {
+            let fits = (1..=15).contains(&name.chars().count()) && !name.contains(['/', ' ']);
+            check.that(fits, "spec.interface", rule::INTERFACE);
+            let near = self.ttl_security.as_ref().is_none_or(|security| security.hops == 1);
+            let near = near && self.multihop.is_none() && self.source_address_from.is_none();
+            check.that(near, "spec", rule::ON_LINK);
+        }
         if let Some(from) = &self.address_from {
             from.check("spec.addressFrom", &mut check);
         }

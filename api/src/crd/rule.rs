@@ -113,8 +113,14 @@ rules! {
     ORIGIN_ONCE = "prefix-once", "a prefix is advertised once",
         agent_alone "prefixes with other host bits are the same, and each would be compared with each";
     /// What a peer is.
-    ONE_TARGET = "one-target", "exactly one of address, addressFrom, peers and listen is set",
-        cel "[has(self.address), has(self.addressFrom), has(self.peers), has(self.listen)].filter(x, x).size() == 1";
+    ONE_TARGET = "one-target", "exactly one of address, addressFrom, interface, peers and listen is set",
+        cel "[has(self.address), has(self.addressFrom), has(self.interface), has(self.peers), has(self.listen)].filter(x, x).size() == 1";
+    /// What the kernel takes for one.
+    INTERFACE = "interface", "an interface is a name of 1 to 15 characters without `/` and spaces",
+        cel "self.size() >= 1 && self.size() <= 15 && !self.contains('/') && !self.contains(' ')";
+    /// Nothing is in between, and the own address is the link's.
+    ON_LINK = "on-link", "multihop, sourceAddressFrom and ttlSecurity beyond 1 hop are not for the neighbour on an interface",
+        cel "!has(self.interface) || (!has(self.multihop) && !has(self.sourceAddressFrom) && (!has(self.ttlSecurity) || self.ttlSecurity.hops == 1))";
     /// Where a peer is found.
     ADDRESS_SOURCE = "one-address-source", "exactly one of defaultGateway, nodeLabel, nodeAnnotation, subnetHost and otherEnd is set",
         cel "[has(self.defaultGateway), has(self.nodeLabel), has(self.nodeAnnotation), has(self.subnetHost), has(self.otherEnd)].filter(x, x).size() == 1";

@@ -1,18 +1,22 @@
 //! What the agent knows of its configuration: the newest objects and addresses,
 //! the last good outcome, and what is wrong with the newest.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use bgp::config::SpeakerConfig;
 use bgp::prefix::Prefix;
 use bgp::time::Instant;
+use bgp::zone::{self, Zone};
 
 use crate::cluster::{Checkpoint, Objects, Problem, SourceEvent};
 use crate::desired::derivation::Derivation;
 use crate::desired::{self, Desired, Surroundings};
+use crate::discovery::{Finding, Neighbours};
 use crate::kernel::{KernelConfig, LocalAddress};
 use crate::status::event::EventKind;
+use crate::transport::Terms;
 
 use super::gateway::Gateways;
 
@@ -28,6 +32,8 @@ pub(super) struct Configuration {
     objects: Option<Arc<Objects>>,
     addresses: Option<Addresses>,
     gateways: Gateways,
+    /// Who was heard on links.
+    neighbours: Neighbours,
     /// Temporary and deprecated addresses of this node.
     passing: Arc<[IpAddr]>,
     /// Addresses of pods outside of the node's PodCIDRs.
@@ -92,7 +98,38 @@ impl Configuration {
 
     /// Takes in the node's addresses.
     pub(super) fn addresses(&mut self, addresses: Addresses) {
+        let up = |ifindex: u32| addresses.iter().any(|own| own.ifindex == ifindex && own.up);
+        let links = self.links().into_iter().flat_map(BTreeMap::keys).copied();
+        for zone in links.filter(|ifindex| !up(*ifindex)).filter_map(Zone::new).collect::<Vec<_>>() {
+            self.neighbours.lose(zone);
+        }
         self.addresses = Some(addresses);
+    }
+
+    /// Takes in that a router is there on a link: by what it said now, or to an earlier run.
+    pub(super) fn router(
+        &mut self,
+        address: IpAddr,
+        is_up: impl FnOnce(IpAddr) -> bool,
+        now: Instant,
+    ) -> Finding {
+        self.neighbours.hear(address, is_up, now)
+    }
+
+    /// The links whose neighbours are peers.
+    fn links(&self) -> Option<&BTreeMap<u32, String>> {
+        self.desired.as_ref().map(|desired| &desired.links)
+    }
+
+    /// Whether an address is on a link whose neighbour is a peer.
+    pub(super) fn is_on_link(&self, address: IpAddr) -> bool {
+        let links = self.links();
+        zone::of(address).is_some_and(|zone| links.is_some_and(|links| links.contains_key(&zone.0.get())))
+    }
+
+    /// On which terms connections with a peer are made.
+    pub(super) fn terms(&self, peer: IpAddr) -> Option<&Terms> {
+        self.desired.as_ref()?.neighbours.get(&Prefix::host(peer))
     }
 
     /// Takes in the node's temporary and deprecated addresses.
@@ -132,8 +169,15 @@ impl Configuration {
         self.gateways.expire(now);
         let gateways = self.gateways.addresses();
         let (passing, hosts) = (Arc::clone(&self.passing), Arc::clone(&self.hosts));
-        let around =
-            Surroundings { addresses: &addresses, gateways: &gateways, passing: &passing, hosts: &hosts };
+        let (links, neighbours) = (self.links().cloned(), self.neighbours.addresses().collect::<Vec<_>>());
+        let around = Surroundings {
+            addresses: &addresses,
+            gateways: &gateways,
+            passing: &passing,
+            hosts: &hosts,
+            links: links.as_ref(),
+            neighbours: &neighbours,
+        };
         if let Some(objects) = self.objects.clone() {
             match self.derivation.compute(&objects, node, around) {
                 None if self.refused.is_empty() => {

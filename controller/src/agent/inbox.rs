@@ -1,5 +1,7 @@
 //! Everything that waits for the loop, and in which order it is taken: one of each kind after the other.
 
+use std::net::IpAddr;
+
 use tokio::sync::mpsc;
 
 use crate::cluster::SourceEvent;
@@ -21,6 +23,7 @@ pub(super) struct Waiting {
     pub(super) queries: mpsc::Receiver<Query>,
     pub(super) orders: mpsc::Receiver<Order>,
     pub(super) transport: mpsc::UnboundedReceiver<TransportEvent>,
+    pub(super) routers: mpsc::Receiver<IpAddr>,
     /// What fails beside the loop, or is mended: some words a minute.
     pub(super) impairments: mpsc::UnboundedReceiver<(Impairment, Option<String>)>,
 }
@@ -29,7 +32,7 @@ pub(super) struct Waiting {
 pub(super) struct Inbox {
     waiting: Waiting,
     /// What each of them may still give in this turn.
-    quota: [usize; 6],
+    quota: [usize; 7],
     /// Whose turn it is among them.
     at: usize,
 }
@@ -37,7 +40,7 @@ pub(super) struct Inbox {
 impl Inbox {
     /// An inbox of these.
     pub(super) fn new(waiting: Waiting) -> Self {
-        Self { waiting, quota: [0; 6], at: 0 }
+        Self { waiting, quota: [0; 7], at: 0 }
     }
 
     /// Waits for any event; `None` when a driver is gone.
@@ -50,6 +53,7 @@ impl Inbox {
             event = waiting.queries.recv() => event.map(Event::Query),
             event = waiting.orders.recv() => event.map(Event::Order),
             event = waiting.impairments.recv() => event.map(impaired),
+            event = waiting.routers.recv() => event.map(Event::Router),
         }
     }
 
@@ -64,6 +68,7 @@ impl Inbox {
             waiting.transport.len(),
             waiting.impairments.len(),
             waiting.orders.len(),
+            waiting.routers.len(),
         ];
     }
 
@@ -83,7 +88,8 @@ impl Inbox {
                 2 => waiting.queries.try_recv().ok().map(Event::Query),
                 3 => waiting.transport.try_recv().ok().map(Event::Transport),
                 4 => waiting.impairments.try_recv().ok().map(impaired),
-                _ => waiting.orders.try_recv().ok().map(Event::Order),
+                5 => waiting.orders.try_recv().ok().map(Event::Order),
+                _ => waiting.routers.try_recv().ok().map(Event::Router),
             };
             if event.is_some() {
                 return event;

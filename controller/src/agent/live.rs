@@ -1,6 +1,6 @@
 //! The drivers of a running agent: every effect of the loop, handed on.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -10,6 +10,7 @@ use bgp::time::Instant;
 use tokio::sync::watch;
 
 use crate::cluster::Objects;
+use crate::discovery;
 use crate::effect::Drivers;
 use crate::kernel::masquerade::{self, Masquerade};
 use crate::kernel::{self, Command};
@@ -24,6 +25,7 @@ pub(super) struct Live {
     pub(super) transport: transport::Handle,
     pub(super) kernel: kernel::Handle,
     pub(super) masquerade: masquerade::Handle,
+    pub(super) discovery: discovery::Handle,
     pub(super) publisher: Publisher,
     /// Objects to keep on disk; the newest alone.
     pub(super) good: watch::Sender<Option<Arc<Objects>>>,
@@ -42,6 +44,10 @@ impl Drivers for Live {
 
     fn neighbours(&mut self, neighbours: Neighbours) {
         self.transport.neighbours(&neighbours);
+    }
+
+    fn discover(&mut self, links: BTreeMap<u32, String>) {
+        self.discovery.want(links);
     }
 
     fn awaited(&mut self, peers: BTreeSet<IpAddr>) {

@@ -9,6 +9,8 @@ use bgp::io::{Note, Notice, State};
 use bgp::reason::Reason;
 use tracing_subscriber::EnvFilter;
 
+use crate::discovery::shown;
+
 /// What is logged unless `RUST_LOG` says otherwise. The Kubernetes client tells each failed attempt; the source
 /// tells a failure once.
 const DEFAULT: &str = "info,kube_client=off,kube_runtime=off";
@@ -27,8 +29,9 @@ pub(super) fn start() {
 
 /// Logs that somebody who is no peer connected.
 pub(super) fn stranger(address: IpAddr) {
+    let address = shown(address);
     let reason = format!("no peer has the address {address}");
-    tracing::warn!(event = "connection-rejected", %address, reason);
+    tracing::warn!(event = "connection-rejected", address, reason);
 }
 
 /// What was said of each peer since its session was last up, so that the same failure is said once and not
@@ -54,14 +57,14 @@ impl Journal {
         }
         let reason = note.cause.as_ref().map(|cause| cause.reason.word());
         let text = note.cause.as_ref().map(|cause| cause.text.as_str());
-        let (peer, address) = (note.name.as_str(), note.address);
+        let (peer, address) = (note.name.as_str(), shown(note.address));
         let (from, to) = (note.from.name(), note.to.name());
         let asn = note.asn.map(|asn| asn.0);
         if changed || news {
-            tracing::info!(event = "session", peer, %address, asn, from, to, reason, text);
+            tracing::info!(event = "session", peer, address, asn, from, to, reason, text);
         } else {
             // The way up, and attempts that fail as the one before.
-            tracing::debug!(event = "session", peer, %address, asn, from, to, reason, text);
+            tracing::debug!(event = "session", peer, address, asn, from, to, reason, text);
         }
         changed || news
     }
@@ -74,12 +77,12 @@ pub(super) const fn is_notification(notice: &Notice) -> bool {
 
 /// Logs that a limit was reached, or that a NOTIFICATION went or came.
 pub(super) fn notice(notice: &Notice) {
-    let (peer, address, reason) = (notice.name.as_str(), notice.address, notice.reason.word());
+    let (peer, address, reason) = (notice.name.as_str(), shown(notice.address), notice.reason.word());
     let text = notice.text.as_str();
     if is_notification(notice) {
-        tracing::info!(event = "notification", peer, %address, reason, text);
+        tracing::info!(event = "notification", peer, address, reason, text);
     } else {
         let event = if notice.reason == Reason::Stale { "restart" } else { "limit" };
-        tracing::warn!(event, peer, %address, reason, text);
+        tracing::warn!(event, peer, address, reason, text);
     }
 }

@@ -44,6 +44,7 @@ mod order;
 mod readiness;
 mod reconcile;
 mod report;
+mod router;
 mod run;
 mod serving;
 mod settings;

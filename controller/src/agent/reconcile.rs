@@ -36,6 +36,7 @@ impl<D: Drivers> Agent<D> {
         self.hiding.want(desired.masquerade, self.speaker.as_deref());
         // Before any connection that needs them is opened or taken.
         self.drivers.neighbours(desired.neighbours);
+        self.drivers.discover(desired.links);
         if self.identity.restarts && self.speaker.is_none() {
             self.waiting = Some(desired.speaker);
             return;

@@ -21,6 +21,7 @@ use super::serving::{first_socket, is_full, operate, show};
 use super::settings::{Settings, Source};
 use super::turn::Agent;
 use crate::cluster;
+use crate::discovery;
 use crate::drain;
 use crate::kernel;
 use crate::netconf::{self, Places};
@@ -99,6 +100,7 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     let kernel = kernel::spawn(kernel_events).context("kernel driver")?;
     let hidden =
         kernel::masquerade::spawn(tell_of(Impairment::Masquerade, &impaired)).context("masquerade driver")?;
+    let (discovery, routers) = discovery::spawn(tell_of(Impairment::Discovery, &impaired));
     let (source_events, source) = mpsc::channel(1);
     let (standing, stands) = watch::channel(None);
     let kept = (checkpoint.clone(), identity.node.clone());
@@ -137,7 +139,16 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     let clock = identity.clock;
     let expected = earlier.and_then(|earlier| earlier.peers);
     let (up, peers_up) = watch::channel(expected.clone());
-    let live = Live { clock, transport: transport.clone(), kernel, masquerade: hidden, publisher, good, up };
+    let live = Live {
+        clock,
+        transport: transport.clone(),
+        kernel,
+        masquerade: hidden,
+        discovery,
+        publisher,
+        good,
+        up,
+    };
     let marker = marker.with(expected.clone());
     if let Err(error) = marker.leave(&marker_path) {
         let text = format!("{}: {error}; the next start is a cold one", marker_path.display());
@@ -167,6 +178,7 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
         queries,
         orders: order_inbox,
         transport: connections,
+        routers,
         impairments,
     });
     let ended = tokio::select! {

@@ -14,6 +14,7 @@ use bgp::prefix::Prefix;
 use bgp::reason::Reason;
 use bgp::time::{Duration, Instant};
 use bgp::view::{Explanation, RoutePage};
+use bgp::zone;
 
 use crate::drain::Drain;
 use crate::effect::Drivers;
@@ -106,6 +107,11 @@ impl<D: Drivers> Agent<D> {
 
     /// An earlier run has left sessions with these peers: no other is worth waiting for.
     pub fn await_only(&mut self, peers: BTreeSet<IpAddr>) {
+        // A neighbour is known before it is heard again.
+        let now = self.drivers.now();
+        for peer in &peers {
+            self.configuration.router(*peer, |_| false, now);
+        }
         self.awaited.only(peers);
     }
 
@@ -258,6 +264,7 @@ impl<D: Drivers> Agent<D> {
                 None => answer_without_speaker(question),
             },
             Event::Order(order) => self.order(order, now),
+            Event::Router(address) => self.router(address, now),
             Event::Impaired { what, why } => self.impaired(what, why, now),
         }
     }
@@ -308,12 +315,12 @@ impl<D: Drivers> Agent<D> {
                 self.drivers.status_changed();
             }
             TransportEvent::Accepted { conn, local, remote } => {
-                let Some(speaker) = self.speaker.as_ref().filter(|_| !self.stopping) else {
+                let address = zone::of_socket(remote).to_canonical();
+                if self.speaker.is_none() || self.stopping || self.is_beyond_terms(address, now) {
                     self.drivers.transport(Transport::Close { conn });
                     return;
-                };
-                let address = remote.ip().to_canonical();
-                if !speaker.admits(address) && self.strangers.is_news(address, now) {
+                }
+                if !self.admits(address) && self.strangers.is_news(address, now) {
                     log::stranger(address);
                 }
                 self.tell(SpeakerEvent::Accepted { conn, local, remote }, now);
@@ -333,7 +340,7 @@ impl<D: Drivers> Agent<D> {
         }
     }
 
-    fn trouble(&mut self, kind: EventKind, text: &str, now: Instant) {
+    pub(super) fn trouble(&mut self, kind: EventKind, text: &str, now: Instant) {
         tracing::warn!(event = kind.word(), reason = text);
         self.drivers.event(Happened::new(kind, text, now));
     }

@@ -9,6 +9,9 @@ const NEEDED: [(u8, &str, &str); 2] = [
     (10, "NET_BIND_SERVICE", "listening on port 179"),
 ];
 
+/// CAP_NET_RAW, for router advertisements: needed where a FabricPeer has an `interface`, and told of by the agent then.
+const RAW: u8 = 13;
+
 pub(super) fn judge(facts: &Facts, report: &mut Report) {
     let Some(capabilities) = &facts.capabilities else { return };
     for (number, name, purpose) in NEEDED {
@@ -23,5 +26,13 @@ pub(super) fn judge(facts: &Facts, report: &mut Report) {
             );
         }
     }
-    report.else_ok("capabilities", "NET_ADMIN and NET_BIND_SERVICE");
+    let raw = capabilities.effective & (1 << RAW) != 0;
+    report.else_ok(
+        "capabilities",
+        if raw {
+            "NET_ADMIN and NET_BIND_SERVICE"
+        } else {
+            "NET_ADMIN and NET_BIND_SERVICE; a FabricPeer with an `interface` needs NET_RAW, too"
+        },
+    );
 }

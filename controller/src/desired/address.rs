@@ -1,11 +1,12 @@
 //! Which own address faces a peer, and which prefixes and addresses of this
 //! node nobody may take over.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use bgp::config::{OwnNextHop, PeerConfig, Protected};
 use bgp::prefix::{Family, Prefix};
+use bgp::zone::{self, Zone};
 
 use super::site::Site;
 use crate::kernel::LocalAddress;
@@ -75,6 +76,13 @@ pub(super) fn of_interface(site: &Site<'_>, name: &str, family: Family) -> Optio
     usable.find(|address| Some(*address) == site.facts.internal(family)).or(first)
 }
 
+/// The own link-local address on an interface, with its zone.
+pub(super) fn link_local(site: &Site<'_>, ifindex: u32) -> Option<Ipv6Addr> {
+    let zone = Zone::new(ifindex)?;
+    let own = site.addresses.iter().filter(|own| own.ifindex == ifindex);
+    own.filter_map(|own| v6(own.address)).find_map(|own| zone::within(own, zone))
+}
+
 fn v4(address: IpAddr) -> Option<Ipv4Addr> {
     match address {
         IpAddr::V4(address) => Some(address),
@@ -90,11 +98,13 @@ fn v6(address: IpAddr) -> Option<Ipv6Addr> {
 }
 
 /// What a learned route must never touch, in order and each once.
-pub(super) fn protected(site: &Site<'_>, peers: &[PeerConfig]) -> Protected {
+pub(super) fn protected(site: &Site<'_>, peers: &[PeerConfig], links: &BTreeMap<u32, String>) -> Protected {
     let own: BTreeSet<Prefix> = site.facts.pod_cidrs.iter().copied().collect();
     let connected: BTreeSet<Prefix> = site.addresses.iter().filter_map(subnet).collect();
     let mut addresses: BTreeSet<IpAddr> = site.addresses.iter().map(|own| own.address).collect();
     addresses.extend(&site.facts.internal);
+    // As next hops they come with their link.
+    addresses.extend(links.keys().filter_map(|ifindex| link_local(site, *ifindex)).map(IpAddr::V6));
     addresses.extend(site.passing);
     let hosts: BTreeSet<IpAddr> =
         peers.iter().map(|peer| peer.address).filter(|address| facing(site, *address).is_some()).collect();

@@ -99,8 +99,7 @@ fn of_node(
     let fabrics = objects.fabrics.iter().filter(|(_, fabric)| fabric.value.node_selector.matches(labels));
     let fabrics: Vec<&String> = fabrics.map(|(name, _)| name).collect();
     if fabrics.len() > 1 {
-        let Surroundings { addresses, gateways, passing, hosts } = Surroundings::default();
-        let site = Site { objects, name, facts: &node.value, addresses, gateways, passing, hosts };
+        let site = Site::new(objects, name, &node.value, Surroundings::default());
         let problems = merge::merge(&site).err().unwrap_or_default();
         note("Fabric", &fabrics, problems.into_iter().map(|problem| problem.text), &mut found);
     }

@@ -2,6 +2,7 @@
 //! and looks at no Node but those that have changed, as long as nothing else has: what the node's own Node, the
 //! Fabrics and FabricPeers, the Secrets and the kernel say concerns what every other Node is to it.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -30,6 +31,8 @@ struct Basis {
     gateways: Vec<IpAddr>,
     passing: Vec<IpAddr>,
     hosts: Vec<Prefix>,
+    links: Option<BTreeMap<u32, String>>,
+    neighbours: Vec<IpAddr>,
     /// The node's own facts, as they are used, and what is said of the others.
     facts: NodeFacts,
     warnings: Vec<Problem>,
@@ -94,11 +97,13 @@ impl Basis {
             gateways: around.gateways.to_vec(),
             passing: around.passing.to_vec(),
             hosts: around.hosts.to_vec(),
+            links: around.links.cloned(),
+            neighbours: around.neighbours.to_vec(),
             facts,
             warnings,
             parts: None,
         };
-        let site = site(&basis.objects, &basis.name, &basis.facts, around);
+        let site = Site::new(&basis.objects, &basis.name, &basis.facts, around);
         match merge::merge(&site) {
             Ok(merged) => {
                 let others = Others::of(&site, &merged);
@@ -115,7 +120,9 @@ impl Basis {
         let surrounded = self.addresses == around.addresses
             && self.gateways == around.gateways
             && self.passing == around.passing
-            && self.hosts == around.hosts;
+            && self.hosts == around.hosts
+            && self.links.as_ref() == around.links
+            && self.neighbours == around.neighbours;
         let said = Arc::ptr_eq(&self.objects, objects)
             || (self.objects.fabrics == objects.fabrics
                 && self.objects.peers == objects.peers
@@ -141,8 +148,10 @@ impl Basis {
             gateways: &self.gateways,
             passing: &self.passing,
             hosts: &self.hosts,
+            links: self.links.as_ref(),
+            neighbours: &self.neighbours,
         };
-        let site = site(&self.objects, &self.name, &self.facts, around);
+        let site = Site::new(&self.objects, &self.name, &self.facts, around);
         let Some((merged, others)) = &mut self.parts else { return false };
         let mut news = false;
         for Difference { name, before, after } in changes {
@@ -159,18 +168,11 @@ impl Basis {
             gateways: &self.gateways,
             passing: &self.passing,
             hosts: &self.hosts,
+            links: self.links.as_ref(),
+            neighbours: &self.neighbours,
         };
         let (merged, others) = self.parts.as_ref()?;
-        let site = site(&self.objects, &self.name, &self.facts, around);
+        let site = Site::new(&self.objects, &self.name, &self.facts, around);
         Some(whole(&site, merged, others, self.warnings.clone()))
     }
-}
-
-fn site<'a>(
-    objects: &'a Objects,
-    name: &'a str,
-    facts: &'a NodeFacts,
-    Surroundings { addresses, gateways, passing, hosts }: Surroundings<'a>,
-) -> Site<'a> {
-    Site { objects, name, facts, addresses, gateways, passing, hosts }
 }

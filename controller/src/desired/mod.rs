@@ -16,6 +16,7 @@
 //!  limits     limits of prefixes
 //!  password   the key of a peer, out of its Secret
 //!  target     peers that are found on the node
+//!  unnumbered peers that are the neighbour on a link
 //!  listen     peers that connect from a prefix
 //!  reach      how far away a peer may be, and from which address it is connected to
 //!  peer       one peer, as a FabricPeer or the mesh makes it
@@ -40,6 +41,7 @@ mod rules;
 mod scalar;
 mod site;
 mod target;
+mod unnumbered;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -67,6 +69,8 @@ pub struct Desired {
     pub speaker: SpeakerConfig,
     /// For the transport.
     pub neighbours: Neighbours,
+    /// The links whose neighbours are peers and have to be found, by index.
+    pub links: BTreeMap<u32, String>,
     /// For the kernel driver.
     pub kernel: KernelConfig,
     /// The UIDs of the Nodes that are peers, by address: another one there is another router.
@@ -86,9 +90,8 @@ pub fn compute(objects: &Objects, name: &str, around: Surroundings<'_>) -> Resul
     let Some(Sourced { value: facts, .. }) = objects.nodes.get(name) else {
         return Err(vec![Problem::anywhere(format!("there is no Node \"{name}\""))]);
     };
-    let Surroundings { addresses, gateways, passing, hosts } = around;
-    let (facts, warnings) = lasting(name, facts, passing);
-    let site = Site { objects, name, facts: &facts, addresses, gateways, passing, hosts };
+    let (facts, warnings) = lasting(name, facts, around.passing);
+    let site = Site::new(objects, name, &facts, around);
     let merged = merge::merge(&site)?;
     let others = Others::of(&site, &merged);
     whole(&site, &merged, &others, warnings)
@@ -107,7 +110,8 @@ fn whole(
     }
     warnings.extend(site.objects.warnings.iter().cloned());
     let origins = origins(site, merged, &mut warnings);
-    let peers::Peers { peers, dynamic, neighbours } = peers::peers(site, merged, others, &mut warnings)?;
+    let peers::Peers { peers, dynamic, neighbours, links } =
+        peers::peers(site, merged, others, &mut warnings)?;
     let speaker = SpeakerConfig {
         asn: merged.asn,
         router_id: merged.router_id,
@@ -119,7 +123,7 @@ fn whole(
         max_paths: merged.max_paths,
         relax_as_path: merged.relax_as_path,
         origins,
-        protected: address::protected(site, &peers),
+        protected: address::protected(site, &peers, &links),
         peers,
         dynamic,
     };
@@ -146,7 +150,7 @@ fn whole(
     let incarnation = |address: IpAddr| Some((address, others.uid(address)?.clone()));
     let nodes = speaker.peers.iter().filter_map(|peer| incarnation(peer.address)).collect();
     let masquerade = masquerade::masquerade(site, merged, others, &speaker);
-    Ok(Desired { speaker, neighbours, kernel, nodes, masquerade, warnings })
+    Ok(Desired { speaker, neighbours, links, kernel, nodes, masquerade, warnings })
 }
 
 /// The node's facts without InternalIPs that pass (RFC 8981): a kubelet may report one, and a session or a next hop

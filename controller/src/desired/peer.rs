@@ -154,6 +154,8 @@ fn base(site: &Site<'_>, merged: &Merged, name: &str, address: IpAddr) -> PeerCo
         timers: merge::timers(None, &merged.timers),
         restart: merge::restart(None, &merged.restart),
         own_next_hop: address::own_next_hop(site, facing),
+        // RFC 8950: who speaks over IPv6 may have no IPv4 address to name.
+        extended_next_hop: address.is_ipv6(),
         accept: merged.accept.clone(),
         accept_default: merged.accept_default,
         receive: limits::RECEIVE,

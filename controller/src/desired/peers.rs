@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use api::crd::FabricPeerSpec;
 use api::crd::peer::Listen;
-use bgp::config::{DynamicPeers, Obstacle, PeerConfig};
+use bgp::config::{DynamicPeers, Obstacle, OwnNextHop, PeerConfig};
 use bgp::id::RouterId;
 use bgp::prefix::Prefix;
 use bgp::rule::Rules;
@@ -24,6 +24,7 @@ use super::rules;
 use super::scalar;
 use super::site::Site;
 use super::target;
+use super::unnumbered::{self, Neighbour};
 use crate::cluster::object::{Place, Problem};
 use crate::transport::{Neighbours, Terms};
 
@@ -43,6 +44,8 @@ pub(super) struct Peers {
     pub(super) dynamic: Vec<DynamicPeers>,
     /// On which terms connections with them are made.
     pub(super) neighbours: Neighbours,
+    /// The links whose neighbours are peers, by index.
+    pub(super) links: BTreeMap<u32, String>,
 }
 
 /// All peers of the node.
@@ -105,7 +108,8 @@ pub(super) fn peers(
             match entries.get(&entry.config.address) {
                 Some(before) if alike(before, &entry) => {}
                 Some(before) => {
-                    problems.push(contradiction(object, before, &before.config.address, site.name));
+                    let peer = unnumbered::shown(site, before.config.address);
+                    problems.push(contradiction(object, before, &peer, site.name));
                 }
                 None => drop(entries.insert(entry.config.address, entry)),
             }
@@ -128,7 +132,9 @@ pub(super) fn peers(
             peer: entry.config,
         });
         let dynamic = dynamic.collect();
-        Ok(Peers { peers: entries.into_values().map(|entry| entry.config).collect(), dynamic, neighbours })
+        let links = unnumbered::links(site, entries.keys());
+        let peers = entries.into_values().map(|entry| entry.config).collect();
+        Ok(Peers { peers, dynamic, neighbours, links })
     } else {
         Err(problems)
     }
@@ -201,6 +207,9 @@ fn of_object(
         let others = addresses.into_iter().filter(|address| !address::is_own(site, *address));
         return others.map(|address| described(site, merged, name, address, false, spec)).collect();
     }
+    if let Some(interface) = &spec.interface {
+        return on_link(site, merged, name, spec, interface, warnings).into_iter().collect();
+    }
     told(others.targets(name), warnings).collect()
 }
 
@@ -216,6 +225,30 @@ fn told<'a, T: Clone + 'a>(
             None
         }
     })
+}
+
+/// The neighbour on a link without addresses.
+fn on_link(
+    site: &Site<'_>,
+    merged: &Merged,
+    name: &str,
+    spec: &FabricPeerSpec,
+    interface: &str,
+    warnings: &mut Vec<Problem>,
+) -> Option<Target> {
+    let Some(Neighbour { address, own, obstacle }) = unnumbered::neighbour(site, interface) else {
+        let text = format!("FabricPeer \"{name}\": node \"{}\" has no interface {interface}", site.name);
+        warnings.push(Problem::anywhere(text));
+        return None;
+    };
+    let target = described(site, merged, name, address, false, spec);
+    let config = PeerConfig {
+        obstacle: obstacle.or(target.config.obstacle),
+        // What the neighbour knows of this node is on the link: no address of elsewhere is a next hop there.
+        own_next_hop: OwnNextHop { ipv4: None, ipv6: own },
+        ..target.config
+    };
+    Some(Target { config, ..target })
 }
 
 /// Those who connect from a prefix, part by part.

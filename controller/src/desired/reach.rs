@@ -13,6 +13,7 @@ use api::crd::value::PeerAsn;
 use bgp::config::Obstacle;
 use bgp::id::Asn;
 use bgp::prefix::Family;
+use bgp::zone;
 
 use super::address;
 use super::site::Site;
@@ -54,7 +55,7 @@ pub(super) fn reach(
     };
     let far = spec.multihop.is_some() || spec.ttl_security.as_ref().is_some_and(|security| security.hops > 1);
     let source = spec.source_address_from.as_ref().map(|from| source(site, from, Family::of(address)));
-    let off_link = (external && !far && facing.is_none()).then(|| {
+    let off_link = (external && !far && facing.is_none() && zone::of(address).is_none()).then(|| {
         let text = "is not on a subnet of this node; an external peer further away needs `multihop`";
         Obstacle::NotOnLink(format!("{address} {text}"))
     });

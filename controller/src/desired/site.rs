@@ -1,5 +1,6 @@
 //! This node among the objects: all that the computation looks at.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use bgp::prefix::Prefix;
@@ -18,6 +19,10 @@ pub struct Surroundings<'a> {
     pub passing: &'a [IpAddr],
     /// The addresses of its pods outside of its PodCIDRs.
     pub hosts: &'a [Prefix],
+    /// The links whose neighbours are peers, as they were known before: one that is down has no address.
+    pub links: Option<&'a BTreeMap<u32, String>>,
+    /// The neighbours that were heard on links, with their zones.
+    pub neighbours: &'a [IpAddr],
 }
 
 /// This node among the objects.
@@ -31,4 +36,19 @@ pub(super) struct Site<'a> {
     pub(super) gateways: &'a [IpAddr],
     pub(super) passing: &'a [IpAddr],
     pub(super) hosts: &'a [Prefix],
+    pub(super) links: Option<&'a BTreeMap<u32, String>>,
+    pub(super) neighbours: &'a [IpAddr],
+}
+
+impl<'a> Site<'a> {
+    /// The node `name`, whose facts have no InternalIPs that pass.
+    pub(super) const fn new(
+        objects: &'a Objects,
+        name: &'a str,
+        facts: &'a NodeFacts,
+        around: Surroundings<'a>,
+    ) -> Self {
+        let Surroundings { addresses, gateways, passing, hosts, links, neighbours } = around;
+        Self { objects, name, facts, addresses, gateways, passing, hosts, links, neighbours }
+    }
 }

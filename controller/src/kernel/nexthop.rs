@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bgp::io::NextHop;
+use bgp::zone;
 
 use super::message::Hop;
 use super::route::Leg;
@@ -29,6 +30,12 @@ pub struct Resolution {
 /// Resolves a next hop. Each address whose route was looked up is added to `watched`.
 #[must_use]
 pub fn resolve(view: &View, next_hop: NextHop, watched: &mut BTreeSet<IpAddr>) -> Option<Resolution> {
+    if let (gateway, Some(link)) = zone::split(next_hop.address) {
+        let leg = Leg { gateway: Some(gateway), ifindex: link.0.get(), onlink: false };
+        // Connected, whatever routes there are.
+        let usable = view.is_up(leg.ifindex) && !view.is_local(gateway);
+        return usable.then(|| Resolution { metric: 0, legs: [leg].into() });
+    }
     let mut search = Search { view, watched, legs: BTreeSet::new() };
     let metric = search.follow(next_hop.address, next_hop.via_default, DEPTH)?;
     Some(Resolution { metric, legs: search.legs.into_iter().collect() })
@@ -44,7 +51,7 @@ impl Search<'_> {
     /// Adds the ways out to an address; the metric of the route that it takes, `None` if there is no way out.
     fn follow(&mut self, address: IpAddr, via_default: bool, depth: u32) -> Option<u32> {
         self.watched.insert(address);
-        // Which link a link-local address is on stands in no route.
+        // Which link a link-local address is on stands in no route, but in its zone.
         if depth == 0 || self.view.is_local(address) || is_link_local(address) {
             return None;
         }

@@ -228,10 +228,16 @@ impl View {
         links.filter(|link| !link.loopback && !is_pod_link(&link.name)).map(|link| link.mtu).min()
     }
 
+    /// Whether a link is up and has a carrier.
+    #[must_use]
+    pub fn is_up(&self, ifindex: u32) -> bool {
+        self.links.get(&ifindex).is_some_and(|link| link.up)
+    }
+
     /// Whether packets can leave by this hop: it is alive, its link up and with a carrier.
     #[must_use]
     pub fn is_usable(&self, hop: &Hop) -> bool {
-        hop.flags & (DEAD | LINKDOWN) == 0 && self.links.get(&hop.ifindex).is_some_and(|link| link.up)
+        hop.flags & (DEAD | LINKDOWN) == 0 && self.is_up(hop.ifindex)
     }
 }
 

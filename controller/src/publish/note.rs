@@ -11,6 +11,7 @@ use bgp::io::State;
 use bgp::time::{Duration, Instant};
 
 use crate::cluster::Objects;
+use crate::discovery::shown;
 use crate::status::event::{Event, EventKind};
 
 /// The least time between two Events of the same reason about the same peer.
@@ -166,7 +167,7 @@ fn session(event: &Event, objects: Option<&Objects>) -> Option<(String, Note)> {
         return None;
     }
     let asn = peer.asn.map(|asn| format!(" AS {asn}")).unwrap_or_default();
-    let who = format!("{} {}{asn}", peer.name, peer.address);
+    let who = format!("{} {}{asn}", peer.name, shown(peer.address));
     let (reason, text) = match (from, to) {
         (_, State::Established) => (NoteReason::PeerEstablished, format!("session with {who} is up")),
         (State::Established, _) => {
@@ -176,7 +177,7 @@ fn session(event: &Event, objects: Option<&Objects>) -> Option<(String, Note)> {
         }
         _ => return None,
     };
-    Some((peer.address.to_string(), Note { reason, subject: Subject::Node, text }))
+    Some((shown(peer.address), Note { reason, subject: Subject::Node, text }))
 }
 
 /// The objects that a problem names, as `Fabric "x"` and `FabricPeer "x"`.

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition as ApiCondition, Time};
 
 use crate::cluster::Objects;
+use crate::discovery::shown;
 use crate::status::snapshot::{Condition, Snapshot};
 
 /// The most letters of one line: the rest stands in the log.
@@ -50,7 +51,7 @@ fn peer_down(peer: &PeerView) -> PeerDown {
     let down = peer.down.as_ref();
     PeerDown {
         name: peer.name.clone(),
-        address: peer.address.to_string(),
+        address: shown(peer.address),
         reason: down.map(|down| down.reason.word().to_owned()).unwrap_or_default(),
         message: down.map(|down| down.text.chars().take(LINE).collect()).unwrap_or_default(),
     }

@@ -9,6 +9,7 @@ use tonic::Status;
 use super::event::Event;
 use super::snapshot::Snapshot;
 use super::{convert, peer};
+use crate::discovery;
 
 /// The events that pass the request, the oldest first.
 pub(super) fn list(
@@ -51,7 +52,7 @@ struct About<'a> {
 
 impl<'a> About<'a> {
     fn new(text: &'a str, snapshot: &Snapshot) -> Result<Self, Status> {
-        let about = Self { name: text, address: text.parse().ok() };
+        let about = Self { name: text, address: discovery::parse(text) };
         let configured = snapshot.peers.iter().any(|peer| about.is(&peer.name, peer.address));
         if configured || snapshot.events.iter().any(|(_, event)| about.holds(event)) {
             Ok(about)

@@ -27,6 +27,7 @@ use super::server::{self, ServeError};
 use super::snapshot::{Snapshot, Snapshots};
 use super::socket::Socket;
 use super::{convert, events, page, peer};
+use crate::discovery;
 
 /// Readers of Watch at a time over all connections: each may hold a status of
 /// its own while its client is slow.
@@ -208,8 +209,8 @@ impl StatusService for Service {
 }
 
 fn address(text: &str) -> Result<IpAddr, Status> {
-    let address = text.parse::<IpAddr>().map(|address| address.to_canonical());
-    address.map_err(|_| Fault::InvalidAddress.status(format!("`{text}` is not an IP address")))
+    let address = discovery::parse(text).map(|address| address.to_canonical());
+    address.ok_or_else(|| Fault::InvalidAddress.status(format!("`{text}` is not an IP address")))
 }
 
 fn prefix(text: &str) -> Result<Prefix, Status> {

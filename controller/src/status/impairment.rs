@@ -7,6 +7,8 @@ pub enum Impairment {
     Checkpoint,
     /// Packets of pods leave under their own addresses, or under others' than is wanted.
     Masquerade,
+    /// Neighbours on links without addresses are not found, and do not find this node.
+    Discovery,
     /// The container runtime and the plugin are not told of the network.
     PodNetwork,
     /// What the agent is told is recorded no longer.
@@ -26,6 +28,7 @@ impl Impairment {
         match self {
             Self::Checkpoint => "checkpoint",
             Self::Masquerade => "masquerade",
+            Self::Discovery => "discovery",
             Self::PodNetwork => "pod-network",
             Self::Recording => "recording",
             Self::StatusSocket => "status-socket",

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use bgp::prefix::Prefix;
+use bgp::zone;
 use tokio::net::{TcpSocket, TcpStream};
 
 use super::event::{TransportEvent, words};
@@ -19,9 +20,9 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// Opens a connection from `source` if that is given.
 async fn open(remote: SocketAddr, source: Option<IpAddr>, book: &Book) -> io::Result<TcpStream> {
     let socket = if remote.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    let Terms { password, hops } = book.of(remote.ip()).unwrap_or_default();
+    let Terms { password, hops } = book.of(zone::of_socket(remote)).unwrap_or_default();
     if let Some(key) = password {
-        let signed = sockopt::set_md5(&socket, Prefix::host(remote.ip()), Some(&key));
+        let signed = sockopt::set_md5(&socket, Prefix::host(zone::of_socket(remote)), Some(&key));
         signed.map_err(|error| io::Error::new(error.kind(), format!("TCP MD5 key: {error}")))?;
     }
     let limited = sockopt::set_hops(&socket, remote.is_ipv4(), hops);

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bgp::id::ConnId;
 use bgp::io::Transport;
+use bgp::zone;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc};
 
@@ -74,7 +75,7 @@ impl Handle {
     pub fn apply(&self, effect: Transport) {
         match effect {
             Transport::Connect { conn, remote, source } => {
-                let commands = self.streams.insert(conn, remote.ip());
+                let commands = self.streams.insert(conn, zone::of_socket(remote));
                 let (events, pool, book) = (self.events.clone(), self.pool.clone(), self.book.clone());
                 self.spawn(conn, connector::run(conn, remote, source, commands, events, pool, book));
             }
@@ -113,12 +114,13 @@ impl Handle {
                 }
             };
             troubled = false;
-            if !self.book.admits(remote.ip()) {
+            let peer = zone::of_socket(remote);
+            if !self.book.admits(peer) {
                 continue;
             }
             // Deviation: RFC 5082 §3 drops all of a peer's segments that come from too far away. The listener is
             // everybody's, so that the handshake and what follows it until here is taken from anywhere.
-            let hops = self.book.of(remote.ip()).unwrap_or_default().hops;
+            let hops = self.book.of(peer).unwrap_or_default().hops;
             if let Err(error) = sockopt::set_hops(&tcp, remote.is_ipv4(), hops) {
                 self.tell(TransportEvent::Trouble(format!(
                     "TTL of a connection of {}: {error}",
@@ -127,7 +129,7 @@ impl Handle {
                 continue;
             }
             let conn = ConnId::Inbound(numbers.fetch_add(1, Ordering::Relaxed));
-            let commands = self.streams.insert(conn, remote.ip());
+            let commands = self.streams.insert(conn, peer);
             // Said before the task can say anything of the connection.
             self.tell(TransportEvent::Accepted { conn, local, remote });
             let (events, pool) = (self.events.clone(), self.pool.clone());

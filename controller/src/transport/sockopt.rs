@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd};
 
 use bgp::prefix::Prefix;
+use bgp::zone;
 
 use super::password::Password;
 
@@ -124,10 +125,10 @@ fn set<T: Value>(socket: &impl AsFd, level: libc::c_int, name: libc::c_int, opti
     if outcome == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// `struct sockaddr_in` or `sockaddr_in6` with any port, padded.
+/// `struct sockaddr_in` or `sockaddr_in6` with any port, padded. The kernel knows keys by address alone.
 fn sockaddr(address: IpAddr) -> [u8; 128] {
     let mut octets = [0; 128];
-    let family = match address {
+    let family = match zone::split(address).0 {
         IpAddr::V4(address) => {
             octets[4..8].copy_from_slice(&address.octets());
             libc::AF_INET

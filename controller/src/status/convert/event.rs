@@ -4,6 +4,7 @@ use api::v1;
 
 use super::peer::state;
 use super::scalar::timestamp;
+use crate::discovery::shown;
 use crate::status::clock::Moment;
 use crate::status::event::Event;
 
@@ -16,7 +17,7 @@ pub fn event(event: &Event, revision: u64, moment: &Moment) -> v1::Event {
         event_time: Some(timestamp(event.at, moment)),
         event_seconds: moment.seconds_since(event.at),
         kind: event.kind.word().to_owned(),
-        peer: peer.map(|peer| v1::PeerSource { name: peer.name.clone(), address: peer.address.to_string() }),
+        peer: peer.map(|peer| v1::PeerSource { name: peer.name.clone(), address: shown(peer.address) }),
         asn: peer.and_then(|peer| peer.asn).map(|asn| asn.0),
         from: event.states.map(|(from, _)| state(from).into()),
         to: event.states.map(|(_, to)| state(to).into()),

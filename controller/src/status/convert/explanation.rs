@@ -9,6 +9,8 @@ use bgp::view::{Explanation, KernelView, PathSource, PathView, RouteView, SentVi
 use super::route::{attributes, errno_text, route, selected};
 use super::scalar::next_hop;
 
+use crate::discovery::shown;
+
 /// The story of one prefix as the node called `node` tells it.
 #[must_use]
 pub fn explanation(story: &Explanation, node: &str) -> v1::ExplainResponse {
@@ -26,7 +28,7 @@ pub(super) fn prefix_story(story: &Explanation) -> v1::PrefixExplanation {
         metric: *metric,
     });
     let withdrawn = story.withdrawn.iter().map(|withdrawn| v1::TreatedAsWithdrawn {
-        peer: Some(v1::PeerSource { name: withdrawn.name.clone(), address: withdrawn.address.to_string() }),
+        peer: Some(v1::PeerSource { name: withdrawn.name.clone(), address: shown(withdrawn.address) }),
         detail: withdrawn.detail.clone(),
     });
     v1::PrefixExplanation {
@@ -62,7 +64,7 @@ fn advertisement(sent: &SentView) -> v1::Advertisement {
     let several = sent.sent.iter().flatten().filter_map(|path| {
         Some(v1::SentPath { path_id: path.path_id?.0, attributes: Some(attributes(&path.attributes)) })
     });
-    let peer = v1::PeerSource { name: sent.name.clone(), address: sent.address.to_string() };
+    let peer = v1::PeerSource { name: sent.name.clone(), address: shown(sent.address) };
     v1::Advertisement { peer: Some(peer), outcome, paths: several.collect() }
 }
 
@@ -88,7 +90,7 @@ fn via(route: &RouteView) -> String {
     if route.next_hops.is_empty() {
         return "it has no next hop".to_owned();
     }
-    let hops: Vec<String> = route.next_hops.iter().map(|hop| hop.address.to_string()).collect();
+    let hops: Vec<String> = route.next_hops.iter().map(|hop| shown(hop.address)).collect();
     format!("via {}", hops.join(", "))
 }
 
@@ -112,7 +114,7 @@ fn unrequested(route: &RouteView) -> String {
 fn obstacle(first: &PathView, paths: usize) -> String {
     match first.verdict {
         Reason::NextHopUnreachable => {
-            format!("next hop {} is unreachable", first.attributes.next_hop.address())
+            format!("next hop {} is unreachable", shown(first.attributes.next_hop.address()))
         }
         Reason::Pending => Reason::Pending.says().to_owned(),
         reason if first.accepted => format!("{reason}: {}", detail(first)),

@@ -7,6 +7,7 @@ use bgp::prefix::Family;
 use bgp::view::PeerView;
 
 use super::scalar::{family, timestamp};
+use crate::discovery::shown;
 use crate::status::clock::Moment;
 
 /// One peer.
@@ -15,7 +16,7 @@ pub fn peer(peer: &PeerView, moment: &Moment) -> v1::Peer {
     let families = Family::ALL.into_iter().filter(|family| peer.families[*family]);
     v1::Peer {
         name: peer.name.clone(),
-        address: peer.address.to_string(),
+        address: shown(peer.address),
         asn: peer.asn.map(|asn| asn.0),
         router_id: peer.router_id.map(|id| id.to_string()),
         local_address: peer.local.map(|local| local.to_string()),

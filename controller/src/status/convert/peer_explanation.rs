@@ -8,6 +8,7 @@ use bgp::view::PeerView;
 
 use super::peer::peer;
 use super::scalar::family;
+use crate::discovery::shown;
 use crate::status::clock::Moment;
 
 /// The story of one peer as the node called `node` tells it.
@@ -21,7 +22,7 @@ pub fn peer_explanation(
     let story = v1::PeerExplanation { peer: Some(peer(view, moment)), configured: Some(settings(config)) };
     v1::ExplainResponse {
         node: node.to_owned(),
-        summary: format!("{} {} on {node} {}", view.name, view.address, ending(view)),
+        summary: format!("{} {} on {node} {}", view.name, shown(view.address), ending(view)),
         explanation: Some(v1::explain_response::Explanation::Peer(story)),
     }
 }

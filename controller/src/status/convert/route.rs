@@ -10,6 +10,8 @@ use bgp::wire::attribute::{NextHops, Origin, PathAttributes, UnknownAttribute};
 
 use super::scalar::{family, next_hop};
 
+use crate::discovery::shown;
+
 /// The routes of a page, each with the paths that the filter asks for.
 #[must_use]
 pub fn page(page: RoutePage, filter: RouteFilter) -> Vec<v1::Route> {
@@ -53,7 +55,7 @@ fn path(path: &PathView) -> v1::Path {
     let source = match &path.source {
         PathSource::Local => v1::path::Source::Local(v1::LocalSource {}),
         PathSource::Peer { name, address, .. } => {
-            v1::path::Source::Peer(v1::PeerSource { name: name.clone(), address: address.to_string() })
+            v1::path::Source::Peer(v1::PeerSource { name: name.clone(), address: shown(*address) })
         }
     };
     v1::Path {
@@ -97,8 +99,8 @@ pub(super) fn attributes(attributes: &PathAttributes) -> v1::PathAttributes {
     v1::PathAttributes {
         origin: origin.into(),
         as_path: attributes.as_path.segments.iter().map(segment).collect(),
-        next_hop: attributes.next_hop.address().to_string(),
-        link_local_next_hop: link_local.map(|address| address.to_string()),
+        next_hop: shown(attributes.next_hop.address()),
+        link_local_next_hop: link_local.map(|address| shown(address.into())),
         med: attributes.med,
         local_preference: attributes.local_preference,
         atomic_aggregate: attributes.atomic_aggregate,

@@ -5,6 +5,7 @@ use bgp::io;
 use bgp::prefix::Family;
 use bgp::time::Instant;
 
+use crate::discovery::shown;
 use crate::status::clock::Moment;
 
 /// A family's number in the messages.
@@ -23,7 +24,7 @@ pub(super) fn timestamp(at: Instant, moment: &Moment) -> Timestamp {
 }
 
 pub(super) fn next_hop(next_hop: &io::NextHop) -> NextHop {
-    NextHop { address: next_hop.address.to_string(), via_default: next_hop.via_default }
+    NextHop { address: shown(next_hop.address), via_default: next_hop.via_default }
 }
 
 /// A count as a message carries it; there are never 2³² peers.

@@ -2,7 +2,7 @@
 //! a clock that moves when the test says so.
 
 use std::cell::Cell;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -34,6 +34,7 @@ pub(super) struct Fake {
     pub(super) tick: Duration,
     pub(super) transport: Vec<(Instant, Transport)>,
     pub(super) neighbours: Neighbours,
+    pub(super) links: BTreeMap<u32, String>,
     pub(super) awaited: BTreeSet<IpAddr>,
     pub(super) kernel: Vec<Command>,
     pub(super) masquerade: Vec<Option<Masquerade>>,
@@ -53,6 +54,10 @@ impl Drivers for Fake {
 
     fn neighbours(&mut self, neighbours: Neighbours) {
         self.neighbours = neighbours;
+    }
+
+    fn discover(&mut self, links: BTreeMap<u32, String>) {
+        self.links = links;
     }
 
     fn awaited(&mut self, peers: BTreeSet<IpAddr>) {
@@ -118,6 +123,7 @@ impl World {
             tick: Duration::ZERO,
             transport: Vec::new(),
             neighbours: Neighbours::new(),
+            links: BTreeMap::new(),
             awaited: BTreeSet::new(),
             kernel: Vec::new(),
             masquerade: Vec::new(),

@@ -45,7 +45,7 @@ const LAYERS: [(&str, &[&[&str]]); 5] = [
     (
         "controller",
         &[
-            &["cluster", "drain", "install", "kernel", "record", "transport"],
+            &["cluster", "discovery", "drain", "install", "kernel", "record", "transport"],
             &["check"],
             &["desired"],
             &["status"],

@@ -14,7 +14,13 @@ fn passing(internal: &str, passing: &[&str]) -> Desired {
     let passing: Vec<std::net::IpAddr> = passing.iter().map(|text| text.parse().unwrap()).collect();
     let addresses: Vec<LocalAddress> =
         addresses().into_iter().filter(|own| !passing.contains(&own.address)).collect();
-    let around = Surroundings { addresses: &addresses, gateways: &[], passing: &passing, hosts: &[] };
+    let around = Surroundings {
+        addresses: &addresses,
+        gateways: &[],
+        passing: &passing,
+        hosts: &[],
+        ..Surroundings::default()
+    };
     compute(&read(&text).unwrap(), "n1", around).unwrap()
 }
 

@@ -102,6 +102,27 @@ fn the_overlays_start_the_program_as_it_is() {
     assert!(of_unit.socket.starts_with("/run/underlay") && unit.contains("RuntimeDirectory=underlay\n"));
 }
 
+/// What kustomize would do with it is little enough to be done here: the same object, with one list in the place of another.
+#[test]
+fn the_overlay_for_links_without_addresses_adds_a_right_and_nothing_else() {
+    let overlay: Value = object("overlays/unnumbered/kustomization.yaml");
+    assert_eq!(overlay["resources"], serde_json::json!(["../../base"]));
+    let patch = overlay["patches"][0]["path"].as_str().unwrap();
+    let patch: DaemonSet = object(&format!("overlays/unnumbered/{patch}"));
+    let base: DaemonSet = object("base/daemon-set.yaml");
+    assert_eq!(
+        (&patch.metadata.name, &patch.metadata.namespace),
+        (&base.metadata.name, &base.metadata.namespace)
+    );
+    let added = |daemons: DaemonSet| {
+        let container = daemons.spec.unwrap().template.spec.unwrap().containers.remove(0);
+        (container.name, container.security_context.unwrap().capabilities.unwrap().add.unwrap())
+    };
+    let ((of_base, mut rights), (of_patch, all)) = (added(base), added(patch));
+    rights.push("NET_RAW".to_owned());
+    assert_eq!((of_patch, all), (of_base, rights));
+}
+
 #[test]
 fn the_rights_are_objects_of_kubernetes_and_bind_each_other() {
     fn each<T: DeserializeOwned, U: DeserializeOwned>(file: &str) -> (T, U) {

@@ -55,7 +55,13 @@ pub(super) fn desired(text: &str) -> Desired {
     compute(
         &read(text).unwrap(),
         "n1",
-        Surroundings { addresses: &addresses(), gateways: &[], passing: &[], hosts: &[] },
+        Surroundings {
+            addresses: &addresses(),
+            gateways: &[],
+            passing: &[],
+            hosts: &[],
+            ..Surroundings::default()
+        },
     )
     .unwrap_or_else(|problems| panic!("{:?}", lines(&problems)))
 }
@@ -65,7 +71,13 @@ pub(super) fn refused(text: &str) -> Vec<String> {
         &compute(
             &read(text).unwrap(),
             "n1",
-            Surroundings { addresses: &addresses(), gateways: &[], passing: &[], hosts: &[] },
+            Surroundings {
+                addresses: &addresses(),
+                gateways: &[],
+                passing: &[],
+                hosts: &[],
+                ..Surroundings::default()
+            },
         )
         .unwrap_err(),
     )

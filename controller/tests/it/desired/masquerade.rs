@@ -45,7 +45,13 @@ fn addresses() -> Vec<LocalAddress> {
 
 #[track_caller]
 fn wanted(text: &str) -> Option<(Masquerade, bool)> {
-    let around = Surroundings { addresses: &addresses(), gateways: &[], passing: &[], hosts: &[] };
+    let around = Surroundings {
+        addresses: &addresses(),
+        gateways: &[],
+        passing: &[],
+        hosts: &[],
+        ..Surroundings::default()
+    };
     compute(&read(text).unwrap(), "n1", around).unwrap().masquerade
 }
 
@@ -123,7 +129,13 @@ fn what_fabrics_say_adds_up_and_must_not_contradict() {
     let problems = compute(
         &read(&second("enabled: false")).unwrap(),
         "n1",
-        Surroundings { addresses: &addresses(), gateways: &[], passing: &[], hosts: &[] },
+        Surroundings {
+            addresses: &addresses(),
+            gateways: &[],
+            passing: &[],
+            hosts: &[],
+            ..Surroundings::default()
+        },
     )
     .unwrap_err();
     assert_eq!(

@@ -14,6 +14,7 @@ mod masquerade;
 mod policy;
 mod reach;
 mod target;
+mod unnumbered;
 mod watch;
 
 use controller::cluster::{Objects, Problem, manifest};

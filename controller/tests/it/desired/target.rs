@@ -38,7 +38,13 @@ status: {{addresses: [{{type: InternalIP, address: 10.0.1.5}}, {{type: InternalI
     };
     let addresses = [local("10.0.1.5", 24), local("fd00:1::5", 64)];
     let gateways: Vec<IpAddr> = gateways.iter().map(|text| text.parse().unwrap()).collect();
-    let around = Surroundings { addresses: &addresses, gateways: &gateways, passing: &[], hosts: &[] };
+    let around = Surroundings {
+        addresses: &addresses,
+        gateways: &gateways,
+        passing: &[],
+        hosts: &[],
+        ..Surroundings::default()
+    };
     let desired = compute(&read(&text).unwrap(), "n1", around).unwrap_or_else(|p| panic!("{:?}", lines(&p)));
     assert_eq!(desired.speaker.asn.0, 65001, "the AS of the rack, from a label");
     let peers = desired.speaker.peers.iter().map(|peer| format!("{} {}", peer.name, peer.address));

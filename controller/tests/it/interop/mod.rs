@@ -29,3 +29,4 @@ mod rules;
 mod scene;
 mod successor;
 mod tamper;
+mod unnumbered;

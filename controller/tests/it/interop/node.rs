@@ -46,6 +46,25 @@ impl Node {
         Self { netns, agent, manifests, state }
     }
 
+    /// The same under another program, such as `setpriv`, with what comes before its own.
+    #[track_caller]
+    pub(super) fn start_under(
+        sandbox: &Sandbox,
+        netns: Netns,
+        name: &str,
+        manifest: &str,
+        under: &[&str],
+    ) -> Self {
+        let state = sandbox.folder().join(name);
+        let manifests = state.join("manifests");
+        fs::create_dir_all(&manifests).unwrap();
+        fs::write(manifests.join("node.yaml"), manifest).unwrap();
+        let command =
+            netns.exec(under[0], under[1..].iter().copied().chain([env!("CARGO_BIN_EXE_underlay")]));
+        let agent = sandbox.daemon(name, with_arguments(command, name, &manifests, &state, &[]));
+        Self { netns, agent, manifests, state }
+    }
+
     /// Ends the agent and starts it anew with a recording.
     #[track_caller]
     pub(crate) fn restart_recorded(&mut self, sandbox: &Sandbox, name: &str, recording: &Path) {
@@ -144,8 +163,23 @@ fn spawn(
     state: &Path,
     more: &[&str],
 ) -> Daemon {
-    let mut command = netns.exec(env!("CARGO_BIN_EXE_underlay"), ["agent", "--node", name]);
-    command.arg("--manifests").arg(manifests).arg("--socket").arg(state.join("status.sock"));
+    let command = netns.exec(env!("CARGO_BIN_EXE_underlay"), [""; 0]);
+    sandbox.daemon(name, with_arguments(command, name, manifests, state, more))
+}
+
+fn with_arguments(
+    mut command: Command,
+    name: &str,
+    manifests: &Path,
+    state: &Path,
+    more: &[&str],
+) -> Command {
+    command
+        .args(["agent", "--node", name])
+        .arg("--manifests")
+        .arg(manifests)
+        .arg("--socket")
+        .arg(state.join("status.sock"));
     command.arg("--checkpoint").arg(state.join("checkpoint.json")).args(more);
-    sandbox.daemon(name, command)
+    command
 }

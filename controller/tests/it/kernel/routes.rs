@@ -1,5 +1,6 @@
 //! Routes are written, changed, taken away and repaired.
 
+use bgp::zone::{self, Zone};
 use controller::kernel::KernelConfig;
 use labs::{Netns, wait};
 
@@ -92,6 +93,53 @@ fn several_next_hops_share_a_route_and_one_can_leave() {
         driver.until_acked("10.10.0.0/24", 0);
         driver.until_acked("fd10::/64", 0);
         assert_eq!(ours(&node), [""; 0]);
+        driver.stop();
+    });
+}
+
+/// Both families by the neighbour on a link, beside one with an address; as the kernel has it, and again by a driver
+/// that finds it there.
+#[test]
+fn a_link_local_next_hop_is_on_its_link() {
+    labs::require!("root");
+    labs::sandbox!(|sandbox| {
+        let (node, tor) = node(sandbox);
+        tor.ip("addr add fe80::99/64 dev eth1 nodad");
+        let shown = node.ip("-o link show dev eth1");
+        let ifindex = shown.split(':').next().expect("an index").parse().expect("a number");
+        let zone = Zone::new(ifindex).expect("an index");
+        let linked = zone::within("fe80::99".parse().unwrap(), zone).unwrap().to_string();
+        let both = [
+            "10.10.0.0/24 metric 190 nexthop via 10.0.2.2 dev eth2 weight 1 nexthop via inet6 fe80::99 dev eth1 weight 1",
+            "10.11.0.0/24 via inet6 fe80::99 dev eth1 metric 190",
+            "fd10::/64 metric 190 pref medium nexthop via fd00:2::2 dev eth2 weight 1 nexthop via fe80::99 dev eth1 weight 1",
+        ];
+        let wanted = |driver: &mut Driver| {
+            driver.install(1, &["10.0.2.2", &linked], &["10.10.0.0/24"]);
+            driver.install(2, &[&linked], &["10.11.0.0/24"]);
+            driver.install(3, &["fd00:2::2", &linked], &["fd10::/64"]);
+        };
+        let mut driver = Driver::configured(&node, KernelConfig::default());
+        wanted(&mut driver);
+        until_ours(&node, &both);
+        // Somebody takes one away, and the link goes and comes back.
+        node.ip("route del 10.11.0.0/24 metric 190");
+        until_ours(&node, &both);
+        tor.ip("link set eth1 down");
+        until_ours(
+            &node,
+            &[
+                "10.10.0.0/24 via 10.0.2.2 dev eth2 metric 190",
+                "fd10::/64 via fd00:2::2 dev eth2 metric 190 pref medium",
+            ],
+        );
+        tor.ip("link set eth1 up");
+        tor.ip("addr replace fe80::99/64 dev eth1 nodad");
+        until_ours(&node, &both);
+        driver.stop();
+        let mut driver = Driver::configured(&node, KernelConfig::default());
+        wanted(&mut driver);
+        assert_eq!(ours(&node), both);
         driver.stop();
     });
 }
