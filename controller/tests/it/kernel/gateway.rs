@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use controller::kernel::KernelConfig;
 
-use super::{Driver, node};
+use super::{Driver, LIMIT, node};
 
 #[track_caller]
 fn until(driver: &mut Driver, gateways: &[&str]) {
@@ -51,7 +51,7 @@ fn addresses_that_pass_are_told_apart() {
             let lasting = driver.addresses.iter().any(|own| own.address == address);
             (lasting, driver.passing.contains(&address))
         };
-        let mut until = |expected: (bool, bool)| {
+        let until = |driver: &mut Driver, expected: (bool, bool)| {
             driver.until(&format!("fd00:7::1 {expected:?}"), |driver| {
                 let found = of(driver, "fd00:7::1");
                 if found == expected { Ok(()) } else { Err(format!("{found:?}")) }
@@ -59,11 +59,25 @@ fn addresses_that_pass_are_told_apart() {
         };
         // As a router does that renumbers: a prefix is good, is deprecated, and goes.
         node.ip("addr add fd00:7::1/64 dev eth2 nodad");
-        until((true, false));
+        until(&mut driver, (true, false));
         node.ip("addr change fd00:7::1/64 dev eth2 preferred_lft 0");
-        until((false, true));
+        until(&mut driver, (false, true));
         node.ip("addr del fd00:7::1/64 dev eth2");
-        until((false, false));
+        until(&mut driver, (false, false));
+
+        // RFC 8981: beside an address that asks for them, the kernel makes temporary ones by itself.
+        node.sysctl("net.ipv6.conf.eth2.use_tempaddr", "2");
+        node.ip("addr add fd00:8::1/64 dev eth2 nodad mngtmpaddr valid_lft 7200 preferred_lft 3600");
+        let temporary = || {
+            let shown = node.ip("-o addr show dev eth2 temporary");
+            let prefix = shown.split_whitespace().find(|word| word.starts_with("fd00:8:"))?;
+            prefix.split_once('/').map(|(address, _)| address.to_owned())
+        };
+        let temporary = labs::wait::until("a temporary address", LIMIT, || temporary().ok_or("none"));
+        driver.until(&format!("{temporary} told apart"), |driver| {
+            let found = [of(driver, "fd00:8::1"), of(driver, &temporary)];
+            if found == [(true, false), (false, true)] { Ok(()) } else { Err(format!("{found:?}")) }
+        });
         driver.stop();
     });
 }
