@@ -183,7 +183,12 @@ pub(super) async fn run(connection: Connection, mut due: watch::Receiver<Due>) {
                 // Its own watch tells the agent that it is written; until then it is not written again.
                 since.insert(key(verdict), now + STEP);
                 match trouble {
-                    Some(trouble) => sleep(backoff.pause(trouble.wait)).await,
+                    Some(trouble) => {
+                        if trouble.refused {
+                            connection.refused();
+                        }
+                        sleep(backoff.pause(trouble.wait)).await;
+                    }
                     None => backoff.reset(),
                 }
             }
