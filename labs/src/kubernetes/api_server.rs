@@ -5,7 +5,8 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr};
+use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
@@ -44,7 +45,7 @@ pub struct ApiServer {
     setup: Setup,
     server: Daemon,
     // Dropped after the server.
-    _etcd: Daemon,
+    etcd: Daemon,
 }
 
 /// It is ready within five seconds; a machine that compiles beside it gives it a tenth of a core.
@@ -76,11 +77,11 @@ impl ApiServer {
         fs::create_dir_all(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
         fs::write(folder.join("audit.yaml"), AUDIT).unwrap_or_else(|error| panic!("audit.yaml: {error}"));
         let test = sandbox.test().to_owned();
-        let etcd = Daemon::spawn(&test, &folder, "etcd", script(&folder, &setup, ["etcd"]));
+        let etcd = store(&test, &folder, &setup);
         let keys = script(&folder, &setup, ["keys"]).output();
         said("keys", keys).unwrap_or_else(|message| panic!("{message}"));
         let server = serve(&test, &folder, &setup);
-        let mut api = Self { test, folder, setup, server, _etcd: etcd };
+        let mut api = Self { test, folder, setup, server, etcd };
         api.wait_ready();
         api
     }
@@ -109,6 +110,12 @@ impl ApiServer {
     #[must_use]
     pub fn authority(&self) -> PathBuf {
         self.folder.join("keys/ca.crt")
+    }
+
+    /// The key that signs the tokens of service accounts, PEM.
+    #[must_use]
+    pub fn account_key(&self) -> PathBuf {
+        self.folder.join("keys/accounts.key")
     }
 
     /// What `kubectl` prints, as somebody who may do everything.
@@ -205,6 +212,50 @@ impl ApiServer {
         self.server.signal(Signal::SIGCONT);
     }
 
+    /// Ends etcd at once; what it held stays. The server is left without its storage.
+    pub fn stop_storage(&mut self) {
+        self.etcd.kill();
+    }
+
+    /// Ends what [`ApiServer::stop_storage`] began.
+    ///
+    /// # Panics
+    /// Where the server does not become ready again.
+    #[track_caller]
+    pub fn start_storage(&mut self) {
+        self.etcd = store(&self.test, &self.folder, &self.setup);
+        self.wait_ready();
+    }
+
+    /// Has etcd forget every state before the newest, as it does by itself in time.
+    ///
+    /// # Panics
+    /// Where etcd refuses.
+    #[track_caller]
+    pub fn compact(&self) {
+        let newest = self.storage("/v3/kv/range", r#"{"key": "AA=="}"#);
+        let revision = newest.split_once("\"revision\":\"").and_then(|(_, rest)| rest.split('"').next());
+        let revision = revision.unwrap_or_else(|| panic!("etcd: {newest}"));
+        self.storage("/v3/kv/compaction", &format!(r#"{{"revision": "{revision}", "physical": true}}"#));
+    }
+
+    /// What etcd answers to a request of its JSON interface, past the API server: `/v3/kv/put`, `{"key": …}`. Keys and
+    /// values are in base64.
+    ///
+    /// # Panics
+    /// Where etcd refuses.
+    #[track_caller]
+    pub fn storage(&self, path: &str, body: &str) -> String {
+        let work = || post(path, body);
+        let answer = match &self.setup.namespace {
+            Some(namespace) => namespace.enter(work),
+            None => work(),
+        };
+        let answer = answer.unwrap_or_else(|error| panic!("etcd {path}: {error}"));
+        assert!(answer.contains("200 OK"), "etcd {path}: {answer}");
+        answer
+    }
+
     /// Starts a server that was killed or stopped once more, with what etcd holds; `flags` replace those of the setup.
     ///
     /// # Panics
@@ -216,6 +267,23 @@ impl ApiServer {
         self.server = serve(&self.test, &self.folder, &self.setup);
         self.wait_ready();
     }
+}
+
+fn store(test: &str, folder: &Path, setup: &Setup) -> Daemon {
+    Daemon::spawn(test, folder, "etcd", script(folder, setup, ["etcd"]))
+}
+
+/// etcd's whole answer to a request.
+fn post(path: &str, body: &str) -> std::io::Result<String> {
+    let mut etcd = TcpStream::connect((Ipv4Addr::LOCALHOST, 2379))?;
+    let length = body.len();
+    write!(
+        etcd,
+        "POST {path} HTTP/1.1\r\nHost: etcd\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
+    )?;
+    let mut answer = String::new();
+    etcd.read_to_string(&mut answer)?;
+    Ok(answer)
 }
 
 fn serve(test: &str, folder: &Path, setup: &Setup) -> Daemon {

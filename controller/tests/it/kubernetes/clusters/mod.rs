@@ -13,10 +13,15 @@ use labs::{Netns, Sandbox, wait};
 
 use crate::interop::bird::rack;
 
+mod applied;
+mod credentials;
 mod judgement;
 mod node;
 mod outage;
+mod refusal;
 mod rights;
+mod unit;
+mod writes;
 
 const LIMIT: Duration = Duration::from_secs(40);
 
@@ -91,6 +96,12 @@ impl<'a> World<'a> {
              \"fd00:10:244:{number}::/64\"]}}}}"
         );
         self.api.kubectl(&["patch", "node", name, "--type=merge", "-p", &spec]);
+    }
+
+    /// Has the nodes originate one more prefix.
+    fn originate(&self, prefix: &str) {
+        let more = format!("{{\"spec\":{{\"advertise\":{{\"prefixes\":[{{\"prefix\":\"{prefix}\"}}]}}}}}}");
+        self.api.kubectl(&["patch", "fabric", "all", "--type=merge", "-p", &more]);
     }
 
     fn agent(&self, name: &str) -> Agent {

@@ -1,0 +1,101 @@
+//! The manifests, as `kubectl apply -k` gives them to a real API server.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use controller::cli::crd::{CrdArgs, yaml};
+use k8s_openapi::api::apps::v1::DaemonSet;
+use labs::kubernetes::ApiServer;
+use serde_json::Value;
+
+use super::{ACCOUNT, NAMESPACE};
+
+/// A copy of the manifests, with definitions that an API server before 1.25 takes.
+fn copy(into: &Path) {
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../manifests");
+    let copied = Command::new("cp").arg("-r").arg(from).arg(into).status().unwrap();
+    assert!(copied.success());
+    fs::write(into.join("crd/underlay.yaml"), yaml(CrdArgs { without_cel: true }).unwrap()).unwrap();
+}
+
+#[test]
+fn the_base_and_the_overlays_are_taken_by_an_api_server() {
+    labs::require!("root", "kubernetes");
+    labs::sandbox!(|sandbox| {
+        let api = ApiServer::start(sandbox);
+        let folder = sandbox.folder().join("manifests");
+        copy(&folder);
+        let path = |name: &str| folder.join(name).display().to_string();
+
+        // As the README says it, and once more: the second time changes nothing.
+        let applied = api.kubectl(&["apply", "-k", &path("base")]);
+        assert!(
+            applied.lines().count() >= 10 && applied.lines().all(|line| line.ends_with("created")),
+            "{applied}"
+        );
+        let again = api.kubectl(&["apply", "-k", &path("base")]);
+        assert!(
+            again.lines().all(|line| line.ends_with("unchanged") || line.ends_with("configured")),
+            "{again}"
+        );
+        api.kubectl(&["wait", "--for=condition=established", "crd", "--all", "--timeout=20s"]);
+        let daemons = api.kubectl(&["-n", NAMESPACE, "get", "daemonset", "underlay-agent", "-o", "json"]);
+        let daemons: DaemonSet = serde_json::from_str(&daemons).unwrap();
+        let pod = daemons.spec.unwrap().template.spec.unwrap();
+        assert_eq!(pod.service_account_name.as_deref(), Some(ACCOUNT));
+        assert_eq!(
+            (pod.host_network, pod.priority_class_name.as_deref()),
+            (Some(true), Some("system-node-critical"))
+        );
+        let example = path("example/one-tor.yaml");
+        let example = api.kubectl(&["apply", "-f", &example]);
+        assert!(
+            example.contains("fabric.underlay.dev/") && example.contains("fabricpeer.underlay.dev/"),
+            "{example}"
+        );
+
+        // The agent's account may do what its role says, and may not do more.
+        let may = |words: &[&str]| {
+            let account = format!("--as=system:serviceaccount:{NAMESPACE}:{ACCOUNT}");
+            api.try_kubectl(&[&["auth", "can-i"], words, &[account.as_str()]].concat()).is_ok()
+        };
+        assert!(
+            may(&["watch", "fabrics.underlay.dev"])
+                && may(&["patch", "fabricnodes.underlay.dev", "--subresource=status"])
+        );
+        assert!(!may(&["delete", "nodes"]) && !may(&["list", "secrets", "-n", "kube-system"]));
+
+        // The static pod is the kubelet's; that it is a pod an API server says, with the account that a controller
+        // makes in each namespace. Here is none, and so no token of it.
+        let account = "apiVersion: v1\nkind: ServiceAccount\nautomountServiceAccountToken: false\n";
+        api.apply(&format!("{account}metadata: {{name: default, namespace: {NAMESPACE}}}"));
+        let pod = path("overlays/static-pod/underlay-agent.yaml");
+        let taken = api.kubectl(&["apply", "--dry-run=server", "-f", &pod]);
+        assert!(taken.contains("pod/underlay-agent created (server dry run)"), "{taken}");
+
+        // The component: an API server before 1.30 does not know its kinds, and it is those alone that it lacks.
+        let with = folder.join("with-policy");
+        fs::create_dir(&with).unwrap();
+        let text = "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources: [../base]\ncomponents: [../policy]\n";
+        fs::write(with.join("kustomization.yaml"), text).unwrap();
+        let built = api.kubectl(&["kustomize", &with.display().to_string()]);
+        let kinds: Vec<String> = built
+            .split("\n---\n")
+            .map(|document| {
+                serde_saphyr::from_str::<Value>(document).unwrap()["kind"].as_str().unwrap().to_owned()
+            })
+            .collect();
+        let count = |kind: &str| kinds.iter().filter(|it| *it == kind).count();
+        assert_eq!(count("ValidatingAdmissionPolicy"), 2, "{kinds:?}");
+        assert_eq!(count("ValidatingAdmissionPolicyBinding"), 2, "{kinds:?}");
+        let refused =
+            api.try_kubectl(&["apply", "--dry-run=server", "-k", &with.display().to_string()]).unwrap_err();
+        let lacks: Vec<&str> = refused.lines().filter(|line| line.contains("no matches for kind")).collect();
+        assert_eq!(lacks.len(), refused.lines().filter(|line| line.contains("kind")).count(), "{refused}");
+        assert!(
+            lacks.iter().all(|line| line.contains("ValidatingAdmissionPolicy")) && !lacks.is_empty(),
+            "{refused}"
+        );
+    });
+}
