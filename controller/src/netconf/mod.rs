@@ -114,9 +114,18 @@ impl Places {
         let boot = fs::read_to_string(BOOT_ID).map_err(|error| named(Path::new(BOOT_ID), &error))?;
         let marked = file::hold(&self.ready, boot.as_bytes()).map_err(|error| named(&self.ready, &error))?;
         let path = self.networks.join(LIST);
+        // The kernel tells of uplinks a moment after a start: until then what the list says stands, so that an agent
+        // which restarts does not write it twice.
+        let mtu = mtu.or_else(|| mtu_of(&path));
         let listed = file::hold(&path, &list(pods, mtu)?).map_err(|error| named(&path, &error))?;
         Ok(marked || listed)
     }
+}
+
+/// The MTU in a list that is there.
+fn mtu_of(list: &Path) -> Option<u32> {
+    let list: serde_json::Value = serde_json::from_slice(&fs::read(list).ok()?).ok()?;
+    list["plugins"][0]["mtu"].as_u64().and_then(|mtu| u32::try_from(mtu).ok())
 }
 
 /// The network configuration list for these prefixes; without an MTU the plugin looks for uplinks itself.

@@ -86,6 +86,8 @@ async fn both_files_come_with_the_network_and_stay() {
     // Other prefixes are another list; a node without any keeps the one it had.
     show(node(true, &["10.244.7.0/24"]));
     held(serde_json::json!(["10.244.7.0/24"])).await.unwrap();
+    // Nor is the MTU lost of which an agent that has just started does not know yet.
+    until_mtu(Some(1450)).await.unwrap();
     show(node(false, &[]));
     drop(publisher);
     task.await.unwrap();
