@@ -82,6 +82,7 @@ fn announcement(peer: u32, prefixes: &[Prefix]) -> Vec<u8> {
         let mut attributes = PathAttributes::originated(NextHops::V4(address(peer)));
         let asns = [asn(peer), Asn(100 + set % 7), Asn(1_000 + set % 300), Asn(10_000 + set)].to_vec();
         attributes.as_path = AsPath { segments: vec![Segment { kind: SegmentKind::Sequence, asns }] };
+        attributes.med = (set % 5 == 0).then_some(set % 200);
         attributes.communities = [Community(set), Community(set % 50)].into();
         raw.clear();
         encode::attributes(&attributes, &codec, Family::Ipv4, &mut raw);

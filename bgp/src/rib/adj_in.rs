@@ -168,6 +168,19 @@ fn refresh<K: Key>(table: &mut Table<K>, state: &mut State, slot: u32, at: usize
     }
 }
 
+/// Whether a path that comes and another one of its neighbouring AS may be compared by MED
+/// (RFC 4271 §9.1.2.2 c): one that no rung above took out. Without such a path neither takes the other out.
+fn has_rival(paths: &[Path], state: &State, path: Path) -> bool {
+    let neighbor = |path: Path| state.attributes.facts(path.attrs()).neighbor;
+    let own = neighbor(path);
+    paths.iter().any(|&other| {
+        other.source() != path.source()
+            && other.is_accepted()
+            && !is_above_med(other.verdict())
+            && neighbor(other) == own
+    })
+}
+
 /// Whether a path that went had no part in what was selected, nor in the
 /// verdicts of others. One that got past the MED rung may have kept a path of
 /// its neighbouring AS out.
@@ -203,7 +216,8 @@ fn arrived<K: Key>(table: &mut Table<K>, state: &mut State, slot: u32, path: Pat
         let Some(best) = best.and_then(|best| state.candidate(entry, best)) else {
             return candidate.metric.is_none().then_some(Reason::NextHopUnreachable);
         };
-        let (multipath, med_matters) = (state.multipath(), state.attributes.has_med());
+        let multipath = state.multipath();
+        let med_matters = state.attributes.has_med() && has_rival(table.paths(slot), state, path);
         loses_to_best(&candidate, &best, multipath, med_matters).or_else(|| {
             let Scratch { candidates, .. } = scratch;
             candidates.clear();

@@ -3,11 +3,21 @@
 use crate::id::PathId;
 use crate::io::NextHop;
 use crate::policy::Outgoing;
-use crate::prefix::Prefix;
+use crate::prefix::{Family, Prefix};
 use crate::rib::decision::Comparison;
+use crate::rib::table::Key;
 use crate::rib::{AttrId, EntryId, Path, Rib, Source, SourceId, query};
 
 impl Rib {
+    /// The prefix of an entry; `None` if it was freed.
+    #[must_use]
+    pub fn prefix(&self, id: EntryId) -> Option<Prefix> {
+        match id.family() {
+            Family::Ipv4 => self.ipv4.used(id.slot()).map(|entry| entry.key().prefix()),
+            Family::Ipv6 => self.ipv6.used(id.slot()).map(|entry| entry.key().prefix()),
+        }
+    }
+
     /// What the path's peer calls it; `None` where it sends one path a prefix.
     #[must_use]
     pub fn path_id(&self, entry: EntryId, path: Path) -> Option<PathId> {

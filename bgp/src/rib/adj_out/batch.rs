@@ -7,11 +7,12 @@ use core::ops::Range;
 
 use bytes::Bytes;
 
+use crate::id::PathId;
 use crate::policy::Export;
 use crate::prefix::Family;
-use crate::rib::Rib;
 use crate::rib::adj_out::slot::Sent;
 use crate::rib::source::SourceId;
+use crate::rib::{EntryId, Rib};
 use crate::wire::codec::Codec;
 use crate::wire::nlri::Route;
 use crate::wire::{encode, pack};
@@ -19,8 +20,8 @@ use crate::wire::{encode, pack};
 /// The changes of one flush.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Changes {
-    /// With the place of the export rule: what one run shares.
-    announced: Vec<(Sent, Option<usize>, Route)>,
+    /// With the place of the export rule: what one run shares. Entries stay where they are until these are encoded.
+    announced: Vec<(Sent, Option<usize>, EntryId)>,
     /// By the source of what is withdrawn: that peer was never sent it.
     withdrawn: Vec<(SourceId, Route)>,
     /// Withdrawn from one member alone, because the new path is its own.
@@ -41,9 +42,9 @@ impl Changes {
         self.announced.is_empty() && self.withdrawn.is_empty() && self.taken_back.is_empty()
     }
 
-    /// The path is announced.
-    pub(super) fn announce(&mut self, route: Route, sent: Sent, rule: Option<usize>) {
-        self.announced.push((sent, rule, route));
+    /// The entry's path is announced.
+    pub(super) fn announce(&mut self, entry: EntryId, sent: Sent, rule: Option<usize>) {
+        self.announced.push((sent, rule, entry));
     }
 
     /// The path, which came from `owner`, is withdrawn.
@@ -57,8 +58,15 @@ impl Changes {
     }
 
     /// The changes as messages: withdrawals first, so that a prefix that went
-    /// and came back within one flush is there in the end.
-    pub(super) fn encode(&mut self, rib: &Rib, family: Family, export: &Export, codec: &Codec) -> Messages {
+    /// and came back within one flush is there in the end. `name` is what a path of a handle is called.
+    pub(super) fn encode(
+        &mut self,
+        rib: &Rib,
+        family: Family,
+        export: &Export,
+        codec: &Codec,
+        name: impl Fn(SourceId) -> Option<PathId>,
+    ) -> Messages {
         let mut out = Vec::new();
         let mut segments = Vec::new();
         self.withdrawn.sort_unstable();
@@ -67,13 +75,18 @@ impl Changes {
             pack::withdraw(family, run.iter().map(|&(_, route)| route), &mut out);
             segments.push((run[0].0, start..out.len()));
         }
-        self.announced.sort_unstable();
+        // Of one run, in the order in which they were looked at.
+        self.announced.sort_by_key(|&(sent, rule, _)| (sent, rule));
         let mut attribute_bytes = Vec::new();
         for run in self.announced.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)) {
-            let (Sent { attributes, source }, _, Route { prefix, .. }) = run[0];
-            let sent = rib.outgoing(prefix, attributes, source).and_then(|path| export.apply(&path).ok());
+            let (Sent { attributes, source }, _, first) = run[0];
+            let id = name(source);
+            let sent = rib.prefix(first).and_then(|prefix| {
+                rib.outgoing(prefix, attributes, source).and_then(|path| export.apply(&path).ok())
+            });
             let start = out.len();
-            let routes = run.iter().map(|&(_, _, route)| route);
+            let routes =
+                run.iter().filter_map(|&(_, _, entry)| Some(Route { id, prefix: rib.prefix(entry)? }));
             let packed = sent.map(|sent| {
                 attribute_bytes.clear();
                 encode::attributes(&sent, codec, family, &mut attribute_bytes);

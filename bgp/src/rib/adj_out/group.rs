@@ -220,7 +220,9 @@ impl Group {
         if self.walk.is_none() && self.has_room() {
             self.walk = Some(None);
         }
-        self.changes.encode(rib, self.key.family, &self.key.export, &self.key.codec)
+        let several = self.key.several.is_some();
+        let named = |source| several.then(|| name(source));
+        self.changes.encode(rib, self.key.family, &self.key.export, &self.key.codec, named)
     }
 
     /// Compares what the entry's paths ask for with what was sent.
@@ -318,7 +320,7 @@ impl Group {
             if !resend && before.contains(sent) {
                 continue;
             }
-            self.changes.announce(route(sent), *sent, *rule);
+            self.changes.announce(id, *sent, *rule);
         }
         for sent in &before {
             // RFC 7911 §5: a path is replaced by the next one of its identifier.
