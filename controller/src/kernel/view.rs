@@ -3,12 +3,13 @@
 //! A view is replaced as a whole, or its interfaces are; it is never patched.
 
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use api::netconf::{POD_ROUTE_PROTOCOL, is_pod_link};
 use bgp::prefix::{Family, PerFamily, Prefix};
+use foldhash::HashMap;
 
 use super::command::{LocalAddress, MAIN_TABLE};
 use super::message::{Hop, InterfaceAddress, KernelRoute, Link};
@@ -38,6 +39,9 @@ impl Ownership {
         self.protocols.contains(&route.protocol) && self.tables.contains(&route.table) && route.tos == 0
     }
 }
+
+/// Our own routes by key.
+pub type OwnRoutes = HashMap<Key, Route>;
 
 /// A route of another owner in the main table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,10 +76,10 @@ impl View {
         addresses: &[InterfaceAddress],
         routes: Vec<KernelRoute>,
         ownership: &Ownership,
-    ) -> (Self, HashMap<Key, Route>) {
+    ) -> (Self, OwnRoutes) {
         let mut view = Self::default();
         view.replace_interfaces(links, addresses);
-        let mut own = HashMap::new();
+        let mut own = OwnRoutes::default();
         let mut interned = HashSet::new();
         let mut lengths = PerFamily::<BTreeSet<u8>>::default();
         for route in routes {

@@ -19,18 +19,19 @@ mod resolution;
 mod set;
 mod written;
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use bgp::io::{RouteAck, RouteChange, SetId};
 use bgp::prefix::{Family, PerFamily, Prefix};
+use foldhash::HashMap;
 
 use super::command::{KernelConfig, UNREACHABLE_METRIC};
 use super::object::shelf::Shelf;
 use super::plan::{Action, Operation, step};
 use super::route::{Key, Leg, Route, Target};
-use super::view::{Ownership, View};
+use super::view::{OwnRoutes, Ownership, View};
 use set::Set;
 use written::Written;
 
@@ -164,7 +165,7 @@ impl Ledger {
     }
 
     /// Replaces what is believed to be written by what was dumped, and queues what differs.
-    pub fn adopt(&mut self, written: HashMap<Key, Route>, view: &View) {
+    pub fn adopt(&mut self, written: OwnRoutes, view: &View) {
         self.written.replace(written);
         self.doubtful = false;
         self.queue.clear();
@@ -318,6 +319,8 @@ impl Ledger {
         for (Operation { key, action }, errno) in operations.into_iter().zip(results) {
             let code = i32::from(*errno);
             let gone = matches!(code, libc::ESRCH | libc::ENOENT);
+            // What was written whole is what is wanted: nothing has changed since the batch was made.
+            let whole = code == 0 && matches!(action, Action::Create(_) | Action::Replace(_));
             let errno = match action {
                 Action::Create(route) | Action::Replace(route) | Action::Join { result: route, .. }
                     if code == 0 =>
@@ -364,7 +367,7 @@ impl Ledger {
                 }
             };
             let learned = self.is_learned(&key);
-            if errno == 0 && self.differs(&key) {
+            if errno == 0 && !whole && self.differs(&key) {
                 self.enqueue(key, learned);
             } else if learned {
                 acks.extend(self.answer(key.prefix, errno));

@@ -1,21 +1,21 @@
 //! Which routes of ours are believed to be in the kernel, and how many of them name each next-hop object.
 
-use std::collections::HashMap;
-
 use bgp::prefix::PerFamily;
+use foldhash::HashMap;
 
 use super::super::route::{Key, Route, Target};
+use super::super::view::OwnRoutes;
 
 /// The belief.
 #[derive(Debug, Default)]
 pub(super) struct Written {
-    routes: HashMap<Key, Route>,
+    routes: OwnRoutes,
     users: HashMap<u32, usize>,
 }
 
 impl Written {
     /// Takes what was dumped.
-    pub(super) fn replace(&mut self, routes: HashMap<Key, Route>) {
+    pub(super) fn replace(&mut self, routes: OwnRoutes) {
         self.users.clear();
         for route in routes.values() {
             count(&mut self.users, route);
