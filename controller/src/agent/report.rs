@@ -17,6 +17,7 @@ use super::identity::Identity;
 use super::impairment::Impairments;
 use super::readiness::{Facts, Readiness};
 use crate::drain::Drain;
+use crate::kernel::Fib;
 use crate::status::impairment::Impairment;
 use crate::status::snapshot::{Condition, ConditionKind, Identity as Named, Snapshot, SourceStatus};
 
@@ -291,6 +292,8 @@ pub(super) struct Shown<'a> {
     pub(super) configuration: &'a Configuration,
     pub(super) impairments: &'a Impairments,
     pub(super) drain: Option<&'a Drain>,
+    /// How learned routes are written, if that is known.
+    pub(super) fib: Option<Fib>,
     /// Whether packets of pods are to be hidden behind the node.
     pub(super) hides: bool,
     /// Whether work is left to do.
@@ -299,7 +302,7 @@ pub(super) struct Shown<'a> {
 
 /// The status of the node at one instant.
 pub(super) fn snapshot(shown: &Shown<'_>, convergence: &mut Convergence, now: Instant) -> Snapshot {
-    let Shown { identity, speaker, configuration, impairments, drain, hides, busy } = *shown;
+    let Shown { identity, speaker, configuration, impairments, drain, fib, hides, busy } = *shown;
     let peers = speaker.map(Speaker::peers).unwrap_or_default();
     let kernel = speaker.map(Speaker::kernel_counts).unwrap_or_default();
     let uncarried = configuration.speaker().and_then(|config| uncarried(config, &peers));
@@ -323,6 +326,7 @@ pub(super) fn snapshot(shown: &Shown<'_>, convergence: &mut Convergence, now: In
         conditions,
         peers,
         kernel,
+        fib,
         pods: configuration.pods().to_vec(),
         pod_mtu: configuration.pod_mtu(),
         source: SourceStatus {

@@ -19,7 +19,7 @@ use bgp::zone;
 use crate::drain::Drain;
 use crate::effect::Drivers;
 use crate::event::Event;
-use crate::kernel::{Command, KernelConfig, KernelEvent};
+use crate::kernel::{Command, Fib, KernelConfig, KernelEvent};
 use crate::record::{Recorded, Recorder};
 use crate::status::event::{Event as Happened, EventKind, EventPeer};
 use crate::status::impairment::Impairment;
@@ -56,6 +56,7 @@ pub struct Agent<D> {
     impairments: Impairments,
     pub(super) hiding: Hiding,
     pub(super) drain: Option<Drain>,
+    fib: Option<Fib>,
     strangers: Strangers,
     more: bool,
     pub(super) stopping: bool,
@@ -86,6 +87,7 @@ impl<D: Drivers> Agent<D> {
             impairments: Impairments::default(),
             hiding: Hiding::default(),
             drain: None,
+            fib: None,
             strangers: Strangers::default(),
             more: false,
             stopping: false,
@@ -173,9 +175,10 @@ impl<D: Drivers> Agent<D> {
         let Self { drivers, speaker, configuration, identity, convergence, grievances, .. } = self;
         let (busy, speaker) = (self.more, speaker.as_deref());
         let (impairments, drain, hides) = (&self.impairments, self.drain.as_ref(), self.hiding.is_on());
+        let fib = self.fib;
         let mut malformed = Vec::new();
         let mut build = || {
-            let shown = Shown { identity, speaker, configuration, impairments, drain, hides, busy };
+            let shown = Shown { identity, speaker, configuration, impairments, drain, fib, hides, busy };
             let snapshot = report::snapshot(&shown, convergence, now);
             malformed = grievances.look(&snapshot.peers, now);
             snapshot
@@ -194,6 +197,7 @@ impl<D: Drivers> Agent<D> {
             configuration,
             impairments,
             drain: None,
+            fib: None,
             hides: false,
             busy: false,
         };
@@ -299,6 +303,10 @@ impl<D: Drivers> Agent<D> {
             }
             KernelEvent::UplinkMtu(mtu) => {
                 self.configuration.uplink_mtu(mtu);
+                self.drivers.status_changed();
+            }
+            KernelEvent::Fib(fib) => {
+                self.fib = Some(fib);
                 self.drivers.status_changed();
             }
             KernelEvent::Trouble(text) => self.trouble(EventKind::KernelTrouble, &text, now),

@@ -227,7 +227,10 @@ fn kernel(route: Option<&v1::Route>) -> Row {
     let hops = route.map(|route| route.next_hops.as_slice()).unwrap_or_default();
     let hops: Vec<&str> = hops.iter().map(|hop| hop.address.as_str()).collect();
     let what = match state.map(|kernel| (kernel.state(), kernel)) {
-        Some((v1::KernelState::Installed, _)) => format!("installed via {}", hops.join(", ")),
+        Some((v1::KernelState::Installed, kernel)) => {
+            let object = kernel.next_hop_object.map(|id| format!(", nhid {id}")).unwrap_or_default();
+            format!("installed via {}{object}", hops.join(", "))
+        }
         Some((v1::KernelState::Pending, _)) => "a change is under way".to_owned(),
         Some((v1::KernelState::Failed, kernel)) => {
             let error = kernel.error.clone().unwrap_or_default();

@@ -106,7 +106,7 @@ fn ills(node: &v1::NodeStatus) -> Vec<String> {
 }
 
 const COLUMNS: &[&str] = &["NODE", "ASN", "ROUTER-ID", "PEERS", "ROUTES", "READY", "UPTIME", "NOTE"];
-const MORE: &[&str] = &["VERSION", "SOURCE", "RECEIVED", "ACCEPTED", "SENT", "PENDING", "FAILED"];
+const MORE: &[&str] = &["VERSION", "SOURCE", "RECEIVED", "ACCEPTED", "SENT", "PENDING", "FAILED", "FIB"];
 
 impl Render for Statuses {
     type Document = Document;
@@ -165,5 +165,17 @@ fn more(node: &v1::NodeStatus) -> Vec<String> {
         sum(node, |routes| routes.sent),
         sum(node, |routes| routes.pending),
         sum(node, |routes| routes.failed),
+        node.fib.as_ref().map(fib).unwrap_or_default(),
     ]
+}
+
+/// How learned routes are written.
+fn fib(fib: &v1::Fib) -> String {
+    if fib.next_hop_objects {
+        format!("{} groups of {} hops", fib.groups, fib.hops)
+    } else if fib.supported {
+        "plain".to_owned()
+    } else {
+        "plain: the kernel has no next-hop objects".to_owned()
+    }
 }

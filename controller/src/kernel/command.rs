@@ -123,8 +123,23 @@ pub enum KernelEvent {
     /// The smallest MTU of the interfaces by which packets leave the node, at first and on each change; not told
     /// while there is no such interface.
     UplinkMtu(u32),
+    /// How learned routes are written, at first and on each change.
+    Fib(Fib),
     /// Something that an operator should know of; one a state, not one a route.
     Trouble(String),
+}
+
+/// How learned routes are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Fib {
+    /// Whether they name next-hop objects.
+    pub objects: bool,
+    /// Whether the kernel has such at all.
+    pub supported: bool,
+    /// How many objects of ours are one way out.
+    pub hops: usize,
+    /// How many are groups of such.
+    pub groups: usize,
 }
 
 /// An address of this node that may be used: no temporary, deprecated or tentative IPv6 address.

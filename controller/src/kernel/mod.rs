@@ -48,5 +48,5 @@ mod age;
 mod buffer;
 mod conversation;
 
-pub use command::{Command, KernelConfig, KernelEvent, LocalAddress, NextHopGroups};
+pub use command::{Command, Fib, KernelConfig, KernelEvent, LocalAddress, NextHopGroups};
 pub use driver::{Handle, spawn};

@@ -26,7 +26,7 @@ use super::reader::Reader;
 use super::server::{self, ServeError};
 use super::snapshot::{Snapshot, Snapshots};
 use super::socket::Socket;
-use super::{convert, events, page, peer};
+use super::{convert, events, object, page, peer};
 use crate::discovery;
 
 /// Readers of Watch at a time over all connections: each may hold a status of
@@ -84,7 +84,7 @@ impl Service {
             return self.of_peer(peer, snapshot).await;
         }
         let story = self.questions.ask(|reply| Query::Address { address, reply }).await?;
-        Ok(convert::address_explanation(address, &story, &snapshot.node))
+        Ok(object::name(convert::address_explanation(address, &story, &snapshot.node)).await)
     }
 
     /// The story of a pod of this node.
@@ -175,7 +175,7 @@ impl StatusService for Service {
             Subject::Prefix(text) => {
                 let prefix = prefix(&text)?;
                 let story = self.questions.ask(|reply| Query::Explain { prefix, reply }).await?;
-                convert::explanation(&story, &snapshot.node)
+                object::name(convert::explanation(&story, &snapshot.node)).await
             }
             Subject::Peer(text) => self.of_peer(peer::find(&text, &snapshot)?, &snapshot).await?,
             Subject::Address(text) => self.of_address(address(&text)?, &snapshot).await?,

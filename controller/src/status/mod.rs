@@ -18,6 +18,7 @@ mod events;
 pub mod grpc;
 pub mod impairment;
 mod nearest;
+mod object;
 mod page;
 pub mod peer;
 pub mod pods;

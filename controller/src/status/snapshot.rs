@@ -15,6 +15,7 @@ use super::clock::Clock;
 use super::event::Event;
 use super::ring::{Recorder, Ring};
 use crate::drain::Drain;
+use crate::kernel::Fib;
 
 /// What one agent is and does, at one instant.
 #[derive(Clone, Debug)]
@@ -35,6 +36,8 @@ pub struct Snapshot {
     pub peers: Vec<PeerView>,
     /// What the kernel holds of our routes.
     pub kernel: PerFamily<KernelCounts>,
+    /// How learned routes are written, if that is known.
+    pub fib: Option<Fib>,
     /// The prefixes of this node's pods.
     pub pods: Vec<Prefix>,
     /// The smallest MTU of the node's uplinks, in bytes, if that is known.

@@ -26,7 +26,7 @@ use bgp::prefix::{Family, Prefix};
 use tokio::sync::mpsc;
 
 use super::age::{Age, weigh};
-use super::command::{Command, KernelEvent, LocalAddress, MAIN_TABLE};
+use super::command::{Command, Fib, KernelEvent, LocalAddress, MAIN_TABLE};
 use super::ledger::Ledger;
 use super::message::{self, InterfaceAddress, Link};
 use super::monitor::{Change, Monitor};
@@ -129,6 +129,7 @@ struct Driver {
     hosts: Arc<[Prefix]>,
     uplink_mtu: Option<u32>,
     trouble: Option<String>,
+    fib: Option<Fib>,
     /// Whether it was told what an earlier run has left.
     adopted: bool,
     ending: bool,
@@ -159,6 +160,7 @@ impl Driver {
             hosts: Arc::default(),
             uplink_mtu: None,
             trouble: None,
+            fib: None,
             adopted: false,
             ending: false,
         }
@@ -181,6 +183,9 @@ impl Driver {
             if self.ledger.backlog() > 0 {
                 self.write().await?;
                 more = true;
+            }
+            if self.ledger.backlog() == 0 {
+                self.tell_fib().await;
             }
             if self.events.is_closed() || (self.ending && !more) {
                 return Ok(());

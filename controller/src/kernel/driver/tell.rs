@@ -74,6 +74,23 @@ impl Driver {
         }
     }
 
+    /// Tells how routes are written. Until the first dump nobody knows.
+    pub(super) async fn tell_fib(&mut self) {
+        if !self.adopted {
+            return;
+        }
+        let fib = self.ledger.fib();
+        let before = self.fib.replace(fib);
+        if before == Some(fib) {
+            return;
+        }
+        if !fib.supported && before.is_none_or(|before| before.supported) && self.ledger.asks_for_objects() {
+            let text = "the kernel has no next-hop objects: routes are written without".to_owned();
+            self.tell(KernelEvent::Trouble(text)).await;
+        }
+        self.tell(KernelEvent::Fib(fib)).await;
+    }
+
     pub(super) async fn acknowledge(&self, acks: Vec<RouteAck>) {
         if !acks.is_empty() {
             self.tell(KernelEvent::Acks(acks)).await;

@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 
 use bgp::io::SetId;
 
-use super::super::command::NextHopGroups;
+use super::super::command::{Fib, NextHopGroups};
 use super::super::object::{Change, Object, What};
 use super::super::route::Leg;
 use super::Ledger;
@@ -42,26 +42,23 @@ impl Ledger {
         !self.due.is_empty() || (self.surplus && self.may_tidy())
     }
 
-    /// Whether learned routes name objects.
+    /// Whether the configuration would have routes name objects.
     #[must_use]
-    pub const fn uses_objects(&self) -> bool {
-        self.objects
+    pub fn asks_for_objects(&self) -> bool {
+        self.config.as_ref().is_some_and(|config| config.next_hop_groups != NextHopGroups::Never)
     }
 
-    /// Whether the kernel has next-hop objects at all, as far as is known.
+    /// How learned routes are written.
     #[must_use]
-    pub const fn supports_objects(&self) -> bool {
-        self.supported
-    }
-
-    /// The objects of ours.
-    pub fn objects(&self) -> impl Iterator<Item = &Object> {
-        self.shelf.all()
-    }
-
-    /// The group of each set that has one.
-    pub fn groups(&self) -> impl Iterator<Item = (SetId, u32)> {
-        self.sets.iter().filter_map(|(id, set)| Some((*id, set.group?)))
+    pub fn fib(&self) -> Fib {
+        let mut fib = Fib { objects: self.objects, supported: self.supported, hops: 0, groups: 0 };
+        for object in self.shelf.all() {
+            match object.what {
+                What::Hop(_) => fib.hops += 1,
+                What::Group(_) | What::Foreign => fib.groups += 1,
+            }
+        }
+        fib
     }
 
     /// The next changes of objects; their results are to be brought back before the next call. Routes come when there

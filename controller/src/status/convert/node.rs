@@ -32,6 +32,12 @@ pub fn node(snapshot: &Snapshot, moment: &Moment) -> v1::NodeStatus {
         }),
         impairments: snapshot.impairments.clone(),
         drain: snapshot.drain.as_ref().map(|held| drain(held, jiff::Timestamp::now())),
+        fib: snapshot.fib.map(|fib| v1::Fib {
+            next_hop_objects: fib.objects,
+            supported: fib.supported,
+            hops: fib.hops as u64,
+            groups: fib.groups as u64,
+        }),
     }
 }
 

@@ -78,7 +78,12 @@ fn kernel(kernel: KernelView) -> v1::KernelRoute {
         KernelView::Installed => (v1::KernelState::Installed, None),
         KernelView::Failed(errno) => (v1::KernelState::Failed, Some(errno)),
     };
-    v1::KernelRoute { state: state.into(), errno: errno.map(u32::from), error: errno.map(errno_text) }
+    v1::KernelRoute {
+        state: state.into(),
+        errno: errno.map(u32::from),
+        error: errno.map(errno_text),
+        next_hop_object: None,
+    }
 }
 
 /// What the C library says of an error number, such as `Network is unreachable`.

@@ -12,6 +12,7 @@ use controller::cli::render::{Format, Render, Style, render};
 use controller::cli::reset::Resets;
 use controller::cli::routes::Routes;
 use controller::cli::status::Statuses;
+use controller::kernel::Fib;
 use controller::status::convert;
 use controller::status::snapshot::{ConditionKind, Snapshot};
 
@@ -127,6 +128,8 @@ fn status_in_every_form() {
     nodes[2].identity = None;
     nodes[2].source.loaded_at = None;
     nodes[2].impairments = vec!["checkpoint: /var/lib/underlay: No space left on device".to_owned()];
+    nodes[0].fib = Some(Fib { objects: true, supported: true, hops: 3, groups: 2 });
+    nodes[1].fib = Some(Fib { objects: false, supported: true, hops: 0, groups: 0 });
     let all = statuses(&nodes);
     insta::assert_snapshot!("status_table", printed(&all, Format::Table));
     insta::assert_snapshot!("status_wide", printed(&all, Format::Wide));

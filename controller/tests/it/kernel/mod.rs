@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use bgp::io::{NextHop, RouteAck, RouteChange, SetChange, SetId, Tracking};
 use bgp::prefix::{PerFamily, Prefix};
-use controller::kernel::{Command, Handle, KernelConfig, KernelEvent, LocalAddress, spawn};
+use controller::kernel::{Command, Fib, Handle, KernelConfig, KernelEvent, LocalAddress, spawn};
 use labs::{Netns, Sandbox, wait};
 use tokio::sync::mpsc;
 
@@ -72,6 +72,7 @@ struct Driver {
     /// Temporary and deprecated addresses.
     passing: Arc<[IpAddr]>,
     trouble: Vec<String>,
+    fib: Option<Fib>,
 }
 
 impl Driver {
@@ -93,6 +94,7 @@ impl Driver {
             mtu: Vec::new(),
             passing: Arc::new([]),
             trouble: Vec::new(),
+            fib: None,
         }
     }
 
@@ -120,6 +122,7 @@ impl Driver {
                 KernelEvent::Gateways(gateways) => self.gateways = gateways.to_vec(),
                 KernelEvent::Hosts(hosts) => self.hosts = hosts.to_vec(),
                 KernelEvent::UplinkMtu(mtu) => self.mtu.push(mtu),
+                KernelEvent::Fib(fib) => self.fib = Some(fib),
                 KernelEvent::Trouble(text) => self.trouble.push(text),
             }
         }

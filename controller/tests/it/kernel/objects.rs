@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use bgp::io::{RouteChange, SetChange, SetId};
 use bgp::prefix::Prefix;
-use controller::kernel::{Command, KernelConfig, NextHopGroups};
+use controller::kernel::{Command, Fib, KernelConfig, NextHopGroups};
 use labs::Netns;
 
 use super::{Driver, hop, node};
@@ -79,6 +79,11 @@ fn objects_carry_our_number_and_others_keep_theirs() {
         until_whole(&mut driver, &node, true);
         // Four ways out, four groups.
         assert_eq!(objects(&node, "171").len(), 8);
+        let fib = Fib { objects: true, supported: true, hops: 4, groups: 4 };
+        driver.until("the driver to say so", |driver| match driver.fib {
+            Some(told) if told == fib => Ok(()),
+            told => Err(format!("{told:?}")),
+        });
         let before = routes(&node);
         driver.handle.send(Command::Sweep);
         // One way out of both ECMP sets ends: two hops are deleted, and no route is written.

@@ -137,6 +137,7 @@ pub(crate) fn snapshot(node: &str, peers: Vec<PeerView>) -> Snapshot {
             ipv4: KernelCounts { installed: 12, pending: 0, failed: 0 },
             ipv6: KernelCounts { installed: 5, pending: 1, failed: 2 },
         },
+        fib: None,
         pods: Vec::new(),
         pod_mtu: None,
         source: SourceStatus {

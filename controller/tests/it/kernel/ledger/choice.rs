@@ -140,7 +140,7 @@ fn a_kernel_without_objects_gets_routes_without() {
     desk.set(1, &[1]);
     desk.route(0..10, Some(1));
     assert!(!desk.write());
-    assert!(!desk.ledger.supports_objects());
+    assert!(!desk.ledger.fib().supported);
     assert_eq!(desk.changes, []);
     assert_eq!(desk.kernel.ours().len(), 10);
 }
