@@ -230,7 +230,7 @@ fn drive(
             }
             while let Some(address) = sample {
                 let route = netlink.ask(|sequence| request::lookup(address, sequence), message::route);
-                if !route.ok().flatten().is_some_and(|route| route.hops.len() == 1) {
+                if route.ok().flatten().is_none_or(|route| route.hops.len() != 1) {
                     return false;
                 }
                 sample = samples.next();

@@ -172,7 +172,10 @@ impl Driver {
             more |= self.take_notifications()?;
             if self.interfaces_changed && self.ledger.is_configured() {
                 self.glance().await;
-            } else if self.age == Age::Stale && self.dump_at <= Instant::now() {
+                // A way out that is lost does not wait for the dump of a large table.
+                self.write_objects().await?;
+            }
+            if self.age == Age::Stale && self.dump_at <= Instant::now() {
                 self.refresh().await;
             }
             if self.age == Age::Fresh {

@@ -197,9 +197,13 @@ impl Ledger {
         if !self.objects {
             return dying;
         }
-        let due = self.due.iter().filter_map(|id| self.sets.get(id)?.group);
-        let hops: BTreeSet<u32> =
-            due.filter_map(|group| self.shelf.members(group)).flatten().copied().collect();
+        let mut hops = BTreeSet::new();
+        for set in self.due.iter().filter_map(|id| self.sets.get(id)) {
+            let members = set.group.and_then(|group| self.shelf.members(group)).unwrap_or_default();
+            let legs = set.legs.as_deref().filter(|_| set.users > 0).unwrap_or_default();
+            let lost = |hop: &&u32| self.shelf.leg(**hop).is_some_and(|leg| !legs.contains(leg));
+            hops.extend(members.iter().filter(lost).copied());
+        }
         for hop in hops {
             let Some(leg) = self.shelf.leg(hop).copied() else { continue };
             let holders: Vec<u32> = self.shelf.holders(hop).collect();
@@ -266,8 +270,10 @@ impl Ledger {
 
     /// Objects that neither a route nor a set needs: groups first, hops when no group has them.
     fn tidy(&self) -> Vec<Change> {
+        let held: BTreeSet<u32> =
+            self.shelf.all().filter_map(|object| self.shelf.members(object.id)).flatten().copied().collect();
         let unused = self.shelf.all().filter(|object| match object.what {
-            What::Hop(_) => self.shelf.holders(object.id).next().is_none(),
+            What::Hop(_) => !held.contains(&object.id),
             What::Group(_) | What::Foreign => {
                 !self.claims.contains_key(&object.id) && self.written.users(object.id) == 0
             }

@@ -17,6 +17,7 @@ mod listen;
 mod masquerade;
 mod matrix;
 pub(crate) mod node;
+mod objects;
 mod password;
 mod pod;
 mod reach;
