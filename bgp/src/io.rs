@@ -81,6 +81,9 @@ pub enum Event<'a> {
         /// The peer.
         peer: PeerId,
     },
+    /// Links or addresses of this machine changed: a peer that could not be reached may
+    /// be there again.
+    Network,
     /// A deadline that [`Speaker::deadline`](crate::speaker::Speaker::deadline) named has come.
     Timer,
 }

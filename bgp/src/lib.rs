@@ -85,7 +85,7 @@
 //! | 9072 | long optional parameters | `wire::open` | `wire::open` |
 //! | 9234 | roles and Only To Customers | `wire::role`, `session::negotiate`, `policy::export`, `policy::import` | `sim::roles`, `session::negotiation`, `explain::property` |
 //! | 9384 | Cease for BFD | `wire::notification` | `wire::notification` |
-//! | 9494 | long-lived graceful restart, both roles | `wire::long_lived`, `session::restart`, `rib::stale`, `rib::restart`, `rib::decision`, `policy::export`, `speaker::revival` | `wire::long_lived`, `session::long_lived`, `sim::long_lived`, `explain::property` |
+//! | 9494 | long-lived graceful restart, both roles | `wire::long_lived`, `session::restart`, `rib::stale`, `rib::long_lived`, `rib::decision`, `policy::export`, `speaker::revival` | `wire::long_lived`, `session::long_lived`, `sim::long_lived`, `explain::property` |
 //! | 9687 | a peer that does not read | `session::timer`, `session::machine` | `session::exchange`, `sim::sessions` |
 
 // For `Arc`: shared data, and nothing of the operating system.

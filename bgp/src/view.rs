@@ -9,6 +9,7 @@ use crate::io::{Downfall, NextHop, Notifications, State};
 use crate::prefix::{PerFamily, Prefix};
 use crate::reason::Reason;
 use crate::time::{Duration, Instant};
+use crate::wire::add_path::Mode;
 use crate::wire::attribute::PathAttributes;
 
 /// One peer at one instant.
@@ -34,6 +35,8 @@ pub struct PeerView {
     pub down: Option<Downfall>,
     /// When the next attempt to connect is due.
     pub retry_at: Option<Instant>,
+    /// How many attempts in a row to have a session came to nothing.
+    pub failures: u32,
     /// The negotiated hold time, while Established.
     pub hold: Option<Duration>,
     /// The negotiated families, while Established.
@@ -41,6 +44,8 @@ pub struct PeerView {
     /// The families of which the peer has sent all that it had: its End-of-RIB
     /// has come (RFC 4724 §2). A peer need not send one.
     pub end_of_rib: PerFamily<bool>,
+    /// For which families prefixes have Path Identifiers, each way, while Established (RFC 7911).
+    pub add_path: PerFamily<Mode>,
     /// What both sides agreed on about restarts, while Established.
     pub restart: Option<PeerRestart>,
     /// Until when the peer's routes are kept, while it restarts.

@@ -333,6 +333,6 @@ impl Export {
             },
             _ => reason.says().to_owned(),
         };
-        Refusal { reason, detail }
+        Refusal { reason, detail: reason.cited(detail) }
     }
 }

@@ -196,29 +196,33 @@ impl Import<'_> {
     /// A refusal with its particulars.
     #[must_use]
     pub fn detail(&self, reason: Reason, prefix: Prefix, attributes: &PathAttributes) -> String {
+        reason.cited(self.particulars(reason, prefix, attributes))
+    }
+
+    fn particulars(&self, reason: Reason, prefix: Prefix, attributes: &PathAttributes) -> String {
         let protected = &self.speaker.protected;
         let inside = |list: &[Prefix]| list.iter().find(|outer| outer.contains(prefix)).copied();
         match reason {
             Reason::FirstAs => match attributes.as_path.neighbor() {
                 Some(first) => {
-                    format!("path begins with AS {first}, the peer is AS {} (RFC 4271 6.3)", self.asn)
+                    format!("path begins with AS {first}, the peer is AS {}", self.asn)
                 }
-                None => format!("path does not begin with the peer's AS {} (RFC 4271 6.3)", self.asn),
+                None => format!("path does not begin with the peer's AS {}", self.asn),
             },
             Reason::AsLoop => {
                 let asn = self.own_in(attributes).unwrap_or(self.speaker.asn);
-                format!("own AS {asn} in path (RFC 4271 9.1.2)")
+                format!("own AS {asn} in path")
             }
             Reason::OriginatorLoop => {
-                format!("own router id {} is the ORIGINATOR_ID (RFC 4456 8)", self.speaker.router_id)
+                format!("own router id {} is the ORIGINATOR_ID", self.speaker.router_id)
             }
             Reason::ClusterLoop => {
-                format!("own cluster id {} is in the CLUSTER_LIST (RFC 4456 8)", self.speaker.cluster())
+                format!("own cluster id {} is in the CLUSTER_LIST", self.speaker.cluster())
             }
             Reason::RouteLeak => match attributes.only_to_customers {
                 Some(asn) => {
                     let peer = self.role().map_or("peer", |role| Role::name(role.counterpart().code()));
-                    format!("OTC {asn} from a {peer} (RFC 9234 5)")
+                    format!("OTC {asn} from a {peer}")
                 }
                 None => reason.says().to_owned(),
             },

@@ -374,13 +374,13 @@ impl fmt::Display for Value {
 }
 
 impl fmt::Display for Comparison {
-    /// `another path crosses fewer ASes: 3 AS hops, the better one 2 AS hops`.
+    /// `another path crosses fewer ASes: 3 AS hops, the better one 2 AS hops (RFC 4271 9.1.2.2 a)`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.verdict.says())?;
-        match &self.values {
-            Some((own, better)) => write!(f, ": {own}, the better one {better}"),
-            None => Ok(()),
-        }
+        let says = self.verdict.says();
+        f.write_str(&self.verdict.cited(match &self.values {
+            Some((own, better)) => format!("{says}: {own}, the better one {better}"),
+            None => says.to_owned(),
+        }))
     }
 }
 

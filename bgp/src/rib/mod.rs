@@ -39,6 +39,7 @@ pub mod table;
 mod adj_in;
 mod deferral;
 mod loc;
+mod long_lived;
 mod look;
 mod path_id;
 mod place;

@@ -2,13 +2,11 @@
 //! (RFC 4724 §4.2), an own one puts selection off (RFC 4724 §4.1).
 
 use crate::prefix::Family;
-use crate::rib::adj_in;
 use crate::rib::deferral::Deferral;
 use crate::rib::source::{SourceCounts, SourceId, SourceKind};
 use crate::rib::state::State;
-use crate::rib::table::{EntryId, Key, Path, Table};
+use crate::rib::table::{EntryId, Key, Table};
 use crate::rib::walk::Walk;
-use crate::wire::community::Community;
 
 /// The source's paths of a family are stale from here on.
 pub(super) fn mark(state: &mut State, walk: &mut Walk, source: SourceId, family: Family, yields: bool) {
@@ -32,22 +30,6 @@ pub(super) fn keep_for_long(state: &mut State, walk: &mut Walk, source: SourceId
         stale.keep_for_long();
         stale.settle(walk.request());
     }
-}
-
-/// Attaches LLGR_STALE to a path that is kept for long (RFC 9494 §4.2); whether it lacked it.
-pub(super) fn mark_long_lived<K: Key>(table: &mut Table<K>, state: &mut State, slot: u32, at: usize) -> bool {
-    let path = table.paths(slot)[at];
-    let due = path.is_accepted() && state.is_long_lived(K::FAMILY, path);
-    if !due || state.attributes.facts(path.attrs()).long_lived {
-        return false;
-    }
-    let mut attributes = state.attributes.get(path.attrs()).clone();
-    let communities = attributes.communities.iter().copied().chain([Community::LLGR_STALE]);
-    attributes.communities = communities.collect();
-    let received = state.attributes.received(path.attrs());
-    let attrs = state.attributes.intern_changed(attributes, received);
-    adj_in::replace(table, state, slot, at, Path::new(attrs, path.source(), None).of_epoch(path.epoch()));
-    true
 }
 
 /// Takes out what is stale of the source's paths of a family.

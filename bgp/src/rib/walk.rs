@@ -11,7 +11,7 @@ use crate::reason::Reason;
 use crate::rib::source::{Source, SourceKind};
 use crate::rib::state::State;
 use crate::rib::table::{Key, Path, Position, Table};
-use crate::rib::{adj_in, loc, restart};
+use crate::rib::{adj_in, loc, long_lived};
 use crate::wire::attribute::PathAttributes;
 
 /// The import rules, as a function of what is stored: the attributes as they
@@ -123,7 +123,7 @@ pub(super) fn meet<K: Key>(
             adj_in::replace(table, state, slot, at, judged);
             met = Met::Worked;
         }
-        if restart::mark_long_lived(table, state, slot, at) {
+        if long_lived::mark(table, state, slot, at) {
             met = Met::Worked;
         }
     }

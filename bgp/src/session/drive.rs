@@ -53,7 +53,7 @@ impl Session {
     /// Opens a connection in place of one that is not up, unless the peer's own
     /// has come as far as OpenConfirm.
     pub(super) fn dial(&mut self, out: &mut Vec<Action>, now: Instant) {
-        self.retry.at = None;
+        (self.retry.at, self.retry.dialled_at) = (None, now);
         self.give_up_connect(out);
         if self.config.passive || self.inbound.as_ref().is_some_and(|c| c.state >= State::OpenConfirm) {
             return;
@@ -171,7 +171,6 @@ impl Session {
         self.since = now;
         self.failure = None;
         self.cause = None;
-        self.retry.failures = 0;
         self.counters.established += 1;
         // What the peer hears from here on, this run forwards for.
         for family in Family::ALL {
@@ -197,8 +196,9 @@ impl Session {
         self.plain_open = ending.capabilities_refused && !self.plain_open && self.config.families.ipv4;
         let established = connection.state == State::Established;
         if established {
-            self.since = now;
             let kept = restart::kept(restart.as_ref(), &ending);
+            self.retry.ended(now.since(self.since), restart.filter(|_| kept.ipv4 || kept.ipv6), now);
+            self.since = now;
             out.push(Action::Down { cause: ending.cause.clone(), kept });
             if ending.cause.reason == Reason::PrefixLimit {
                 // RFC 4486 §4: not at once, or the same prefixes come again.
@@ -207,8 +207,9 @@ impl Session {
                 self.rests = self.rests.saturating_add(1);
                 self.dismiss(out, now);
             }
-        } else if ending.failure && connection.state >= State::OpenSent {
-            self.retry.failures = self.retry.failures.saturating_add(1);
+        }
+        if ending.failure || connection.state == State::Connect {
+            self.retry.fail();
         }
         if established || ending.failure || self.slot(side.other()).is_none() {
             self.blame(ending.cause);
@@ -225,12 +226,52 @@ impl Session {
 
     /// Sees to it that an attempt to connect will come, if one is due at all.
     pub(super) fn arm_retry(&mut self, now: Instant) {
+        self.arm_retry_since(now, now);
+    }
+
+    fn arm_retry_since(&mut self, since: Instant, now: Instant) {
         let connected = self.foremost().is_some_and(|connection| connection.state >= State::OpenConfirm);
         let idle = !self.running || self.config.passive || self.outbound.is_some() || connected;
         if !idle && self.retry.at.is_none() {
-            let interval = self.retry.interval(self.config.timers.connect_retry);
-            self.retry.at = Some(now + self.jitter.spread(interval));
+            let interval = self.retry.interval(self.config.timers.connect_retry, now);
+            self.retry.at = Some((since + self.jitter.spread(interval)).max(now));
         }
+    }
+
+    /// TCP did not come up in time: the next attempt is due by when this one was made.
+    pub(super) fn give_up_waiting(&mut self, out: &mut Vec<Action>, now: Instant) {
+        let waited = connect_wait(self.config.timers.connect_retry);
+        self.blame(Ending::connect_timed_out(waited, self.config.authenticated).cause);
+        self.retry.fail();
+        self.give_up_connect(out);
+        self.arm_retry_since(self.retry.dialled_at, now);
+        self.connect_if_due(out, now);
+        self.tell(out);
+    }
+
+    /// Connects if it is time to.
+    pub(super) fn connect_if_due(&mut self, out: &mut Vec<Action>, now: Instant) {
+        if self.retry.at.is_some_and(|at| at <= now) {
+            self.retry.at = None;
+            self.feed(Side::Outbound, Input::Retry, out, now);
+        }
+    }
+
+    /// There is a reason to believe that the peer can be reached again: what has failed
+    /// counts no more, and an attempt that waits is made at once.
+    pub fn hurry(&mut self, out: &mut Vec<Action>, now: Instant) {
+        if core::mem::take(&mut self.retry.failures) > 0
+            && let Some(at) = &mut self.retry.at
+        {
+            *at = now;
+            self.connect_if_due(out, now);
+        }
+    }
+
+    /// How many attempts in a row came to nothing.
+    #[must_use]
+    pub const fn failures(&self) -> u32 {
+        self.retry.failures
     }
 
     /// Tells a change of the session's state.

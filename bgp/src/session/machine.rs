@@ -11,7 +11,8 @@ use super::ending::{self, Ending};
 use super::fsm::Input;
 use super::negotiate::Negotiated;
 use super::restart::Survived;
-use super::timer::{Retry, Timer, connect_wait, send_hold};
+use super::retry::Retry;
+use super::timer::{Timer, send_hold};
 use crate::id::{ConnId, PeerId};
 use crate::io::{Downfall, Notifications, State, Told};
 use crate::reason::Reason;
@@ -180,6 +181,7 @@ impl Session {
             self.end(side, Ending::reconfigured(), out, now);
         }
         self.give_up_connect(out);
+        self.retry.failures = 0;
         if self.config.passive {
             self.retry.at = None;
         } else if self.foremost().is_none() {
@@ -345,19 +347,12 @@ impl Session {
         if self.rest_until.is_some_and(|at| at <= now) {
             self.start(out, now);
         }
-        if self.retry.at.is_some_and(|at| at <= now) {
-            self.retry.at = None;
-            self.feed(Side::Outbound, Input::Retry, out, now);
-        }
+        self.connect_if_due(out, now);
     }
 
     fn fire(&mut self, side: Side, timer: Timer, out: &mut Vec<Action>, now: Instant) {
         match timer {
-            Timer::Connect => {
-                let waited = connect_wait(self.config.timers.connect_retry);
-                self.blame(Ending::connect_timed_out(waited, self.config.authenticated).cause);
-                self.feed(side, Input::Retry, out, now);
-            }
+            Timer::Connect => self.give_up_waiting(out, now),
             Timer::Hold => {
                 let silence = self.slot(side).as_ref().map_or(Duration::ZERO, |c| c.hold);
                 self.feed(side, Input::HoldExpired(Ending::hold_expired(silence)), out, now);

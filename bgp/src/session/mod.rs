@@ -13,7 +13,8 @@
 //!  negotiate  the OPEN exchange, pure        collision  which connection stays, pure
 //!  ending     NOTIFICATION and text of each way to end
 //!  restart    what both say of restarts, and what an end keeps, pure
-//!  timer      deadlines, jitter, back-off    config     what a session is asked to be
+//!  retry      when to connect                timer      deadlines, jitter
+//!  config     what a session is asked to be
 //! ```
 //!
 //! Invariants: at most one connection is Established, and none beside it, the
@@ -34,6 +35,7 @@ mod held;
 mod machine;
 mod negotiate;
 mod restart;
+mod retry;
 mod timer;
 
 pub use action::{Action, Sink};

@@ -1,5 +1,5 @@
-//! Timers as instants: what is due and when, jitter from a seed, and the time
-//! between attempts to connect. Reads no clock and no random source.
+//! Timers as instants: what is due and when, and jitter from a seed. Reads no clock
+//! and no random source.
 
 use crate::time::{Duration, Instant};
 
@@ -9,9 +9,6 @@ pub(super) const OPEN_WAIT: Duration = Duration::from_secs(240);
 /// The shortest time that a TCP connection gets to come up: SYNs of Linux go out
 /// after 0, 1 and 3 s, so that two may be lost.
 const CONNECT_FLOOR: Duration = Duration::from_secs(5);
-
-/// The longest time between attempts to connect after repeated failures.
-const RETRY_CEILING: Duration = Duration::from_secs(60);
 
 /// The shortest time that a peer may read nothing (RFC 9687 §6).
 const SEND_HOLD_FLOOR: Duration = Duration::from_secs(8 * 60);
@@ -77,26 +74,6 @@ impl Timers {
     }
 }
 
-/// The ConnectRetryTimer and how often in a row a connection that came up ended
-/// without a session.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Retry {
-    /// When to connect.
-    pub(super) at: Option<Instant>,
-    /// Failures in a row after TCP was up.
-    pub(super) failures: u32,
-}
-
-impl Retry {
-    /// The time to the next attempt before jitter: the configured one, doubled
-    /// for each failure after the first, up to a minute. A peer that cannot be
-    /// reached is not a failure in this sense: it is asked at the plain interval.
-    pub(super) fn interval(self, configured: Duration) -> Duration {
-        let ceiling = RETRY_CEILING.max(configured);
-        configured.saturating_mul(1 << self.failures.saturating_sub(1).min(16)).min(ceiling)
-    }
-}
-
 /// How long a session rests that ended for too many prefixes for the n-th time, from zero: a
 /// minute, doubled each time, up to about an hour.
 pub(super) fn rest(times: u32) -> Duration {
@@ -131,16 +108,5 @@ mod tests {
         assert_eq!(timers.take_due(Instant(5)), Some(Timer::Keepalive));
         assert_eq!(timers.take_due(Instant(5)), None);
         assert_eq!(timers.next(), Some(Instant(9)));
-    }
-
-    #[test]
-    fn the_interval_doubles_up_to_a_minute() {
-        let seconds = |failures, configured| {
-            Retry { at: None, failures }.interval(Duration::from_secs(configured)).as_secs()
-        };
-        let five: Vec<u64> = (0..7).map(|failures| seconds(failures, 5)).collect();
-        assert_eq!(five, [5, 5, 10, 20, 40, 60, 60]);
-        assert_eq!(seconds(u32::MAX, 5), 60);
-        assert_eq!(seconds(9, 120), 120, "a longer configured interval is kept");
     }
 }

@@ -47,7 +47,7 @@ impl Speaker {
         entry: Option<&EntryView<'_>>,
         peer: &Peer,
     ) -> Result<Vec<SentPath>, Refusal> {
-        let refusal = |reason: Reason| Refusal { reason, detail: reason.says().to_owned() };
+        let refusal = |reason: Reason| Refusal { reason, detail: reason.cited(reason.says()) };
         let receiver = peer.receiver(&self.config).ok_or_else(|| refusal(Reason::SessionDown))?;
         if !receiver.codec.families[family] {
             return Err(refusal(Reason::FamilyNotNegotiated));

@@ -157,6 +157,7 @@ impl Speaker {
             Event::Acks(acks) => self.rib.acknowledge(acks),
             Event::Reset { peer } => self.reset(peer, effects, now),
             Event::Refresh { peer } => self.exchange_anew(peer, effects),
+            Event::Network => self.look_for_peers(effects, now),
             Event::Timer => {
                 while let Some(peer) = self.timers.take_due(now) {
                     self.ask_again(peer, effects, now);

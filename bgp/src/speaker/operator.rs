@@ -1,5 +1,5 @@
 //! What an operator asks of a peer's session: to end and begin anew, or to
-//! exchange everything anew while it stays.
+//! exchange everything anew while it stays; and to look for peers anew.
 
 use crate::id::PeerId;
 use crate::io::{Downfall, Effects};
@@ -24,6 +24,15 @@ impl Speaker {
             session.stop(&farewell, &cause, out, now);
             session.rest(now + REST);
         });
+    }
+
+    /// Asks those at once again that could not be reached (RFC 4271 §8.1.1).
+    pub(super) fn look_for_peers(&mut self, effects: &mut Effects, now: Instant) {
+        let failed = self.peers.values().filter(|peer| peer.session.failures() > 0);
+        let failed: Vec<PeerId> = failed.map(|peer| peer.id).collect();
+        for peer in failed {
+            self.on_peer(peer, effects, now, |session, out| session.hurry(out, now));
+        }
     }
 
     /// Sends the peer everything again, judges what it sent again, and asks it for

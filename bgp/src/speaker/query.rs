@@ -137,10 +137,10 @@ impl Speaker {
         let detail = match (path.refusal(), &import) {
             (Some(reason), Some(import)) => import.detail(reason, entry.prefix, &received),
             _ if verdict == Reason::NextHopUnreachable => {
-                format!("next hop {} unreachable", received.next_hop.address())
+                verdict.cited(format!("next hop {} unreachable", received.next_hop.address()))
             }
             _ if verdict == compared.verdict => compared.to_string(),
-            _ => verdict.says().to_owned(),
+            _ => verdict.cited(verdict.says()),
         };
         let long_lived =
             |attributes: &PathAttributes| attributes.communities.contains(&Community::LLGR_STALE);

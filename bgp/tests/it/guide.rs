@@ -19,6 +19,37 @@ fn rows() -> BTreeMap<u32, (Vec<String>, Vec<String>)> {
     rows
 }
 
+/// What a reason's document cites is what its long form names.
+#[test]
+fn each_reason_with_an_rfc_names_its_section() {
+    let source = fs::read_to_string(root().join("src/reason.rs")).expect("the vocabulary");
+    let mut cited = None;
+    let mut with = 0;
+    for line in source.lines().map(str::trim) {
+        if let Some(text) = line.strip_prefix("/// ") {
+            cited = text.contains("RFC ").then_some(text);
+        }
+        let Some((_, rest)) = line.split_once(" = \"").filter(|_| line.ends_with("\";")) else { continue };
+        let word = rest.split('"').next().unwrap_or_default();
+        let reason = bgp::reason::Reason::ALL.iter().find(|reason| reason.word() == word).expect("a reason");
+        let named =
+            reason.rfc().map(|rfc| rfc.replacen(' ', "_", 1).replacen(' ', " §", 1).replace('_', " "));
+        match (cited.take(), named) {
+            (None, None) => {}
+            (Some(text), Some(named)) if text.contains(&named) => {
+                with += 1;
+                assert!(
+                    reason
+                        .cited(reason.says())
+                        .ends_with(&format!(" ({})", reason.rfc().unwrap_or_default()))
+                );
+            }
+            (text, named) => panic!("{word}: its document says {text:?}, its long form {named:?}"),
+        }
+    }
+    assert!(with > 30, "{with}");
+}
+
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
 }

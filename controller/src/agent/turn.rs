@@ -287,6 +287,7 @@ impl<D: Drivers> Agent<D> {
             KernelEvent::Addresses(addresses) => {
                 self.configuration.addresses(addresses);
                 self.configure(now);
+                self.tell(SpeakerEvent::Network, now);
             }
             KernelEvent::Passing(addresses) => {
                 self.configuration.passing(addresses);
@@ -296,6 +297,7 @@ impl<D: Drivers> Agent<D> {
             KernelEvent::Gateways(gateways) => {
                 self.configuration.gateways(&gateways, now);
                 self.configure(now);
+                self.tell(SpeakerEvent::Network, now);
             }
             KernelEvent::Hosts(hosts) => {
                 self.configuration.hosts(hosts);
@@ -391,7 +393,7 @@ impl<D: Drivers> Agent<D> {
         for notice in &effects.notices {
             log::notice(notice);
             let now = self.drivers.now();
-            if notice.reason == Reason::Stale {
+            if matches!(notice.reason, Reason::Stale | Reason::LongLivedStale) {
                 self.drivers.event(Happened::restart(notice, now));
             } else if log::is_notification(notice) {
                 let peer = EventPeer { name: notice.name.clone(), address: notice.address, asn: None };

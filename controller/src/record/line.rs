@@ -58,6 +58,7 @@ pub(super) enum Told<'a> {
     Acks(Cow<'a, [RouteAck]>),
     Reset { peer: u32 },
     Refresh { peer: u32 },
+    Network,
     Timer,
 }
 
@@ -74,6 +75,7 @@ impl<'a> From<Event<'a>> for Told<'a> {
             Event::Acks(acks) => Self::Acks(acks.into()),
             Event::Reset { peer } => Self::Reset { peer: peer.0 },
             Event::Refresh { peer } => Self::Refresh { peer: peer.0 },
+            Event::Network => Self::Network,
             Event::Timer => Self::Timer,
         }
     }
@@ -99,6 +101,7 @@ impl Told<'_> {
             Self::Acks(acks) => Event::Acks(acks),
             Self::Reset { peer } => Event::Reset { peer: PeerId(*peer) },
             Self::Refresh { peer } => Event::Refresh { peer: PeerId(*peer) },
+            Self::Network => Event::Network,
             Self::Timer => Event::Timer,
         });
         Ok(())

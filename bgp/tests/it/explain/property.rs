@@ -353,6 +353,9 @@ fn agrees(seed: u64) -> Result<BTreeSet<Reason>, String> {
         let verdicts = book::decide(&config, prefix(text), &routes);
         for (path, expected) in paths.iter().zip(&verdicts) {
             words.insert(*expected);
+            if !path.verdict.rfc().is_none_or(|rfc| path.detail.contains(&format!("({rfc})"))) {
+                return Err(format!("{text}: no section in {path:#?}"));
+            }
             if path.verdict != *expected {
                 return Err(format!("{text}: {expected} by the book, and {path:#?}"));
             }
@@ -386,6 +389,11 @@ fn agrees(seed: u64) -> Result<BTreeSet<Reason>, String> {
                 return Err(format!("{text} to {}: Path Identifiers {ids:?}", sent.name));
             }
             let paths = |sent: Vec<SentPath>| sort(sent.into_iter().map(|path| path.attributes).collect());
+            if let Err(refusal) = &sent.sent
+                && !refusal.reason.rfc().is_none_or(|rfc| refusal.detail.contains(&format!("({rfc})")))
+            {
+                return Err(format!("{text} to {}: no section in {refusal:?}", sent.name));
+            }
             let said = sent.sent.map(paths).map_err(|refusal| refusal.reason);
             if said != expected {
                 return Err(format!("{text} to {}: {expected:#?} by the book, and {said:#?}", sent.name));

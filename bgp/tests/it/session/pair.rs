@@ -67,7 +67,8 @@ fn a_cut_is_noticed_within_the_hold_time_and_healed() {
         }
         world.run(seconds(60));
         world.cut = false;
-        world.run(seconds(30));
+        // Each end asks once a minute by now, at the least.
+        world.run(seconds(70));
         assert!(world.is_settled(), "seed {seed}: {:#?}", world.trace);
     }
 }

@@ -25,25 +25,66 @@ fn within(waited: Duration, span: u64) -> bool {
 }
 
 #[test]
-fn a_peer_that_cannot_be_reached_is_asked_at_the_plain_interval() {
+fn a_peer_that_refuses_is_asked_less_and_less_often_up_to_once_a_minute() {
     let mut rig = Rig::new(config());
     rig.start();
-    for n in 0..50 {
+    for (n, span) in (0..).zip([5, 10, 20, 40, 60, 60, 60]) {
         rig.session.connect_failed(outbound(n), "connection refused", &mut rig.out, rig.now);
         assert_eq!(rig.session.state(), State::Active);
         assert_eq!(rig.down(), "connect-failed: connection refused");
         let waited = next_attempt(&mut rig);
-        assert!(within(waited, 5), "{waited:?}");
+        assert!(within(waited, span), "{waited:?} is not just below {span} s");
+    }
+    assert_eq!(rig.session.failures(), 7);
+}
+
+#[test]
+fn a_peer_that_is_silent_is_asked_less_and_less_often_counted_from_the_last_attempt() {
+    let mut rig = Rig::new(config());
+    rig.start();
+    rig.said();
+    rig.pass(seconds(5));
+    assert_eq!(rig.said(), "close connect@out1", "as long as TCP was given to come up");
+    for (n, span) in (2..).zip([10, 20, 40, 60, 60]) {
+        let asked_at = rig.now;
+        rig.pass(seconds(5));
+        assert_eq!(rig.said(), format!("close@out{}", n - 1));
+        assert_eq!(rig.session.state(), State::Active);
+        next_attempt(&mut rig);
+        assert_eq!(rig.said(), format!("connect@out{n}"));
+        assert!(within(rig.now - asked_at, span), "{:?} is not just below {span} s", rig.now - asked_at);
     }
 }
 
 #[test]
-fn a_connection_that_does_not_come_up_is_opened_anew() {
+fn a_reason_to_believe_that_it_is_there_makes_the_next_attempt_at_once_and_forgets_the_failures() {
+    let refused = || {
+        let mut rig = Rig::new(config());
+        rig.start();
+        for n in 0..4 {
+            rig.session.connect_failed(outbound(n), "connection refused", &mut rig.out, rig.now);
+            next_attempt(&mut rig);
+        }
+        rig.session.connect_failed(outbound(4), "connection refused", &mut rig.out, rig.now);
+        rig.said();
+        rig
+    };
+    let mut network = refused();
+    network.session.hurry(&mut network.out, network.now);
+    let mut changed = refused();
+    let other = SessionConfig { description: "another".into(), ..config() };
+    changed.session.reconfigure(other, &mut changed.out, changed.now);
+    for mut rig in [network, changed] {
+        assert_eq!((rig.said().as_str(), rig.session.failures()), ("connect@out5", 0));
+        rig.session.connect_failed(outbound(5), "connection refused", &mut rig.out, rig.now);
+        assert!(within(next_attempt(&mut rig), 5));
+    }
+    // Where nothing has failed there is nothing to hurry.
     let mut rig = Rig::new(config());
     rig.start();
     rig.said();
-    rig.pass(seconds(15));
-    assert_eq!(rig.said(), "close connect@out1 close@out1 connect@out2 close@out2 connect@out3");
+    rig.session.hurry(&mut rig.out, rig.now);
+    assert_eq!(rig.said(), "");
 }
 
 #[test]
@@ -56,12 +97,18 @@ fn failures_after_tcp_was_up_wait_longer_each_time_up_to_a_minute() {
         let waited = next_attempt(&mut rig);
         assert!(within(waited, span), "{waited:?} is not just below {span} s");
     }
-    // Established forgets them.
-    rig.connected(outbound(7));
-    rig.receive(outbound(7), &[bytes_of(&peer_open()), keepalive()].concat());
-    assert_eq!(rig.session.retry_at(), None);
-    rig.closed(outbound(7), None);
-    assert!(within(next_attempt(&mut rig), 5));
+    // A session that does not last is one failure more, and one that does forgets them.
+    for (n, lasts, span) in [(7, 0, 60), (8, 60, 5)] {
+        rig.connected(outbound(n));
+        rig.receive(outbound(n), &[bytes_of(&peer_open()), keepalive()].concat());
+        assert_eq!(rig.session.retry_at(), None);
+        for _ in 0..lasts {
+            rig.pass(seconds(1));
+            rig.receive(outbound(n), &keepalive());
+        }
+        rig.closed(outbound(n), None);
+        assert!(within(next_attempt(&mut rig), span));
+    }
 }
 
 #[test]

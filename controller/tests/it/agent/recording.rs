@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use bgp::io::Transport;
 use bgp::prefix::Prefix;
 use bgp::time::Duration;
 use controller::event::Event;
@@ -40,8 +41,14 @@ fn record(folder: &Path, limit: u64) -> PathBuf {
         world.run_for(Duration::from_secs(2));
         world.put(Event::Transport(TransportEvent::Closed { conn, error: Some("reset".into()) }));
         world.told();
-        // The next attempt to connect is due within five seconds, and given up five seconds later.
-        world.run_for(Duration::from_secs(6));
+        // Each short session has the next attempt wait for longer.
+        let asked = |world: &mut World| {
+            let told = &world.agent.drivers().transport;
+            told.iter().any(|(_, effect)| matches!(effect, Transport::Connect { .. }))
+        };
+        while !asked(&mut world) {
+            world.run_for(Duration::from_secs(1));
+        }
     }
     world.agent.stop(false);
     file

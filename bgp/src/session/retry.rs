@@ -1,0 +1,77 @@
+//! When to connect: the ConnectRetryTimer, and how it backs off (RFC 4271 §8.1.1,
+//! DampPeerOscillations; §10 for the jitter).
+//!
+//! ```text
+//!  refused, silent, no session, a short one   failure: the wait is doubled, up to a minute
+//!  Established for a minute                   nothing has failed
+//!  reset, another configuration, a reason to
+//!  believe that the peer is there again       nothing has failed, and an attempt at once
+//! ```
+//!
+//! Deviation: RFC 4271 §8.1.1 damps by the IdleHoldTimer; here the machine waits in
+//! Active, where a peer that comes by itself is taken at once.
+
+use crate::config::PeerRestart;
+use crate::time::{Duration, Instant};
+
+/// The longest time between attempts to connect after repeated failures, unless the
+/// configured one is longer.
+const CEILING: Duration = Duration::from_secs(60);
+
+/// A session that lasted for this long came to no failure.
+const STEADY: Duration = Duration::from_secs(60);
+
+/// The ConnectRetryTimer and how often in a row an attempt came to nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Retry {
+    /// When to connect.
+    pub(super) at: Option<Instant>,
+    /// When the last attempt was made.
+    pub(super) dialled_at: Instant,
+    /// Failures in a row.
+    pub(super) failures: u32,
+    /// Until when the peer's routes are kept, and it is asked at the plain interval.
+    awaited_until: Option<Instant>,
+}
+
+impl Retry {
+    /// The time to the next attempt before jitter: the configured one, doubled for each
+    /// failure after the first, up to a minute.
+    pub(super) fn interval(self, configured: Duration, now: Instant) -> Duration {
+        if self.awaited_until.is_some_and(|until| now < until) {
+            return configured;
+        }
+        let ceiling = CEILING.max(configured);
+        configured.saturating_mul(1 << self.failures.saturating_sub(1).min(16)).min(ceiling)
+    }
+
+    pub(super) const fn fail(&mut self) {
+        self.failures = self.failures.saturating_add(1);
+    }
+
+    /// A session has ended that lasted for so long. One that the peer comes back to in its
+    /// restart time (RFC 4724 §4.2) is not waited for longer and longer.
+    pub(super) fn ended(&mut self, lasted: Duration, kept: Option<PeerRestart>, now: Instant) {
+        if lasted >= STEADY {
+            self.failures = 0;
+        }
+        self.awaited_until = kept.map(|agreed| now + Duration::from_secs(agreed.seconds.into()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_interval_doubles_up_to_a_minute() {
+        let seconds = |failures, configured| {
+            let retry = Retry { failures, ..Retry::default() };
+            retry.interval(Duration::from_secs(configured), Instant(0)).as_secs()
+        };
+        let five: Vec<u64> = (0..7).map(|failures| seconds(failures, 5)).collect();
+        assert_eq!(five, [5, 5, 10, 20, 40, 60, 60]);
+        assert_eq!(seconds(u32::MAX, 5), 60);
+        assert_eq!(seconds(9, 120), 120, "a longer configured interval is kept");
+    }
+}
