@@ -20,14 +20,25 @@ pub struct GracefulRestart {
     /// unset, because a node that has lost its power would keep its routes for the restart time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub notification: Option<bool>,
+    /// How much longer than that routes are kept, as a last resort, on both sides (RFC 9494): what the peer is asked
+    /// for, and the most that it is given; 0s, which is not at all, if unset.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new(rule::LONG_LIVED_TIME.cel).message(rule::LONG_LIVED_TIME.text))]
+    pub long_lived: Option<Span>,
 }
 
 impl GracefulRestart {
-    /// Checks the restart time, which has twelve bits on the wire.
+    /// Checks the restart time, which has twelve bits on the wire, and the long-lived one, which has 24.
     pub(crate) fn check(&self, field: &str, check: &mut Check) {
-        if let Some(Span(time)) = self.restart_time {
-            let fits = time.subsec_nanos() == 0 && time.as_secs() <= 4095;
-            check.that(fits, &format!("{field}.restartTime"), rule::RESTART_TIME);
+        let times = [
+            (self.restart_time, "restartTime", rule::RESTART_TIME, 4095),
+            (self.long_lived, "longLived", rule::LONG_LIVED_TIME, 16_777_215),
+        ];
+        for (time, name, rule, most) in times {
+            if let Some(Span(time)) = time {
+                let fits = time.subsec_nanos() == 0 && time.as_secs() <= most;
+                check.that(fits, &format!("{field}.{name}"), rule);
+            }
         }
     }
 }

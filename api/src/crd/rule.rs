@@ -91,6 +91,9 @@ rules! {
     /// RFC 4724 §3: twelve bits.
     RESTART_TIME = "restart-time", "the restart time is whole seconds from 0s to 4095s",
         cel "duration(self) <= duration('4095s') && duration(string(duration(self).getSeconds()) + 's') == duration(self)";
+    /// RFC 9494 §3.1: twenty-four bits.
+    LONG_LIVED_TIME = "long-lived-time", "the long-lived time is whole seconds from 0s to 16777215s",
+        cel "duration(self) <= duration('16777215s') && duration(string(duration(self).getSeconds()) + 's') == duration(self)";
     /// A retry in a tight loop would flood the peer.
     CONNECT_RETRY_TIME = "connect-retry-time", "the connect retry time is 1s to 1h",
         cel "duration(self) >= duration('1s') && duration(self) <= duration('1h')";

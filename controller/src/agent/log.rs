@@ -82,7 +82,8 @@ pub(super) fn notice(notice: &Notice) {
     if is_notification(notice) {
         tracing::info!(event = "notification", peer, address, reason, text);
     } else {
-        let event = if notice.reason == Reason::Stale { "restart" } else { "limit" };
+        let of_restart = matches!(notice.reason, Reason::Stale | Reason::LongLivedStale);
+        let event = if of_restart { "restart" } else { "limit" };
         tracing::warn!(event, peer, address, reason, text);
     }
 }

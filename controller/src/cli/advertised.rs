@@ -13,9 +13,11 @@ pub(super) fn reasoned(reason: &str, detail: &str) -> String {
 }
 
 pub(super) fn as_path(attributes: Option<&v1::PathAttributes>) -> String {
+    let otc = attributes.and_then(|attributes| attributes.only_to_customers);
+    let otc = otc.map(|asn| format!(", OTC {asn}")).unwrap_or_default();
     match text::as_path(attributes).as_str() {
-        "" => "path empty".to_owned(),
-        path => format!("path {path}"),
+        "" => format!("path empty{otc}"),
+        path => format!("path {path}{otc}"),
     }
 }
 

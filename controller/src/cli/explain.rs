@@ -172,9 +172,10 @@ fn heard(paths: &[v1::Path], withdrawn: &[v1::TreatedAsWithdrawn]) -> Vec<Row> {
     }
     let row = |path: &v1::Path| match path.source {
         Some(v1::path::Source::Peer(_)) => {
+            let stale = path.stale.as_ref().map(|word| format!(", {word}")).unwrap_or_default();
             let end = match (path.accepted, &path.import_change) {
-                (true, Some(change)) => format!("accepted  {change}"),
-                (true, None) => "accepted".to_owned(),
+                (true, Some(change)) => format!("accepted{stale}  {change}"),
+                (true, None) => format!("accepted{stale}"),
                 (false, _) => format!("rejected  {}", reasoned(&path.verdict, &path.detail)),
             };
             Row::new("heard from", source(path), as_path(path.attributes.as_ref())).end(end)

@@ -90,6 +90,7 @@ const MORE: &[&str] = &[
     "NOTIFICATION-RECEIVED",
     "RESTART",
     "STALE",
+    "ADD-PATH",
 ];
 
 impl Render for Peers {
@@ -181,11 +182,21 @@ fn told(last: Option<&v1::LastNotification>) -> String {
     last.map_or_else(String::new, |last| format!("{}, {} ago", last.text, text::age(last.seconds)))
 }
 
-/// `12 for 1m58s` while the peer is away, `12` while it sends them again.
+/// `120s`, or `120s+1h` where routes are kept as a last resort after it (RFC 9494).
+fn restart(agreed: &v1::GracefulRestart) -> String {
+    let long = agreed.long_lived.iter().map(|long| long.seconds).max();
+    let long = long.map(|seconds| format!("+{}", text::age(seconds.into())));
+    format!("{}s{}", agreed.restart_seconds, long.unwrap_or_default())
+}
+
+/// `12 for 1m58s` while the peer is away, `12` while it sends them again, `12 for 58m long-lived` as a last resort.
 fn stale(peer: &v1::Peer) -> String {
     let count: u64 = peer.stale.iter().map(|stale| stale.count).sum();
     match peer.kept_seconds {
-        Some(seconds) => format!("{count} for {}", text::age(seconds)),
+        Some(seconds) => {
+            let long = peer.stale.iter().any(|stale| stale.long_lived_seconds.is_some());
+            format!("{count} for {}{}", text::age(seconds), if long { " long-lived" } else { "" })
+        }
         None if count > 0 => count.to_string(),
         None => String::new(),
     }
@@ -203,7 +214,8 @@ fn more(peer: &v1::Peer) -> Vec<String> {
         peer.updates_sent.to_string(),
         told(peer.notification_sent.as_ref()),
         told(peer.notification_received.as_ref()),
-        peer.restart.as_ref().map(|agreed| format!("{}s", agreed.restart_seconds)).unwrap_or_default(),
+        peer.restart.as_ref().map(restart).unwrap_or_default(),
         stale(peer),
+        text::add_path(&peer.add_path),
     ]
 }

@@ -33,7 +33,12 @@ fn session(peer: &v1::Peer) -> Vec<Row> {
         rows.push(Row::new("last error", down.reason.clone(), or_dash(down.detail.clone())));
     }
     if let Some(seconds) = peer.retry_seconds {
-        rows.push(Row::new("retry", "-", format!("in {}", text::age(seconds))));
+        let failed = match peer.failed_attempts {
+            0 => "-".to_owned(),
+            1 => "after 1 failure".to_owned(),
+            several => format!("after {several} failures"),
+        };
+        rows.push(Row::new("retry", failed, format!("in {}", text::age(seconds))));
     }
     let ups = match peer.established_count {
         1 => "once since the agent's start".to_owned(),
@@ -78,6 +83,11 @@ fn agreed(peer: &v1::Peer, configured: &v1::PeerSettings) -> Vec<Row> {
             "at most a third of the hold time",
         ),
         Row::new(
+            "add-path",
+            format!("configured {}", wanted_paths(configured)),
+            used(Some(text::add_path(&peer.add_path))),
+        ),
+        Row::new(
             "connection",
             connection(configured),
             match &peer.local_address {
@@ -86,6 +96,13 @@ fn agreed(peer: &v1::Peer, configured: &v1::PeerSettings) -> Vec<Row> {
             },
         ),
     ]
+}
+
+fn wanted_paths(configured: &v1::PeerSettings) -> String {
+    let receive = configured.add_path_receive.then(|| "receive".to_owned());
+    let send = (configured.add_path_send > 0).then(|| format!("send {}", configured.add_path_send));
+    let wanted: Vec<String> = receive.into_iter().chain(send).collect();
+    if wanted.is_empty() { "no".to_owned() } else { wanted.join(", ") }
 }
 
 fn connection(configured: &v1::PeerSettings) -> String {
@@ -103,13 +120,18 @@ fn restart(peer: &v1::Peer) -> Vec<Row> {
         let what = format!("{}s for {}", agreed.restart_seconds, families(agreed.families()));
         let also = if agreed.notification { ", after a NOTIFICATION too" } else { "" };
         rows.push(Row::new("restart", "routes are kept", format!("{what}{also}")));
+        for long in &agreed.long_lived {
+            let what = format!("{}s more for {}", long.seconds, text::family(long.family()));
+            rows.push(Row::new("restart", "as a last resort", what));
+        }
     } else if is_up(peer) {
         rows.push(Row::new("restart", "no route is kept", "not negotiated"));
     }
     for stale in &peer.stale {
-        let until = match peer.kept_seconds {
-            Some(seconds) => format!("kept for {}", text::age(seconds)),
-            None => "to be sent again".to_owned(),
+        let until = match (stale.long_lived_seconds, peer.kept_seconds) {
+            (Some(seconds), _) => format!("kept for {} as a last resort", text::age(seconds)),
+            (None, Some(seconds)) => format!("kept for {}", text::age(seconds)),
+            (None, None) => "to be sent again".to_owned(),
         };
         rows.push(Row::new("stale", text::family(stale.family()), format!("{} paths, {until}", stale.count)));
     }

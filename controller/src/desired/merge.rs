@@ -129,6 +129,7 @@ pub(super) fn merge(site: &Site<'_>) -> Result<Merged, Vec<Problem>> {
     let mut except = Vec::new();
     let mut restart_time = Slot::new("spec.gracefulRestart.restartTime");
     let mut notification = Slot::new("spec.gracefulRestart.notification");
+    let mut long_lived = Slot::new("spec.gracefulRestart.longLived");
     let mut hold = Slot::new("spec.timers.hold");
     let mut keepalive = Slot::new("spec.timers.keepalive");
     let mut connect_retry = Slot::new("spec.timers.connectRetry");
@@ -163,6 +164,7 @@ pub(super) fn merge(site: &Site<'_>) -> Result<Merged, Vec<Problem>> {
         relax.put(fabric, site.name, spec.multipath.as_ref().and_then(|m| m.relax_as_path), out);
         let restart = spec.graceful_restart.clone().unwrap_or_default();
         restart_time.put(fabric, site.name, restart.restart_time, out);
+        long_lived.put(fabric, site.name, restart.long_lived, out);
         notification.put(fabric, site.name, restart.notification, out);
         let masquerade = spec.masquerade.clone().unwrap_or_default();
         hide.put(fabric, site.name, masquerade.enabled, out);
@@ -242,6 +244,7 @@ pub(super) fn merge(site: &Site<'_>) -> Result<Merged, Vec<Problem>> {
         restart: GracefulRestart {
             restart_time: restart_time.set.map(|(_, span)| span),
             notification: notification.set.map(|(_, set)| set),
+            long_lived: long_lived.set.map(|(_, span)| span),
         },
         timers: TimerSpec {
             hold: hold.set.map(|(_, span)| span),
@@ -367,11 +370,13 @@ pub(super) fn restart(peer: Option<&GracefulRestart>, fabric: &GracefulRestart) 
     let default = Restart::default();
     let time = peer.and_then(|peer| peer.restart_time).or(fabric.restart_time);
     let notification = peer.and_then(|peer| peer.notification).or(fabric.notification);
+    let long_lived = peer.and_then(|peer| peer.long_lived).or(fabric.long_lived);
     Restart {
         seconds: time
             .map_or(default.seconds, |span| u16::try_from(span.0.as_secs()).unwrap_or(default.seconds)),
         notification: notification.unwrap_or(default.notification),
-        long_lived: default.long_lived,
+        long_lived: long_lived
+            .map_or(default.long_lived, |span| u32::try_from(span.0.as_secs()).unwrap_or(default.long_lived)),
     }
 }
 

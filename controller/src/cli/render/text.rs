@@ -84,6 +84,20 @@ pub fn family(family: v1::AddressFamily) -> String {
     word(family.as_str_name(), "ADDRESS_FAMILY_")
 }
 
+/// `IPv4 both, IPv6 receive`: in which directions several paths of a prefix go (RFC 7911).
+#[must_use]
+pub fn add_path(families: &[v1::AddPathFamily]) -> String {
+    let one = |of: &v1::AddPathFamily| {
+        let ways = match (of.receive, of.send) {
+            (true, true) => "both",
+            (true, false) => "receive",
+            _ => "send",
+        };
+        format!("{} {ways}", family(of.family()))
+    };
+    families.iter().map(one).collect::<Vec<String>>().join(", ")
+}
+
 /// Text from the network and from files, as a terminal shows it and does not
 /// obey it: control characters are written out.
 #[must_use]

@@ -5,6 +5,7 @@ use bgp::config::PeerRestart;
 use bgp::io::{State, Told};
 use bgp::prefix::Family;
 use bgp::view::PeerView;
+use bgp::wire::add_path::Mode;
 
 use super::scalar::{family, timestamp};
 use crate::discovery::shown;
@@ -29,6 +30,8 @@ pub fn peer(peer: &PeerView, moment: &Moment) -> v1::Peer {
             .map(|down| v1::DownCause { reason: down.reason.word().to_owned(), detail: down.text.clone() }),
         retry_time: peer.retry_at.map(|at| timestamp(at, moment)),
         retry_seconds: peer.retry_at.map(|at| moment.seconds_until(at)),
+        failed_attempts: peer.failures,
+        add_path: Family::ALL.into_iter().filter_map(|family| add_path(peer, family)).collect(),
         hold_seconds: peer.hold.map(|hold| u32::try_from(hold.as_secs()).unwrap_or(u32::MAX)),
         families: families.map(|family| counts(peer, family)).collect(),
         established_count: peer.established_count,
@@ -45,18 +48,32 @@ pub fn peer(peer: &PeerView, moment: &Moment) -> v1::Peer {
         stale: Family::ALL
             .into_iter()
             .filter(|family| peer.stale[*family] > 0)
-            .map(|of| v1::StaleCount { family: family(of), count: peer.stale[of] })
+            .map(|of| v1::StaleCount {
+                family: family(of),
+                count: peer.stale[of],
+                long_lived_seconds: peer.long_lived_until[of].map(|at| moment.seconds_until(at)),
+            })
             .collect(),
     }
 }
 
 fn restart(agreed: &PeerRestart) -> v1::GracefulRestart {
     let families = Family::ALL.into_iter().filter(|family| agreed.families[*family].is_some());
+    let long_lived = |of: Family| {
+        let seconds = agreed.long_lived[of]?.seconds;
+        Some(v1::LongLivedFamily { family: family(of), seconds })
+    };
     v1::GracefulRestart {
         restart_seconds: agreed.seconds.into(),
         notification: agreed.notification,
         families: families.map(family).collect(),
+        long_lived: Family::ALL.into_iter().filter_map(long_lived).collect(),
     }
+}
+
+fn add_path(peer: &PeerView, of: Family) -> Option<v1::AddPathFamily> {
+    let Mode { receive, send } = peer.add_path[of];
+    (receive || send).then(|| v1::AddPathFamily { family: family(of), receive, send })
 }
 
 fn notification(told: &Told, moment: &Moment) -> v1::LastNotification {

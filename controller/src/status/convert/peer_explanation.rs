@@ -49,6 +49,9 @@ fn settings(config: &PeerConfig) -> v1::PeerSettings {
         accept: accept.map(ToString::to_string).collect(),
         accept_default_route: config.accept_default,
         receive_limit: config.receive.most,
+        long_lived_seconds: config.restart.long_lived,
+        add_path_receive: config.add_path.receive,
+        add_path_send: config.add_path.send.into(),
     }
 }
 

@@ -68,6 +68,7 @@ fn path(path: &PathView) -> v1::Path {
         attributes_in_use: path.changed.as_ref().map(|changed| attributes(&changed.attributes)),
         import_change: path.changed.as_ref().map(|changed| changed.detail.clone()),
         path_id: path.path_id.map(|id| id.0),
+        stale: path.stale.map(|reason| reason.word().to_owned()),
     }
 }
 
@@ -119,6 +120,7 @@ pub(super) fn attributes(attributes: &PathAttributes) -> v1::PathAttributes {
         originator_id: attributes.originator.map(|id| id.to_string()),
         cluster_list: attributes.cluster_list.iter().map(|id| Ipv4Addr::from_bits(*id).to_string()).collect(),
         unknown: attributes.unknown.iter().map(unknown).collect(),
+        only_to_customers: attributes.only_to_customers.map(|asn| asn.0),
     }
 }
 

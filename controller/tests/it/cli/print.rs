@@ -1,10 +1,12 @@
 //! Goldens of everything that the verbs print, from fixed values.
 
 use api::v1;
+use bgp::config::{LongLived, PeerRestart};
 use bgp::io::State;
 use bgp::prefix::PerFamily;
 use bgp::reason::Reason;
 use bgp::view::{Explanation, KernelView, RouteFilter, RoutePage};
+use bgp::wire::add_path::Mode;
 use controller::cli::drain::{Drained, Undrained};
 use controller::cli::explain::Explanations;
 use controller::cli::peers::Peers;
@@ -199,6 +201,54 @@ fn explanations_tell_the_story() {
     insta::assert_snapshot!("explain_unreachable_json", printed(&explain(&story), Format::Json));
     let story = fixture::installed_story();
     insta::assert_snapshot!("explain_installed", printed(&explain(&story), Format::Table));
+}
+
+/// A peer that is away for longer than its restart time, what is kept of it, and several paths a prefix.
+#[test]
+fn what_is_kept_for_long_and_how_paths_are_exchanged() {
+    let long = |seconds| Some(LongLived { forwarding: true, seconds });
+    let mut up = fixture::established(1, "tor1", "10.0.2.1", 65_000, PerFamily::default());
+    up.restart = Some(PeerRestart {
+        restarting: false,
+        seconds: 120,
+        notification: false,
+        families: PerFamily { ipv4: Some(true), ipv6: Some(true) },
+        long_lived: PerFamily { ipv4: long(3_600), ipv6: None },
+    });
+    up.add_path.ipv4 = Mode { receive: true, send: true };
+    up.add_path.ipv6.receive = true;
+    let mut away =
+        fixture::down("tor2", "10.0.3.1", State::Active, Reason::ConnectFailed, "connection refused");
+    away.failures = 4;
+    away.stale.ipv4 = 12;
+    away.retry_at = Some(fixture::at(4 * 3600 + 12));
+    away.long_lived_until.ipv4 = away.retry_at;
+    away.kept_until = away.retry_at;
+    let wide = printed(&peers(&[fixture::snapshot("worker-1", vec![up, away.clone()])]), Format::Wide);
+    let columns = |line: &str| {
+        line.rsplit("  ")
+            .map(str::trim)
+            .filter(|it| !it.is_empty())
+            .take(3)
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let lines: Vec<Vec<String>> = wide.lines().map(columns).collect();
+    assert_eq!(lines[0], ["ADD-PATH", "STALE", "RESTART"], "{wide}");
+    assert_eq!(lines[1], ["IPv4 both, IPv6 receive", "-", "120s+1h00m"], "{wide}");
+    assert_eq!(lines[2], ["-", "12 for 12s long-lived", "-"], "{wide}");
+    let told = convert::peer_explanation(&away, &fixture::config(away.id), "worker-1", &moment());
+    let told = printed(&Explanations(vec![told]), Format::Table);
+    assert!(told.contains("after 4 failures") && told.contains("in 12s"), "{told}");
+    assert!(told.contains("12 paths, kept for 12s as a last resort"), "{told}");
+
+    let mut story = fixture::installed_story();
+    let route = story.route.as_mut().expect("the fixture has one");
+    let path = &mut route.paths[0];
+    path.stale = Some(Reason::LongLivedStale);
+    path.attributes.only_to_customers = Some(bgp::id::Asn(65_000));
+    let told = printed(&explain(&story), Format::Table);
+    assert!(told.contains(", OTC 65000") && told.contains("accepted, long-lived-stale"), "{told}");
 }
 
 #[test]

@@ -14,6 +14,9 @@ pub(super) fn start(sandbox: &Sandbox, router: &Netns, setup: Setup) -> Rack {
     let key = setup.key.map_or(String::new(), |key| format!("password \"{key}\";"));
     let limit = setup.limit.map_or(String::new(), |most| format!("receive limit {most} action restart;"));
     let (hold, [over4, over6]) = (setup.hold, OVER);
+    let restart_time = setup.restart_time();
+    let long_lived =
+        if setup.long_lived { "long lived graceful restart on; long lived stale time 600;" } else { "" };
     let colours = "{ bgp_ext_community.add((rt, 65100, 7)); }";
     Rack(Bird::start(
         sandbox,
@@ -33,7 +36,8 @@ template bgp node {{
     local as 65100;
     hold time {hold}; connect retry time 1; connect delay time 1;
     error wait time 1, 2; error forget time 1;
-    graceful restart on; graceful restart time 30;
+    graceful restart on; graceful restart time {restart_time};
+    {long_lived}
     enable extended messages on; allow local as 1;
     {key}
     ipv4 {{ import all; {limit} export where source = RTS_STATIC; next hop address {hop4}; }};
@@ -130,6 +134,10 @@ impl Far for Rack {
 
     fn refresh(&self, over: usize, _family: usize) {
         self.0.birdc(&format!("reload in {}", PROTOCOLS[over]));
+    }
+
+    fn stop(&mut self) {
+        self.0.daemon().kill();
     }
 
     fn restart(&mut self, sandbox: &Sandbox, router: &Netns) {

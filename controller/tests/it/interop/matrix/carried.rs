@@ -7,7 +7,7 @@ use super::super::node::Node;
 use super::cells::{Cells, Feature};
 use super::{Count, DEFAULT, FAR, FAR_AS, Far, OVER, OWN_AS, SENT, Seen, Setup, Show, advertise, manifest};
 
-const SETUP: Setup = Setup { key: None, hold: 9, limit: None };
+const SETUP: Setup = Setup { key: None, hold: 9, limit: None, long_lived: false };
 const BOTH: [usize; 2] = [0, 1];
 /// As many communities as no message of 4 096 octets holds (RFC 8654).
 const MANY: u64 = 1_100;
@@ -37,7 +37,7 @@ pub(super) fn run<F: Far>(
     let of_node =
         |fabric: &str, peer: &str| manifest(SETUP, &format!("acceptDefaultRoute: true\n  {fabric}"), peer);
     let node = Node::start(sandbox, node, "node", &of_node(&advertise(""), ""));
-    let mut cells = Cells::of(daemon);
+    let mut cells = Cells::of(daemon, Feature::Session);
 
     for over in BOTH {
         cells.judge(Feature::Session, over, || shown(&far, over, Show::Established));

@@ -53,15 +53,19 @@ features! {
     ShutdownText = "shutdown with a text",
     LimitOfOurs = "prefix limit of ours",
     LimitOfIts = "prefix limit of its",
+    LongLivedOfOurs = "long-lived restart of ours",
+    LongLivedOfIts = "long-lived restart of its",
 }
 
-/// The first feature of the second run.
-const SIGNED: Feature = Feature::Md5;
+/// The first feature of each run.
+const RUNS: [Feature; 3] = [Feature::Session, Feature::Md5, Feature::LongLivedOfOurs];
 
 /// What is found of one daemon.
 pub(super) struct Cells {
     daemon: &'static str,
     column: usize,
+    /// The first feature of the run.
+    first: Feature,
     found: BTreeMap<(Feature, usize), Result<(), String>>,
 }
 
@@ -73,9 +77,10 @@ fn expected() -> (Vec<&'static str>, Vec<Vec<&'static str>>) {
 }
 
 impl Cells {
-    pub(super) fn of(daemon: &'static str) -> Self {
+    /// Nothing found yet, in the run whose first feature that is.
+    pub(super) fn of(daemon: &'static str, first: Feature) -> Self {
         let column = expected().0.iter().position(|name| *name == daemon).expect("a column");
-        Self { daemon, column, found: BTreeMap::new() }
+        Self { daemon, column, first, found: BTreeMap::new() }
     }
 
     /// Whether the daemon has the feature at all.
@@ -113,10 +118,8 @@ impl Cells {
     /// Prints the column, gives it to who collects the matrix, and compares it with what is expected.
     pub(super) fn compare(&self, node: &Node) {
         let (_, lines) = expected();
-        let is_here = |feature: &Feature| {
-            let second = self.found.keys().any(|(feature, _)| *feature >= SIGNED);
-            (*feature >= SIGNED) == second
-        };
+        let run = |feature: &Feature| RUNS.iter().rposition(|first| first <= feature);
+        let is_here = |feature: &Feature| run(feature) == run(&self.first);
         let (mut report, mut wrong) = (String::new(), Vec::new());
         for line in &lines {
             let feature = Feature::ALL.iter().copied().find(|feature| feature.words() == line[0]);

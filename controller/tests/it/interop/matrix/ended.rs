@@ -10,7 +10,7 @@ use super::carried::shown;
 use super::cells::{Cells, Feature};
 use super::{FAR, Far, SENT, Setup, Show, advertise, manifest};
 
-const SETUP: Setup = Setup { key: Some("hunter2"), hold: 3, limit: Some(LIMIT) };
+const SETUP: Setup = Setup { key: Some("hunter2"), hold: 3, limit: Some(LIMIT), long_lived: false };
 const BOTH: [usize; 2] = [0, 1];
 /// How many prefixes of a family the other side takes.
 const LIMIT: u64 = 6;
@@ -27,7 +27,7 @@ pub(super) fn run<F: Far>(
     let restarts = "gracefulRestart: {restartTime: 30s}";
     let of_node = |fabric: &str, peer: &str| manifest(SETUP, &format!("{restarts}\n  {fabric}"), peer);
     let mut node = Node::start(sandbox, node, "node", &of_node(&advertise(""), ""));
-    let mut cells = Cells::of(daemon);
+    let mut cells = Cells::of(daemon, Feature::Md5);
 
     for over in BOTH {
         cells.judge(Feature::Md5, over, || shown(&far, over, Show::Established));

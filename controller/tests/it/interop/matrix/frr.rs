@@ -24,6 +24,7 @@ pub(super) fn start(sandbox: &Sandbox, router: &Netns, setup: Setup) -> Rack {
              neighbor {own} advertisement-interval 0\n{key}"
         )
     });
+    let long_lived = if setup.long_lived { " bgp long-lived-graceful-restart stale-time 600\n" } else { "" };
     let limit = |own: &str| {
         setup.limit.map_or(String::new(), |most| format!("  neighbor {own} maximum-prefix {most}\n"))
     };
@@ -40,7 +41,8 @@ pub(super) fn start(sandbox: &Sandbox, router: &Netns, setup: Setup) -> Rack {
  bgp log-neighbor-changes
  bgp graceful-restart
  bgp graceful-restart preserve-fw-state
- no bgp ebgp-requires-policy
+ bgp graceful-restart restart-time {restart_time}
+{long_lived} no bgp ebgp-requires-policy
  no bgp network import-check
  no bgp default ipv4-unicast
 {} address-family ipv4 unicast
@@ -52,7 +54,8 @@ pub(super) fn start(sandbox: &Sandbox, router: &Netns, setup: Setup) -> Rack {
 route-map colours permit 10
  set extcommunity rt 65100:7
 ",
-            neighbors.concat()
+            neighbors.concat(),
+            restart_time = setup.restart_time(),
         ),
     ))
 }
@@ -139,6 +142,10 @@ impl Far for Rack {
 
     fn refresh(&self, over: usize, family: usize) {
         self.0.vtysh(&format!("clear bgp {} unicast {} soft in", FAMILIES[family], OVER[over]));
+    }
+
+    fn stop(&mut self) {
+        self.0.bgpd().kill();
     }
 
     fn restart(&mut self, sandbox: &Sandbox, router: &Netns) {

@@ -14,10 +14,15 @@ fn neighbor(over: usize, setup: Setup) -> String {
     let limit = setup.limit.map_or(String::new(), |most| {
         format!("    [neighbors.afi-safis.prefix-limit.config]\n      max-prefixes = {most}\n")
     });
+    let long = if setup.long_lived {
+        "    [neighbors.afi-safis.long-lived-graceful-restart.config]\n      enabled = true\n      restart-time = 600\n"
+    } else {
+        ""
+    };
     let of_family = |name: &str| {
         format!(
             "  [[neighbors.afi-safis]]\n    [neighbors.afi-safis.config]\n      afi-safi-name = \"{name}-unicast\"\n    \
-             [neighbors.afi-safis.mp-graceful-restart.config]\n      enabled = true\n{limit}"
+             [neighbors.afi-safis.mp-graceful-restart.config]\n      enabled = true\n{limit}{long}"
         )
     };
     let key = setup.key.map_or(String::new(), |key| format!("auth-password = \"{key}\""));
@@ -31,7 +36,8 @@ fn neighbor(over: usize, setup: Setup) -> String {
     allow-own-as = 1
   [neighbors.graceful-restart.config]
     enabled = true
-    restart-time = 30
+    restart-time = {}
+    long-lived-enabled = {}
   [neighbors.timers.config]
     connect-retry = 1
     hold-time = {}
@@ -39,6 +45,8 @@ fn neighbor(over: usize, setup: Setup) -> String {
     idle-hold-time-after-reset = 1
 {}"#,
         OVER[over],
+        setup.restart_time(),
+        setup.long_lived,
         setup.hold,
         setup.hold / 3,
         FAMILIES.map(of_family).concat()
@@ -128,6 +136,10 @@ impl Far for Rack {
     fn refresh(&self, over: usize, family: usize) {
         // A route refresh; `softresetin` of other daemons looks at what is there already.
         self.0.gobgp(&format!("neighbor {} softresetin -a {}", OVER[over], FAMILIES[family]));
+    }
+
+    fn stop(&mut self) {
+        self.0.daemon().kill();
     }
 
     fn restart(&mut self, sandbox: &Sandbox, _router: &Netns) {

@@ -1,7 +1,7 @@
 //! The interoperability matrix: features, families and five daemons.
 //!
-//! One daemon a column, with one session over IPv4 and one over IPv6, in two runs: what routes carry (`carried`), and
-//! what becomes of sessions that are signed (RFC 2385) and that end (`ended`). A cell passes by what the *other side*
+//! One daemon a column, with one session over IPv4 and one over IPv6, in three runs: what routes carry (`carried`),
+//! what becomes of sessions that are signed (RFC 2385) and that end (`ended`), and how long routes are kept (`kept`). A cell passes by what the *other side*
 //! itself shows: its tables, its counters, its log. `cells.tsv` holds what is expected of each cell: `pass`, or `n/a`
 //! with the reason; a cell that is otherwise fails the test. The README shows the table.
 
@@ -12,6 +12,7 @@ mod ended;
 mod exabgp;
 mod frr;
 mod gobgp;
+mod kept;
 mod openbgpd;
 
 use labs::{Netns, Sandbox};
@@ -50,6 +51,15 @@ struct Setup {
     hold: u64,
     /// The most prefixes of a family that it takes.
     limit: Option<u64>,
+    /// Whether it restarts in two seconds, and its routes are kept for ten minutes more (RFC 9494).
+    long_lived: bool,
+}
+
+impl Setup {
+    /// Its restart time in seconds.
+    const fn restart_time(self) -> u64 {
+        if self.long_lived { 2 } else { 30 }
+    }
 }
 
 /// What the other side is asked to show of a session.
@@ -102,6 +112,8 @@ trait Far {
     fn refresh(&self, over: usize, family: usize);
     /// Kills it and starts it anew, to recover.
     fn restart(&mut self, sandbox: &Sandbox, router: &Netns);
+    /// Kills it.
+    fn stop(&mut self) {}
     /// Has it take sessions again at once that it lets rest after errors.
     fn again(&self) {}
 }
@@ -172,7 +184,7 @@ fn family(prefix: &str) -> usize {
     usize::from(prefix.contains(':'))
 }
 
-/// Both runs with one daemon.
+/// All runs with one daemon.
 macro_rules! column {
     ($daemon:ident) => {
         mod $daemon {
@@ -190,6 +202,16 @@ macro_rules! column {
             fn how_sessions_end() {
                 labs::require!("root", stringify!($daemon));
                 labs::sandbox!(|sandbox| super::super::ended::run(
+                    sandbox,
+                    stringify!($daemon),
+                    super::super::$daemon::start
+                ));
+            }
+
+            #[test]
+            fn how_long_routes_are_kept() {
+                labs::require!("root", stringify!($daemon));
+                labs::sandbox!(|sandbox| super::super::kept::run(
                     sandbox,
                     stringify!($daemon),
                     super::super::$daemon::start
