@@ -3,6 +3,7 @@
 
 use labs::bird::Bird;
 use labs::frr::Frr;
+use labs::gobgp::Gobgp;
 use labs::{Netns, Sandbox, wait};
 
 use super::bird::{FAR_V4, FAR_V6, POD_V4, POD_V6, manifest, until_bird};
@@ -250,5 +251,46 @@ fn two_nodes_find_each_other_and_ignore_a_third() {
             if log.contains(&named) { Ok(()) } else { Err(format!("{log}\n{}", third.agent.log())) }
         });
         assert_eq!(node.transitions("Established"), 1, "{}", node.agent.log());
+    });
+}
+
+/// GoBGP finds its neighbour in the kernel's table, once, and does not advertise itself: the node has heard of nobody
+/// when it connects.
+#[test]
+fn with_gobgp_which_connects_before_it_was_heard() {
+    labs::require!("root", "gobgp");
+    labs::sandbox!(|sandbox| {
+        let (node, router) = link(sandbox);
+        let (own, peer) = (link_local(&node), link_local(&router));
+        let node = Node::start(sandbox, node, "node", &behind_eth0(""));
+        wait::until("the node in the router's table of neighbours", LIMIT, || {
+            let _ = router.exec("ping", ["-c1", "-W1", &format!("{own}%eth0")]).output();
+            let known = router.ip("-6 neigh show dev eth0");
+            if known.contains(&own) && !known.contains("FAILED") { Ok(()) } else { Err(known) }
+        });
+        let family = |name: &str| {
+            format!(
+                "  [[neighbors.afi-safis]]\n    [neighbors.afi-safis.config]\n      afi-safi-name = \"{name}-unicast\"\n"
+            )
+        };
+        let config = format!(
+            "[global.config]\n  as = 65100\n  router-id = \"10.0.1.1\"\n[[neighbors]]\n  [neighbors.config]\n    \
+             neighbor-interface = \"eth0\"\n    peer-as = 65001\n  [neighbors.timers.config]\n    connect-retry = 1\n    \
+             hold-time = 9\n    keepalive-interval = 3\n    idle-hold-time-after-reset = 1\n{}{}",
+            family("ipv4"),
+            family("ipv6")
+        );
+        let gobgp = Gobgp::start(sandbox, &router, "gobgp", &config);
+        gobgp.gobgp(&format!("global rib -a ipv4 add {FAR_V4}"));
+        gobgp.gobgp(&format!("global rib -a ipv6 add {FAR_V6}"));
+        node.until_route(&format!("{FAR_V4} via inet6 {peer} dev eth0"), true);
+        node.until_route(&format!("{FAR_V6} via {peer} dev eth0"), true);
+        for (name, pod) in [("ipv4", POD_V4), ("ipv6", POD_V6)] {
+            node.until(&format!("GoBGP's route to {pod}"), || {
+                let shown = gobgp.gobgp(&format!("global rib -a {name}"));
+                let found = shown.lines().any(|line| line.contains(pod) && line.contains(&own));
+                if found { Ok(()) } else { Err(shown) }
+            });
+        }
     });
 }
