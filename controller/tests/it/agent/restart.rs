@@ -1,7 +1,7 @@
 //! When the routes of an earlier run go.
 
 use bgp::id::ConnId;
-use bgp::io::RouteAck;
+use bgp::io::{RouteAck, Transport};
 use bgp::prefix::Family;
 use bgp::time::Duration;
 use bgp::wire::pack;
@@ -154,9 +154,17 @@ fn only_peers_that_were_up_are_waited_for() {
     world.manifests(&manifests(&PEERS, ""));
     world.run_for(Duration::from_secs(20));
     assert_eq!(sweeps(&mut world), 0, "it is not there yet");
-    // An attempt that is not given up yet.
+    // An attempt that is not given up yet; each one comes later than the one before.
     world.agent.drivers().transport.clear();
-    world.run_for(Duration::from_secs(6));
+    let remote = format!("{}:179", PEERS[0].0).parse().unwrap();
+    let asked = |world: &mut World| {
+        let told = &world.agent.drivers().transport;
+        told.iter()
+            .any(|(_, effect)| matches!(effect, Transport::Connect { remote: to, .. } if *to == remote))
+    };
+    while !asked(&mut world) {
+        world.run_for(Duration::from_secs(1));
+    }
     let conn = world.connecting(&format!("{}:179", PEERS[0].0));
     assert!(world.agent.drivers().awaited.is_empty());
     world.establish(conn, 65100, 0);
