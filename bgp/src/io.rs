@@ -9,6 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
 
+use crate::bfd;
 use crate::id::{Asn, ConnId, PeerId};
 use crate::prefix::Prefix;
 use crate::reason::Reason;
@@ -71,6 +72,13 @@ pub enum Event<'a> {
     },
     /// What became of a batch of [`RouteChange`]s.
     Acks(&'a [RouteAck]),
+    /// What became of the BFD session with a peer (RFC 5882).
+    Bfd {
+        /// The peer.
+        peer: PeerId,
+        /// The session; `None` where there is none any more.
+        view: Option<bfd::View>,
+    },
     /// An operator wants a peer's session ended, and up again at once.
     Reset {
         /// The peer.

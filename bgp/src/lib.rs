@@ -61,7 +61,7 @@
 //! | 5701 | IPv6 extended communities | `wire::community`, `policy::export` | `wire::attribute`, `policy::non_transitive_communities_end_at_the_border` |
 //! | 5880 | BFD: packets, states, timers | `bfd` | `bfd` |
 //! | 5881 | BFD over one hop: ports and hop limits are the caller's | `bfd` | `bfd` |
-//! | 5882 | what BFD means to who relies on it | `bfd::session` | `bfd` |
+//! | 5882 | what BFD means to who relies on it | `bfd::session`, `speaker::detection` | `bfd`, `sim::detection` |
 //! | 5883 | BFD over several hops, likewise | `bfd` | `bfd` |
 //! | 6286 | identifiers | `wire::open`, `session::negotiate`, `session::collision` | `wire::open`, `session::negotiation`, `session::collision` |
 //! | 6608 | errors of the state machine | `wire::notification`, `session::ending` | `session::table` |
@@ -84,7 +84,7 @@
 //! | 9003 | text of a shutdown | `wire::notification`, `session::config` | `wire::notification`, `sim::operator` |
 //! | 9072 | long optional parameters | `wire::open` | `wire::open` |
 //! | 9234 | roles and Only To Customers | `wire::role`, `session::negotiate`, `policy::export`, `policy::import` | `sim::roles`, `session::negotiation`, `explain::property` |
-//! | 9384 | Cease for BFD | `wire::notification` | `wire::notification` |
+//! | 9384 | Cease for BFD | `wire::notification`, `speaker::detection` | `wire::notification`, `sim::detection` |
 //! | 9494 | long-lived graceful restart, both roles | `wire::long_lived`, `session::restart`, `rib::stale`, `rib::long_lived`, `rib::decision`, `policy::export`, `speaker::revival` | `wire::long_lived`, `session::long_lived`, `sim::long_lived`, `explain::property` |
 //! | 9687 | a peer that does not read | `session::timer`, `session::machine` | `session::exchange`, `sim::sessions` |
 

@@ -186,6 +186,8 @@ reasons! {
     NotificationReceived = "notification-received", "the peer sent a NOTIFICATION";
     /// The configuration changed in a way that needs a new session.
     ConfigurationChanged = "configuration-changed", "the configuration of the peer changed";
+    /// Packets between the peer and us stopped passing (RFC 9384 §3).
+    BfdDown = "bfd-down", "BFD says that packets do not reach the peer", "RFC 9384 3";
     /// An operator ended the session, which comes up again at once.
     OperatorReset = "operator-reset", "an operator reset the session";
     /// Another connection of the same peer was kept (RFC 4271 §6.8).

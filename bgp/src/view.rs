@@ -50,6 +50,8 @@ pub struct PeerView {
     pub restart: Option<PeerRestart>,
     /// Until when the peer's routes are kept, while it restarts.
     pub kept_until: Option<Instant>,
+    /// The BFD session with it, where there is one.
+    pub bfd: Option<crate::bfd::View>,
     /// Until when each family of its routes is kept for long (RFC 9494); `None` where the
     /// restart time is not over, or the peer has sent all again.
     pub long_lived_until: PerFamily<Option<Instant>>,

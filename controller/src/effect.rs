@@ -8,6 +8,7 @@ use bgp::io::Transport;
 use bgp::prefix::Prefix;
 use bgp::time::Instant;
 
+use crate::bfd::Watch;
 use crate::cluster::Objects;
 use crate::kernel::Command;
 use crate::kernel::masquerade::Masquerade;
@@ -26,6 +27,8 @@ pub trait Drivers {
     fn neighbours(&mut self, neighbours: Neighbours);
     /// The links, by index and name, whose neighbours are to be found: these, and no others.
     fn discover(&mut self, links: BTreeMap<u32, String>);
+    /// Which ways to peers BFD looks after, all of them.
+    fn watch(&mut self, watch: Watch);
     /// The peers that the next run of the agent is to wait for, whenever they change.
     fn awaited(&mut self, peers: BTreeSet<IpAddr>);
     /// A command for the kernel driver.

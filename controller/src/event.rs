@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use crate::bfd::News;
 use crate::cluster::SourceEvent;
 use crate::kernel::KernelEvent;
 use crate::operator::order::Order;
@@ -20,6 +21,8 @@ pub enum Event {
     Query(Query),
     /// What an operator wants done.
     Order(Order),
+    /// From the thread that carries BFD.
+    Bfd(News),
     /// From a connection or a listener.
     Transport(TransportEvent),
     /// A router on a link has advertised itself: its link-local address, with its zone.

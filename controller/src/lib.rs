@@ -31,6 +31,7 @@
 //! | [`cli`] | the command line, one file a verb |
 
 pub mod agent;
+pub mod bfd;
 pub mod check;
 pub mod cli;
 pub mod cluster;

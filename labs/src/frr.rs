@@ -22,6 +22,7 @@ pub struct Frr {
     name: String,
     folder: PathBuf,
     bgpd: Daemon,
+    bfdd: Option<Daemon>,
     // Dropped after bgpd: it withdraws nothing then that a test looks at.
     _zebra: Daemon,
 }
@@ -38,7 +39,7 @@ impl Frr {
         owned(&folder).unwrap_or_else(|message| panic!("{name}: {message}"));
         let zebra = daemon(sandbox, namespace, name, &folder, "zebra", "/dev/null");
         let bgpd = daemon(sandbox, namespace, name, &folder, "bgpd", "/dev/null");
-        let frr = Self { name: name.to_owned(), folder, bgpd, _zebra: zebra };
+        let frr = Self { name: name.to_owned(), folder, bgpd, bfdd: None, _zebra: zebra };
         // vtysh reads its own settings from the folder too.
         for (file, text) in [("vtysh.conf", ""), ("frr.conf", config)] {
             let file = frr.folder.join(file);
@@ -91,6 +92,16 @@ impl Frr {
         self.bgpd.kill();
         // bgpd alone reads it, at once: it is configured before it says anything to anybody.
         self.bgpd = daemon(sandbox, namespace, &self.name, &self.folder, "bgpd", "frr.conf");
+    }
+
+    /// Starts bfdd beside the others, and configures it by these lines: `bfd`, `peer 192.0.2.1`.
+    ///
+    /// # Panics
+    /// Where it is missing or refuses one of them.
+    #[track_caller]
+    pub fn start_bfdd(&mut self, sandbox: &Sandbox, namespace: &Netns, lines: &[&str]) {
+        self.bfdd = Some(daemon(sandbox, namespace, &self.name, &self.folder, "bfdd", "/dev/null"));
+        self.configure(lines);
     }
 
     /// bgpd's process, to signal, end or read.

@@ -18,7 +18,7 @@ use super::rule::{self, Check, Violation};
 use super::selector::LabelSelector;
 use super::status::ObjectStatus;
 use super::target::{AddressFrom, Family};
-use super::timers::Timers;
+use super::timers::{Bfd, Timers};
 use super::value::PeerAsn;
 
 /// A BGP peer of the selected nodes: one address, addresses that are found on each node, the neighbour on an interface,
@@ -45,6 +45,7 @@ use super::value::PeerAsn;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[x_kube(validation = Rule::new(rule::ONE_TARGET.cel).message(rule::ONE_TARGET.text))]
 #[x_kube(validation = Rule::new(rule::STRICT_ROLE.cel).message(rule::STRICT_ROLE.text))]
+#[x_kube(validation = Rule::new(rule::BFD_NAMED.cel).message(rule::BFD_NAMED.text))]
 #[x_kube(validation = Rule::new(rule::ONE_DISTANCE.cel).message(rule::ONE_DISTANCE.text))]
 #[x_kube(validation = Rule::new(rule::CLIENT_INTERNAL.cel).message(rule::CLIENT_INTERNAL.text))]
 #[x_kube(validation = Rule::new(rule::LOCAL_AS_EXTERNAL.cel).message(rule::LOCAL_AS_EXTERNAL.text))]
@@ -149,6 +150,9 @@ pub struct FabricPeerSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new(rule::PEER_PORT.cel).message(rule::PEER_PORT.text))]
     pub port: Option<u16>,
+    /// BFD on the way to the peer; none if unset. `{}` for what is usual.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bfd: Option<Bfd>,
     /// That packets of the peer have come no further than so many hops (RFC 5082); it has to ask the same of this node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl_security: Option<TtlSecurity>,
@@ -358,6 +362,11 @@ impl FabricPeerSpec {
         check.that(hops, "spec.ttlSecurity.hops", rule::TTL_HOPS);
         check.that(self.multihop != Some(0), "spec.multihop", rule::MULTIHOP);
         check.that(self.ttl_security.is_none() || self.multihop.is_none(), "spec", rule::ONE_DISTANCE);
+        if let Some(bfd) = &self.bfd {
+            bfd.check("spec.bfd", &mut check);
+        }
+        let named = self.listen.is_none() && self.interface.is_none();
+        check.that(self.bfd.is_none() || named, "spec", rule::BFD_NAMED);
         let named = match &self.source_address_from {
             Some(SourceAddress::Interface(of)) => !of.interface.is_empty(),
             Some(SourceAddress::Annotation(of)) => !of.node_annotation.is_empty(),

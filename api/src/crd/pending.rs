@@ -8,7 +8,7 @@ pub type Path = &'static [&'static str];
 pub const FABRIC: &[Path] = &[&["advertise", "services"]];
 
 /// Pending fields of `FabricPeer`.
-pub const FABRIC_PEER: &[Path] = &[&["bfd"]];
+pub const FABRIC_PEER: &[Path] = &[];
 
 /// The pending fields of a kind.
 #[must_use]

@@ -139,6 +139,14 @@ rules! {
     /// RFC 5082 §3: the TTL leaves room for so many.
     TTL_HOPS = "ttl-hops", "hops is 1 to 254",
         cel "self >= 1 && self <= 254";
+    /// Faster than a busy kernel wakes anybody, or slower than the hold timer.
+    BFD_INTERVAL = "bfd-interval", "bfd.interval is 10ms to 1m",
+        cel "duration(self) >= duration('10ms') && duration(self) <= duration('60s')";
+    /// RFC 5880 §4.1.
+    BFD_MULTIPLIER = "bfd-multiplier", "bfd.multiplier is 1 to 255", cel "self >= 1";
+    /// Whoever is not there yet is watched by nobody.
+    BFD_NAMED = "bfd-named", "bfd is for peers at an address, neither for those who connect from a prefix nor for the one on an interface",
+        cel "!has(self.bfd) || (!has(self.listen) && !has(self.interface))";
     /// A TTL of 0 gets nowhere.
     MULTIHOP = "multihop", "multihop is 1 to 255",
         cel "self >= 1";

@@ -176,6 +176,13 @@ fn peers() -> Table {
         (json!({"address": "10.0.1.1", "asn": 1, "sourceAddressFrom": {"nodeAnnotation": "bgp"}}), vec![]),
         (json!({"addressFrom": {"otherEnd": ["eth1", "eth2"]}, "asn": "External"}), vec![]),
         (json!({"address": "10.0.1.1", "asn": 1, "ttlSecurity": {"hops": 255}}), vec![rule::TTL_HOPS]),
+        (json!({"address": "10.0.1.1", "asn": 1, "bfd": {}}), vec![]),
+        (json!({"address": "10.0.1.1", "asn": 1, "bfd": {"interval": "50ms", "multiplier": 3}}), vec![]),
+        (json!({"address": "10.0.1.1", "asn": 1, "bfd": {"interval": "9ms"}}), vec![rule::BFD_INTERVAL]),
+        (json!({"address": "10.0.1.1", "asn": 1, "bfd": {"interval": "61s"}}), vec![rule::BFD_INTERVAL]),
+        (json!({"address": "10.0.1.1", "asn": 1, "bfd": {"multiplier": 0}}), vec![rule::BFD_MULTIPLIER]),
+        (json!({"listen": {"prefix": "10.0.0.0/24"}, "asn": 1, "bfd": {}}), vec![rule::BFD_NAMED]),
+        (json!({"interface": "eth1", "asn": "External", "bfd": {}}), vec![rule::BFD_NAMED]),
         (json!({"address": "10.0.1.1", "asn": 1, "multihop": 0}), vec![rule::MULTIHOP]),
         (
             json!({"address": "10.0.1.1", "asn": 1, "multihop": 2, "ttlSecurity": {"hops": 1}}),

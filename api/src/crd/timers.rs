@@ -28,6 +28,30 @@ pub struct Timers {
     pub connect_retry: Option<Span>,
 }
 
+/// BFD on the way to a peer: packets that stop passing end the session within milliseconds (RFC 5880).
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Bfd {
+    /// The time between packets, both ways; the slower side's counts; 300ms if unset.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new(rule::BFD_INTERVAL.cel).message(rule::BFD_INTERVAL.text))]
+    pub interval: Option<Span>,
+    /// How many packets may be missed; 3 if unset.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new(rule::BFD_MULTIPLIER.cel).message(rule::BFD_MULTIPLIER.text))]
+    pub multiplier: Option<u8>,
+}
+
+impl Bfd {
+    /// Checks both.
+    pub(crate) fn check(&self, field: &str, check: &mut Check) {
+        let interval = self.interval.map_or(Duration::from_millis(300), |Span(interval)| interval);
+        let fits = (Duration::from_millis(10)..=Duration::from_mins(1)).contains(&interval);
+        check.that(fits, &format!("{field}.interval"), rule::BFD_INTERVAL);
+        check.that(self.multiplier != Some(0), &format!("{field}.multiplier"), rule::BFD_MULTIPLIER);
+    }
+}
+
 impl Timers {
     /// Checks each timer, and the two that belong together.
     pub(crate) fn check(&self, field: &str, check: &mut Check) {

@@ -15,4 +15,4 @@ mod packet;
 mod session;
 
 pub use packet::{Diagnostic, Discard, Packet, State};
-pub use session::{Config, Forwarding, Output, Session, View};
+pub use session::{Config, Forwarding, Session, View};

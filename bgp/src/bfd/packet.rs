@@ -19,6 +19,7 @@ const MULTIPOINT: u8 = 1;
 
 /// The state of one end (RFC 5880 §4.1, `Sta`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[repr(u8)]
 pub enum State {
     /// Held down on purpose; says nothing of the way between.
@@ -56,6 +57,7 @@ impl State {
 
 /// Why an end last left Up (RFC 5880 §4.1, `Diag`): five bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Diagnostic(pub u8);
 
 impl Diagnostic {

@@ -29,6 +29,7 @@ pub struct Config {
 
 /// What follows for a protocol that relies on the session (RFC 5882 §3.2).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Forwarding {
     /// Nothing is known: not Up yet, or somebody took it down on purpose.
     #[default]
@@ -42,18 +43,12 @@ pub enum Forwarding {
     },
 }
 
-/// What the session wants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Output {
-    /// A packet to the peer.
-    Send(Packet),
-    /// Tell who relies on it.
-    Forwarding(Forwarding),
-}
-
 /// A session as it is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct View {
+    /// What it means to who relies on it.
+    pub forwarding: Forwarding,
     /// Our state.
     pub state: State,
     /// The peer's, as it last said.
@@ -166,7 +161,7 @@ impl Session {
     ///
     /// # Errors
     /// Why it is discarded: nothing has changed then.
-    pub fn receive(&mut self, packet: &Packet, out: &mut Vec<Output>, now: Instant) -> Result<(), Discard> {
+    pub fn receive(&mut self, packet: &Packet, out: &mut Vec<Packet>, now: Instant) -> Result<(), Discard> {
         // RFC 5880 §6.8.6 from here, in its order.
         if packet.your != 0 && packet.your != self.local {
             return Err(Discard::NotOurs(packet.your));
@@ -197,18 +192,18 @@ impl Session {
             (State::Down, State::Init) | (State::Init, State::Init | State::Up) => {
                 self.enter(State::Up, Diagnostic::NONE, out, now);
             }
-            _ => self.tell(false, out),
+            _ => self.judge(false),
         }
         if packet.poll {
             // At once, whatever the interval (RFC 5880 §6.8.7).
-            out.push(Output::Send(Packet { poll: false, last: true, ..self.packet() }));
+            out.push(Packet { poll: false, last: true, ..self.packet() });
         }
         self.schedule(now);
         Ok(())
     }
 
     /// Does what is due: a periodic packet, the end of the detection time.
-    pub fn expire(&mut self, out: &mut Vec<Output>, now: Instant) {
+    pub fn expire(&mut self, out: &mut Vec<Packet>, now: Instant) {
         if self.detection_at().is_some_and(|at| at <= now) {
             // RFC 5880 §6.8.1: who is not heard for the detection time is forgotten.
             let Remote { min_rx, independent, .. } = self.remote;
@@ -222,7 +217,7 @@ impl Session {
             (self.silent_at, self.send_at) = (None, None);
         }
         if self.send_at.is_some_and(|at| at <= now) {
-            out.push(Output::Send(self.packet()));
+            out.push(self.packet());
             self.send_at = None;
             self.schedule(now);
         }
@@ -245,7 +240,7 @@ impl Session {
     }
 
     /// Holds the session down on purpose, and says so: the peer is to keep what relies on it (RFC 5880 §6.8.16).
-    pub fn disable(&mut self, out: &mut Vec<Output>, now: Instant) {
+    pub fn disable(&mut self, out: &mut Vec<Packet>, now: Instant) {
         if self.state == State::AdminDown {
             return;
         }
@@ -256,7 +251,7 @@ impl Session {
     }
 
     /// Lets a session that was held down come up.
-    pub fn enable(&mut self, out: &mut Vec<Output>, now: Instant) {
+    pub fn enable(&mut self, out: &mut Vec<Packet>, now: Instant) {
         if self.state == State::AdminDown {
             self.silent_at = None;
             self.enter(State::Down, Diagnostic::NONE, out, now);
@@ -274,6 +269,7 @@ impl Session {
     #[must_use]
     pub fn view(&self) -> View {
         View {
+            forwarding: self.forwarding,
             state: self.state,
             remote_state: self.remote.state,
             diagnostic: self.diagnostic,
@@ -285,20 +281,20 @@ impl Session {
         }
     }
 
-    fn enter(&mut self, state: State, diagnostic: Diagnostic, out: &mut Vec<Output>, now: Instant) {
+    fn enter(&mut self, state: State, diagnostic: Diagnostic, out: &mut Vec<Packet>, now: Instant) {
         let from_up = self.state == State::Up;
         self.losses += u64::from(from_up);
         (self.state, self.diagnostic, self.changed_at) = (state, diagnostic, now);
         self.offer();
-        out.push(Output::Send(self.packet()));
+        out.push(self.packet());
         self.send_at = None;
-        self.tell(from_up, out);
+        self.judge(from_up);
         self.schedule(now);
     }
 
-    /// Tells what the state means, if that is news.
-    fn tell(&mut self, from_up: bool, out: &mut Vec<Output>) {
-        let forwarding = match (self.state, self.remote.state) {
+    /// What the states of both ends mean to who relies on the session.
+    const fn judge(&mut self, from_up: bool) {
+        self.forwarding = match (self.state, self.remote.state) {
             (State::Up, _) => Forwarding::Alive,
             // RFC 5882 §3.2: on purpose, so that it says nothing of packets.
             (State::AdminDown, _) | (_, State::AdminDown) => Forwarding::Unknown,
@@ -306,10 +302,6 @@ impl Session {
             // Who was lost stays so until the session is up again.
             _ => self.forwarding,
         };
-        if forwarding != self.forwarding {
-            self.forwarding = forwarding;
-            out.push(Output::Forwarding(forwarding));
-        }
     }
 
     /// What is said of the own intervals, and from when it counts (RFC 5880 §6.8.3).

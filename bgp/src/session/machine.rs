@@ -59,6 +59,8 @@ pub struct Session {
     pub(super) rest_until: Option<Instant>,
     /// How often it ended so.
     pub(super) rests: u32,
+    /// Why nothing but a word from outside lets the session start.
+    pub(super) cut_off: Option<Downfall>,
     /// What our OPEN says of restarts.
     pub(super) survived: Survived,
     pub(super) since: Instant,
@@ -86,6 +88,7 @@ impl Session {
             failure: None,
             rest_until: None,
             rests: 0,
+            cut_off: None,
             survived: Survived::default(),
             since: now,
             counters: Counters::default(),
@@ -96,7 +99,7 @@ impl Session {
     /// Starts the session: connects at once, or waits for the peer if passive.
     /// A started session, and one that the configuration keeps down, stays as it is.
     pub fn start(&mut self, out: &mut Vec<Action>, now: Instant) {
-        if self.config.held().is_some() || self.running {
+        if self.held().is_some() || self.running {
             return;
         }
         self.rest_until = None;
@@ -412,7 +415,7 @@ impl Session {
     /// Why the session is not Established: its last failure, else what it waits for.
     #[must_use]
     pub fn down(&self) -> Option<Downfall> {
-        if let Some(held) = self.config.held().filter(|_| self.state() == State::Idle) {
+        if let Some(held) = self.held().filter(|_| self.state() == State::Idle) {
             return Some(held);
         }
         let waits_for = match self.state() {
@@ -436,19 +439,6 @@ impl Session {
         match self.retry.at {
             None => self.rest_until,
             at => at,
-        }
-    }
-
-    /// Has a session that was stopped start at that time, unless the configuration keeps it down.
-    pub fn rest(&mut self, until: Instant) {
-        self.rest_until = self.config.held().is_none().then_some(until);
-    }
-
-    /// Ends the rest that follows a Cease for too many prefixes: another limit is in force.
-    pub fn resume(&mut self, out: &mut Vec<Action>, now: Instant) {
-        self.rests = 0;
-        if self.rest_until.is_some() {
-            self.start(out, now);
         }
     }
 

@@ -13,6 +13,7 @@
 //!  negotiate  the OPEN exchange, pure        collision  which connection stays, pure
 //!  ending     NOTIFICATION and text of each way to end
 //!  restart    what both say of restarts, and what an end keeps, pure
+//!  pause      what keeps a session from starting
 //!  retry      when to connect                timer      deadlines, jitter
 //!  config     what a session is asked to be
 //! ```
@@ -34,6 +35,7 @@ mod fsm;
 mod held;
 mod machine;
 mod negotiate;
+mod pause;
 mod restart;
 mod retry;
 mod timer;

@@ -10,6 +10,7 @@
 
 mod absence;
 mod again;
+mod detection;
 mod dynamic;
 mod explain;
 mod intake;
@@ -155,6 +156,7 @@ impl Speaker {
             }
             Event::NextHop { next_hop, metric } => self.rib.set_next_hop(next_hop, metric),
             Event::Acks(acks) => self.rib.acknowledge(acks),
+            Event::Bfd { peer, view } => self.detected(peer, view, effects, now),
             Event::Reset { peer } => self.reset(peer, effects, now),
             Event::Refresh { peer } => self.exchange_anew(peer, effects),
             Event::Network => self.look_for_peers(effects, now),

@@ -1,6 +1,7 @@
 //! One configured peer as the speaker keeps it: its configuration, its session,
 //! and what the tables know it by.
 
+use crate::bfd;
 use crate::config::{PeerAs, PeerConfig, SpeakerConfig};
 use crate::id::{Asn, PeerId};
 use crate::io::{Notice, Notifications, Told};
@@ -45,6 +46,8 @@ pub(super) struct Peer {
     pub(super) again: Again,
     /// What it sent in malformed UPDATEs, while the session is Established.
     pub(super) withdrawn: Withdrawn,
+    /// The BFD session beside its own, where there is one.
+    pub(super) bfd: Option<bfd::View>,
 }
 
 impl Peer {
@@ -70,6 +73,7 @@ impl Peer {
             again: Again::default(),
             told: Notifications::default(),
             withdrawn: Withdrawn::default(),
+            bfd: None,
         }
     }
 
@@ -204,6 +208,7 @@ impl Peer {
             add_path: negotiated.map_or_else(PerFamily::default, |n| n.codec.add_path),
             restart: negotiated.and_then(|n| n.restart),
             kept_until: self.kept_until(),
+            bfd: self.bfd,
             long_lived_until: self.absence.long_lived_until(),
             stale: PerFamily { ipv4: self.stale(rib, Family::Ipv4), ipv6: self.stale(rib, Family::Ipv6) },
             counts: PerFamily {

@@ -21,6 +21,12 @@ use crate::wire::community::Community;
 const ENTRIES_PER_PAGE: usize = 65_536;
 
 impl Speaker {
+    /// The peer at an address.
+    #[must_use]
+    pub fn peer_at(&self, address: IpAddr) -> Option<PeerId> {
+        self.by_address.get(&address).copied()
+    }
+
     /// All peers, ordered by address.
     #[must_use]
     pub fn peers(&self) -> Vec<PeerView> {

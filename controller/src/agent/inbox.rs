@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use tokio::sync::mpsc;
 
+use crate::bfd::News;
 use crate::cluster::SourceEvent;
 use crate::event::Event;
 use crate::kernel::KernelEvent;
@@ -22,6 +23,7 @@ pub(super) struct Waiting {
     pub(super) kernel: mpsc::Receiver<KernelEvent>,
     pub(super) queries: mpsc::Receiver<Query>,
     pub(super) orders: mpsc::Receiver<Order>,
+    pub(super) bfd: mpsc::UnboundedReceiver<News>,
     pub(super) transport: mpsc::UnboundedReceiver<TransportEvent>,
     pub(super) routers: mpsc::Receiver<IpAddr>,
     /// What fails beside the loop, or is mended: some words a minute.
@@ -32,7 +34,7 @@ pub(super) struct Waiting {
 pub(super) struct Inbox {
     waiting: Waiting,
     /// What each of them may still give in this turn.
-    quota: [usize; 7],
+    quota: [usize; 8],
     /// Whose turn it is among them.
     at: usize,
 }
@@ -40,7 +42,7 @@ pub(super) struct Inbox {
 impl Inbox {
     /// An inbox of these.
     pub(super) fn new(waiting: Waiting) -> Self {
-        Self { waiting, quota: [0; 7], at: 0 }
+        Self { waiting, quota: [0; 8], at: 0 }
     }
 
     /// Waits for any event; `None` when a driver is gone.
@@ -50,6 +52,7 @@ impl Inbox {
             event = waiting.source.recv() => event.map(Event::Source),
             event = waiting.kernel.recv() => event.map(Event::Kernel),
             event = waiting.transport.recv() => event.map(Event::Transport),
+            event = waiting.bfd.recv() => event.map(Event::Bfd),
             event = waiting.queries.recv() => event.map(Event::Query),
             event = waiting.orders.recv() => event.map(Event::Order),
             event = waiting.impairments.recv() => event.map(impaired),
@@ -67,6 +70,7 @@ impl Inbox {
             waiting.queries.len(),
             waiting.transport.len(),
             waiting.impairments.len(),
+            waiting.bfd.len(),
             waiting.orders.len(),
             waiting.routers.len(),
         ];
@@ -88,7 +92,8 @@ impl Inbox {
                 2 => waiting.queries.try_recv().ok().map(Event::Query),
                 3 => waiting.transport.try_recv().ok().map(Event::Transport),
                 4 => waiting.impairments.try_recv().ok().map(impaired),
-                5 => waiting.orders.try_recv().ok().map(Event::Order),
+                5 => waiting.bfd.try_recv().ok().map(Event::Bfd),
+                6 => waiting.orders.try_recv().ok().map(Event::Order),
                 _ => waiting.routers.try_recv().ok().map(Event::Router),
             };
             if event.is_some() {

@@ -9,6 +9,7 @@ use bgp::prefix::Prefix;
 use bgp::time::Instant;
 use tokio::sync::watch;
 
+use crate::bfd::{self, Watch};
 use crate::cluster::Objects;
 use crate::discovery;
 use crate::effect::Drivers;
@@ -23,6 +24,7 @@ use crate::transport::{self, Neighbours};
 pub(super) struct Live {
     pub(super) clock: Clock,
     pub(super) transport: transport::Handle,
+    pub(super) bfd: bfd::Handle,
     pub(super) kernel: kernel::Handle,
     pub(super) masquerade: masquerade::Handle,
     pub(super) discovery: discovery::Handle,
@@ -48,6 +50,10 @@ impl Drivers for Live {
 
     fn discover(&mut self, links: BTreeMap<u32, String>) {
         self.discovery.want(links);
+    }
+
+    fn watch(&mut self, watch: Watch) {
+        self.bfd.watch(watch);
     }
 
     fn awaited(&mut self, peers: BTreeSet<IpAddr>) {

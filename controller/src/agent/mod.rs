@@ -30,6 +30,7 @@ pub mod turn;
 
 mod awaited;
 mod configuration;
+mod detection;
 mod gateway;
 mod grievance;
 mod host;

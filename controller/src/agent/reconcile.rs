@@ -37,6 +37,7 @@ impl<D: Drivers> Agent<D> {
         // Before any connection that needs them is opened or taken.
         self.drivers.neighbours(desired.neighbours);
         self.drivers.discover(desired.links);
+        self.watch(desired.watch);
         if self.identity.restarts && self.speaker.is_none() {
             self.waiting = Some(desired.speaker);
             return;
@@ -72,6 +73,7 @@ impl<D: Drivers> Agent<D> {
         let speaker = self.speaker.get_or_insert_with(new);
         let drain = Drain::level(self.drain.as_ref());
         speaker.reconcile(SpeakerConfig { drain, ..config }, &mut self.effects, now);
+        self.tell_detected(now);
         self.dispatch();
     }
 

@@ -20,6 +20,7 @@ use super::marker::{self, Marker};
 use super::serving::{first_socket, is_full, operate, show};
 use super::settings::{Settings, Source};
 use super::turn::Agent;
+use crate::bfd;
 use crate::cluster;
 use crate::discovery;
 use crate::drain;
@@ -101,6 +102,9 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     let hidden =
         kernel::masquerade::spawn(tell_of(Impairment::Masquerade, &impaired)).context("masquerade driver")?;
     let (discovery, routers) = discovery::spawn(tell_of(Impairment::Discovery, &impaired));
+    let (bfd_news, bfd_inbox) = mpsc::unbounded_channel();
+    let bfd = bfd::spawn(identity.clock.monotonic(Instant::default()), identity.seed, bfd_news)
+        .context("thread for BFD")?;
     let (source_events, source) = mpsc::channel(1);
     let (standing, stands) = watch::channel(None);
     let kept = (checkpoint.clone(), identity.node.clone());
@@ -142,6 +146,7 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     let live = Live {
         clock,
         transport: transport.clone(),
+        bfd,
         kernel,
         masquerade: hidden,
         discovery,
@@ -177,6 +182,7 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
         kernel: kernel_inbox,
         queries,
         orders: order_inbox,
+        bfd: bfd_inbox,
         transport: connections,
         routers,
         impairments,
@@ -198,11 +204,12 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     let _ = tokio::time::timeout(LAST_WORDS, futures::future::join(service, operating)).await;
     // The driver waits for nobody who reads its events.
     drop(inbox);
-    let Live { kernel, masquerade, good, up, .. } = agent.into_drivers();
+    let Live { bfd, kernel, masquerade, good, up, .. } = agent.into_drivers();
     // What was handed over last is written yet.
     drop((good, up));
     let _ = tokio::time::timeout(LAST_WORDS, futures::future::join(keeper, markers)).await;
     let drivers = || {
+        bfd.join();
         masquerade.join();
         kernel.join();
     };

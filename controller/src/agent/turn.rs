@@ -5,9 +5,10 @@
 //! so that a peer that floods costs the others one chunk of waiting. There is
 //! no lock: nothing but the loop touches this state.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use bgp::bfd::View;
 use bgp::config::SpeakerConfig;
 use bgp::io::{Effects, Event as SpeakerEvent, Transport};
 use bgp::prefix::Prefix;
@@ -55,6 +56,8 @@ pub struct Agent<D> {
     grievances: Grievances,
     impairments: Impairments,
     pub(super) hiding: Hiding,
+    /// What BFD knows of the ways to peers.
+    pub(super) ways: BTreeMap<IpAddr, View>,
     pub(super) drain: Option<Drain>,
     fib: Option<Fib>,
     strangers: Strangers,
@@ -86,6 +89,7 @@ impl<D: Drivers> Agent<D> {
             grievances: Grievances::default(),
             impairments: Impairments::default(),
             hiding: Hiding::default(),
+            ways: BTreeMap::new(),
             drain: None,
             fib: None,
             strangers: Strangers::default(),
@@ -263,6 +267,7 @@ impl<D: Drivers> Agent<D> {
             }
             Event::Kernel(event) => self.kernel(event, now),
             Event::Transport(event) => self.transport(event, now),
+            Event::Bfd(news) => self.detected(news, now),
             Event::Query(question) => match &self.speaker {
                 Some(speaker) => query::answer(speaker, question),
                 None => answer_without_speaker(question),

@@ -10,6 +10,7 @@ pub(super) fn rows(story: &v1::PeerExplanation) -> Vec<Row> {
     let (Some(peer), Some(configured)) = (&story.peer, &story.configured) else { return Vec::new() };
     let mut rows = session(peer);
     rows.extend(agreed(peer, configured));
+    rows.extend(peer.bfd.as_ref().map(bfd));
     rows.extend(restart(peer));
     rows.extend(exchanged(peer));
     rows.extend(rules(configured));
@@ -111,6 +112,25 @@ fn connection(configured: &v1::PeerSettings) -> String {
         (_, true) => "the peer connects".to_owned(),
         _ => format!("port {}, retry {}", configured.port, seconds(configured.connect_retry_seconds)),
     }
+}
+
+/// What BFD knows of the way to the peer.
+fn bfd(session: &v1::BfdSession) -> Row {
+    let name = |state: v1::BfdState| match state {
+        v1::BfdState::Up => "Up",
+        v1::BfdState::Init => "Init",
+        v1::BfdState::Down => "Down",
+        v1::BfdState::AdminDown => "AdminDown",
+        v1::BfdState::Unspecified => "-",
+    };
+    let since = text::age(session.since_seconds);
+    let what = match (session.state(), session.transmit_milliseconds, session.detection_milliseconds) {
+        (v1::BfdState::Up, Some(transmit), Some(detection)) => {
+            format!("for {since}, a packet in {transmit}ms, silence of {detection}ms is the end")
+        }
+        _ => format!("for {since}, {}; the peer says {}", session.diagnostic, name(session.remote_state())),
+    };
+    Row::new("BFD", name(session.state()), what)
 }
 
 /// What outlasts a restart of the peer, and what of it is in use at present.

@@ -51,6 +51,7 @@ use bgp::config::{Drain, Origination, SpeakerConfig};
 use bgp::prefix::{Family, PerFamily, Prefix};
 use bgp::rule::RouteOrigin;
 
+use crate::bfd::Watch;
 use crate::cluster::object::{NodeFacts, Objects, Problem, Sourced};
 use crate::kernel::masquerade::Masquerade;
 use crate::kernel::{KernelConfig, NextHopGroups};
@@ -71,6 +72,8 @@ pub struct Desired {
     pub neighbours: Neighbours,
     /// The links whose neighbours are peers and have to be found, by index.
     pub links: BTreeMap<u32, String>,
+    /// Which ways to peers BFD looks after.
+    pub watch: Watch,
     /// For the kernel driver.
     pub kernel: KernelConfig,
     /// The UIDs of the Nodes that are peers, by address: another one there is another router.
@@ -110,7 +113,7 @@ fn whole(
     }
     warnings.extend(site.objects.warnings.iter().cloned());
     let origins = origins(site, merged, &mut warnings);
-    let peers::Peers { peers, dynamic, neighbours, links } =
+    let peers::Peers { peers, dynamic, neighbours, links, watch } =
         peers::peers(site, merged, others, &mut warnings)?;
     let speaker = SpeakerConfig {
         asn: merged.asn,
@@ -150,7 +153,7 @@ fn whole(
     let incarnation = |address: IpAddr| Some((address, others.uid(address)?.clone()));
     let nodes = speaker.peers.iter().filter_map(|peer| incarnation(peer.address)).collect();
     let masquerade = masquerade::masquerade(site, merged, others, &speaker);
-    Ok(Desired { speaker, neighbours, links, kernel, nodes, masquerade, warnings })
+    Ok(Desired { speaker, neighbours, links, watch, kernel, nodes, masquerade, warnings })
 }
 
 /// The node's facts without InternalIPs that pass (RFC 8981): a kubelet may report one, and a session or a next hop

@@ -5,10 +5,12 @@ use std::net::IpAddr;
 use api::crd::FabricPeerSpec;
 use api::crd::peer::NextHop;
 use api::crd::target::Family as PeerFamily;
-use api::crd::value::PeerAsn;
+use api::crd::timers::Bfd;
+use api::crd::value::{PeerAsn, Span};
 use bgp::config::{AddPath, AsPathPolicy, LocalAs, NextHopMode, PeerAs, PeerConfig};
 use bgp::id::Asn;
 use bgp::prefix::{Family, PerFamily, Prefix};
+use bgp::time::Duration;
 use bgp::wire::role::Role;
 
 use super::address;
@@ -17,11 +19,16 @@ use super::merge::{self, Merged};
 use super::reach;
 use super::scalar;
 use super::site::Site;
+use crate::bfd::{Distance, Watched};
 use crate::cluster::object::{NodeFacts, Problem};
 use crate::transport::Hops;
 
 /// The port of BGP (RFC 4271 §8).
 const PORT: u16 = 179;
+
+/// What BFD is where a FabricPeer wants it and says no more.
+const BFD_INTERVAL: Duration = Duration::from_millis(300);
+const BFD_MULTIPLIER: u8 = 3;
 
 /// What a FabricPeer describes: a peer, or, with a prefix, whoever connects from there.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,6 +36,8 @@ pub(super) struct Target {
     pub(super) prefix: Option<Prefix>,
     pub(super) config: PeerConfig,
     pub(super) hops: Hops,
+    /// How BFD looks after the way to it.
+    pub(super) bfd: Option<Watched>,
 }
 
 /// A peer as a FabricPeer describes it. `remote` peers may be reached by the
@@ -92,7 +101,19 @@ pub(super) fn described(
         accept_default: spec.accept_default_route.unwrap_or(merged.accept_default),
         ..base
     };
-    Target { prefix: None, config, hops: reach.hops }
+    let bfd = spec.bfd.as_ref().map(|wanted| Watched {
+        config: bfd(wanted),
+        distance: if reach.distant { Distance::Several } else { Distance::OneHop },
+        source: reach.source,
+    });
+    Target { prefix: None, config, hops: reach.hops, bfd }
+}
+
+fn bfd(wanted: &Bfd) -> bgp::bfd::Config {
+    bgp::bfd::Config {
+        interval: wanted.interval.map_or(BFD_INTERVAL, |Span(interval)| interval),
+        multiplier: wanted.multiplier.unwrap_or(BFD_MULTIPLIER),
+    }
 }
 
 const fn local_as(wanted: &api::crd::peer::LocalAs) -> LocalAs {

@@ -25,6 +25,7 @@ use super::scalar;
 use super::site::Site;
 use super::target;
 use super::unnumbered::{self, Neighbour};
+use crate::bfd::{Watch, Watched};
 use crate::cluster::object::{Place, Problem};
 use crate::transport::{Neighbours, Terms};
 
@@ -34,6 +35,7 @@ struct Entry<'a> {
     object: Option<(&'a str, Option<&'a Place>)>,
     config: PeerConfig,
     terms: Terms,
+    bfd: Option<Watched>,
 }
 
 /// The peers of a node.
@@ -46,6 +48,8 @@ pub(super) struct Peers {
     pub(super) neighbours: Neighbours,
     /// The links whose neighbours are peers, by index.
     pub(super) links: BTreeMap<u32, String>,
+    /// Which ways BFD looks after.
+    pub(super) watch: Watch,
 }
 
 /// All peers of the node.
@@ -80,7 +84,7 @@ pub(super) fn peers(
         let missing = password.as_ref().and_then(|password| password.as_ref().err().cloned());
         let missing = missing.map(Obstacle::MissingSecret);
         let (receive, send_limit) = limits::limits(spec.limits.as_ref());
-        for Target { prefix, config, hops } in of_object(site, merged, others, (name, spec), warnings) {
+        for Target { prefix, config, hops, bfd } in of_object(site, merged, others, (name, spec), warnings) {
             let config = PeerConfig {
                 import: policy.0.clone(),
                 export: policy.1.clone(),
@@ -96,7 +100,8 @@ pub(super) fn peers(
                 warnings.push(Problem { place: peer.place.clone(), text });
             }
             let terms = Terms { password: password.clone().and_then(Result::ok), hops };
-            let entry = Entry { object: Some(object), config, terms };
+            let bfd = bfd.filter(|_| !config.disabled && config.obstacle.is_none());
+            let entry = Entry { object: Some(object), config, terms, bfd };
             if let Some(prefix) = prefix {
                 let most = spec.listen.as_ref().and_then(|listen| listen.max).unwrap_or(listen::MOST);
                 match ranges.get(&prefix) {
@@ -117,13 +122,19 @@ pub(super) fn peers(
     }
     if merged.mesh {
         for config in told(others.mesh(), warnings) {
-            entries.entry(config.address).or_insert(Entry { object: None, config, terms: Terms::default() });
+            entries.entry(config.address).or_insert(Entry {
+                object: None,
+                config,
+                terms: Terms::default(),
+                bfd: None,
+            });
         }
     }
     if problems.is_empty() {
         let of_ranges = ranges.iter().map(|(prefix, (_, entry))| (*prefix, entry.terms.clone()));
         let each = entries.iter().map(|(address, entry)| (Prefix::host(*address), entry.terms.clone()));
         let neighbours: Neighbours = of_ranges.chain(each).collect();
+        let watch = entries.iter().filter_map(|(address, entry)| Some((*address, entry.bfd?))).collect();
         let shut_out = entries.values().filter(|entry| entry.terms.password.is_none());
         warnings.extend(shut_out.filter_map(|entry| unsigned(entry, &ranges)));
         let dynamic = ranges.into_iter().map(|(prefix, (most, entry))| DynamicPeers {
@@ -134,7 +145,7 @@ pub(super) fn peers(
         let dynamic = dynamic.collect();
         let links = unnumbered::links(site, entries.keys());
         let peers = entries.into_values().map(|entry| entry.config).collect();
-        Ok(Peers { peers, dynamic, neighbours, links })
+        Ok(Peers { peers, dynamic, neighbours, links, watch })
     } else {
         Err(problems)
     }
@@ -152,6 +163,7 @@ fn policy(spec: &FabricPeerSpec) -> Result<(Rules, Rules), String> {
 fn alike(one: &Entry<'_>, other: &Entry<'_>) -> bool {
     PeerConfig { name: other.config.name.clone(), ..one.config.clone() } == other.config
         && one.terms == other.terms
+        && one.bfd == other.bfd
 }
 
 /// A peer without a key in a prefix whose peers have one: the kernel asks all of them for it.

@@ -24,6 +24,8 @@ use crate::transport::Hops;
 pub(super) struct Reach {
     /// How far away it may be.
     pub(super) hops: Hops,
+    /// Whether it may be beyond a router.
+    pub(super) distant: bool,
     /// Whether its next hops may resolve by a default route.
     pub(super) via_default: bool,
     /// The address to connect from.
@@ -61,6 +63,7 @@ pub(super) fn reach(
     });
     Reach {
         hops,
+        distant: far || facing.is_none(),
         via_default: (remote || far) && facing.is_none(),
         obstacle: off_link.or_else(|| {
             source.as_ref().and_then(|found| found.as_ref().err().cloned().map(Obstacle::NoSource))

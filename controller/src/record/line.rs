@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use bgp::bfd::View;
 use bgp::config::SpeakerConfig;
 use bgp::id::{ConnId, PeerId};
 use bgp::io::{Event, NextHop, RouteAck};
@@ -56,6 +57,7 @@ pub(super) enum Told<'a> {
     Closed { conn: ConnId, error: Option<Cow<'a, str>> },
     NextHop { next_hop: NextHop, metric: Option<u32> },
     Acks(Cow<'a, [RouteAck]>),
+    Bfd { peer: u32, view: Option<View> },
     Reset { peer: u32 },
     Refresh { peer: u32 },
     Network,
@@ -73,6 +75,7 @@ impl<'a> From<Event<'a>> for Told<'a> {
             Event::Closed { conn, error } => Self::Closed { conn, error: error.map(Into::into) },
             Event::NextHop { next_hop, metric } => Self::NextHop { next_hop, metric },
             Event::Acks(acks) => Self::Acks(acks.into()),
+            Event::Bfd { peer, view } => Self::Bfd { peer: peer.0, view },
             Event::Reset { peer } => Self::Reset { peer: peer.0 },
             Event::Refresh { peer } => Self::Refresh { peer: peer.0 },
             Event::Network => Self::Network,
@@ -99,6 +102,7 @@ impl Told<'_> {
             Self::Closed { conn, error } => Event::Closed { conn: *conn, error: error.as_deref() },
             Self::NextHop { next_hop, metric } => Event::NextHop { next_hop: *next_hop, metric: *metric },
             Self::Acks(acks) => Event::Acks(acks),
+            Self::Bfd { peer, view } => Event::Bfd { peer: PeerId(*peer), view: *view },
             Self::Reset { peer } => Event::Reset { peer: PeerId(*peer) },
             Self::Refresh { peer } => Event::Refresh { peer: PeerId(*peer) },
             Self::Network => Event::Network,

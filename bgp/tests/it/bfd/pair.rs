@@ -1,6 +1,6 @@
 //! Two sessions, a link that delays and loses packets, and a virtual clock.
 
-use bgp::bfd::{Config, Forwarding, Output, Packet, Session, State};
+use bgp::bfd::{Config, Forwarding, Packet, Session, State};
 use bgp::time::{Duration, Instant};
 use proptest::prelude::*;
 
@@ -53,18 +53,17 @@ impl Pair {
         }
     }
 
-    fn carry(&mut self, end: usize, out: Vec<Output>) {
-        for output in out {
-            match output {
-                Output::Forwarding(told) => self.told[end].push((self.now, told)),
-                Output::Send(packet) => {
-                    if !packet.last {
-                        self.sent[end].push(self.now);
-                    }
-                    if self.passes(end) {
-                        self.flying.push((self.now + self.latency, 1 - end, packet.encode()));
-                    }
-                }
+    fn carry(&mut self, end: usize, out: Vec<Packet>) {
+        let forwarding = self.ends[end].view().forwarding;
+        if self.told[end].last().map_or(Forwarding::Unknown, |(_, told)| *told) != forwarding {
+            self.told[end].push((self.now, forwarding));
+        }
+        for packet in out {
+            if !packet.last {
+                self.sent[end].push(self.now);
+            }
+            if self.passes(end) {
+                self.flying.push((self.now + self.latency, 1 - end, packet.encode()));
             }
         }
     }

@@ -1,6 +1,6 @@
 //! The machine by itself: its table of states, polls, and what an order or silence leads to.
 
-use bgp::bfd::{Config, Diagnostic, Discard, Forwarding, Output, Packet, Session, State};
+use bgp::bfd::{Config, Diagnostic, Discard, Forwarding, Packet, Session, State};
 use bgp::time::{Duration, Instant};
 
 use super::packet;
@@ -15,14 +15,22 @@ fn heard(state: State) -> Packet {
 /// A session, what it put out, and the time.
 struct Bench {
     session: Session,
-    out: Vec<Output>,
+    out: Vec<Packet>,
+    told: Vec<Forwarding>,
+    known: Forwarding,
     now: Instant,
 }
 
 impl Bench {
     fn new() -> Self {
         let now = Instant(1_000_000_000);
-        Self { session: Session::new(CONFIG, 9, 1, now), out: Vec::new(), now }
+        Self {
+            session: Session::new(CONFIG, 9, 1, now),
+            out: Vec::new(),
+            told: Vec::new(),
+            known: Forwarding::Unknown,
+            now,
+        }
     }
 
     /// A session in a state, with nothing put out.
@@ -35,6 +43,7 @@ impl Bench {
             State::Up => bench.hear(heard(State::Init)),
         }
         bench.out.clear();
+        bench.told.clear();
         assert_eq!(bench.session.view().state, state);
         bench
     }
@@ -42,25 +51,21 @@ impl Bench {
     fn hear(&mut self, packet: Packet) {
         let discarded = self.session.receive(&packet, &mut self.out, self.now).err();
         assert!(matches!(discarded, None | Some(Discard::AdminDown)), "{discarded:?}");
+        self.note();
     }
 
     fn pass(&mut self, span: Duration) {
         self.now = self.now + span;
         self.session.expire(&mut self.out, self.now);
+        self.note();
     }
 
-    fn sent(&self) -> Vec<Packet> {
-        self.out
-            .iter()
-            .filter_map(|output| if let Output::Send(packet) = output { Some(*packet) } else { None })
-            .collect()
-    }
-
-    fn told(&self) -> Vec<Forwarding> {
-        self.out
-            .iter()
-            .filter_map(|output| if let Output::Forwarding(told) = output { Some(*told) } else { None })
-            .collect()
+    /// Keeps what the session means, where that is news.
+    fn note(&mut self) {
+        let forwarding = self.session.view().forwarding;
+        if std::mem::replace(&mut self.known, forwarding) != forwarding {
+            self.told.push(forwarding);
+        }
     }
 }
 
@@ -87,7 +92,7 @@ fn what_each_state_does_with_each_state_that_is_heard() {
             };
             assert_eq!(view.diagnostic, diagnostic, "{said:?} heard in {state:?}");
             // A change goes out at once, and only then.
-            let said: Vec<State> = bench.sent().iter().map(|packet| packet.state).collect();
+            let said: Vec<State> = bench.out.iter().map(|packet| packet.state).collect();
             assert_eq!(said, if state == expected { Vec::new() } else { vec![expected] });
         }
     }
@@ -98,26 +103,26 @@ fn who_relies_on_it_hears_of_packets_and_not_of_purpose() {
     let lost = Forwarding::Lost { independent: false };
     let mut bench = Bench::in_state(State::Down);
     bench.hear(heard(State::Init));
-    assert_eq!(bench.told(), [Forwarding::Alive]);
+    assert_eq!(bench.told, [Forwarding::Alive]);
     bench.hear(heard(State::Down));
-    assert_eq!(bench.told(), [Forwarding::Alive, lost]);
+    assert_eq!(bench.told, [Forwarding::Alive, lost]);
     // Lost until it is up again: Init is not enough.
     bench.hear(heard(State::Down));
     assert_eq!(bench.session.view().state, State::Init);
-    assert_eq!(bench.told().len(), 2);
+    assert_eq!(bench.told.len(), 2);
     bench.hear(heard(State::Init));
-    assert_eq!(bench.told()[2..], [Forwarding::Alive]);
+    assert_eq!(bench.told[2..], [Forwarding::Alive]);
     bench.hear(heard(State::AdminDown));
-    assert_eq!(bench.told()[3..], [Forwarding::Unknown]);
+    assert_eq!(bench.told[3..], [Forwarding::Unknown]);
     assert_eq!(bench.session.view().losses, 2);
 
     let mut bench = Bench::in_state(State::Up);
     bench.hear(Packet { independent: true, ..heard(State::Up) });
     bench.pass(3_000 * MS);
-    assert_eq!(bench.told(), [Forwarding::Lost { independent: true }]);
+    assert_eq!(bench.told, [Forwarding::Lost { independent: true }]);
     // The peer says that it was on purpose.
     bench.hear(heard(State::AdminDown));
-    assert_eq!(bench.told()[1..], [Forwarding::Unknown]);
+    assert_eq!(bench.told[1..], [Forwarding::Unknown]);
 }
 
 #[test]
@@ -133,9 +138,9 @@ fn silence_is_noticed_when_the_detection_time_is_over_and_not_before() {
     bench.pass(Duration::from_nanos(1));
     let view = bench.session.view();
     assert_eq!((view.state, view.diagnostic), (State::Down, Diagnostic::DETECTION_TIME_EXPIRED));
-    assert_eq!(bench.told(), [Forwarding::Lost { independent: false }]);
+    assert_eq!(bench.told, [Forwarding::Lost { independent: false }]);
     // The peer is forgotten (RFC 5880 §6.8.1), and not asked more often than once a second.
-    let said = bench.sent()[0];
+    let said = bench.out[0];
     assert_eq!((said.your, said.desired_min_tx, said.poll), (0, 1_000 * MS, false));
     assert_eq!((view.detection, view.transmit), (None, Some(1_000 * MS)));
 }
@@ -147,11 +152,11 @@ fn a_change_of_intervals_counts_once_the_peer_has_heard_of_it() {
     // It went from a second to 50 ms on its way to Up, and asks until that is heard.
     bench.hear(up);
     bench.pass(50 * MS);
-    assert!(bench.sent().iter().all(|packet| packet.poll) && !bench.sent().is_empty());
+    assert!(bench.out.iter().all(|packet| packet.poll) && !bench.out.is_empty());
     bench.hear(Packet { last: true, ..up });
     bench.out.clear();
     bench.pass(50 * MS);
-    assert!(bench.sent().iter().all(|packet| !packet.poll) && !bench.sent().is_empty());
+    assert!(bench.out.iter().all(|packet| !packet.poll) && !bench.out.is_empty());
 
     // Slower: said at once, done after the answer.
     bench.session.reconfigure(Config { interval: 200 * MS, multiplier: 3 }, bench.now);
@@ -160,7 +165,7 @@ fn a_change_of_intervals_counts_once_the_peer_has_heard_of_it() {
     assert_eq!(bench.session.view().detection, Some(600 * MS));
     bench.out.clear();
     bench.pass(50 * MS);
-    assert!(bench.sent().iter().all(|packet| packet.poll && packet.desired_min_tx == 200 * MS));
+    assert!(bench.out.iter().all(|packet| packet.poll && packet.desired_min_tx == 200 * MS));
     bench.hear(Packet { last: true, ..up });
     assert_eq!(bench.session.view().transmit, Some(200 * MS));
 
@@ -179,11 +184,11 @@ fn a_change_of_intervals_counts_once_the_peer_has_heard_of_it() {
 fn a_poll_is_answered_at_once_and_finals_are_not_answered() {
     let mut bench = Bench::in_state(State::Up);
     bench.hear(Packet { poll: true, ..heard(State::Up) });
-    let [answer] = bench.sent()[..] else { panic!("{:?}", bench.out) };
+    let [answer] = bench.out[..] else { panic!("{:?}", bench.out) };
     assert!(answer.last && !answer.poll && answer.state == State::Up);
     bench.out.clear();
     bench.hear(Packet { last: true, ..heard(State::Up) });
-    assert!(bench.sent().is_empty());
+    assert!(bench.out.is_empty());
 }
 
 #[test]
@@ -196,7 +201,7 @@ fn a_peer_that_wants_nothing_gets_nothing() {
     assert_eq!(bench.session.view().transmit, None);
     // But to a poll, and to what it has to know.
     bench.hear(Packet { demand: true, poll: true, ..heard(State::Up) });
-    assert_eq!(bench.sent().len(), 1);
+    assert_eq!(bench.out.len(), 1);
 }
 
 #[test]
@@ -205,14 +210,14 @@ fn who_is_taken_down_on_purpose_says_so_until_the_peer_must_have_heard() {
     bench.hear(Packet { required_min_rx: 50 * MS, last: true, ..heard(State::Up) });
     bench.out.clear();
     bench.session.disable(&mut bench.out, bench.now);
-    assert_eq!(bench.told(), [Forwarding::Unknown]);
+    assert_eq!(bench.session.view().forwarding, Forwarding::Unknown);
     let start = bench.now;
     while let Some(at) = bench.session.deadline() {
         bench.now = at;
         bench.session.expire(&mut bench.out, at);
         assert!(at.since(start) <= 10_000 * MS, "it ends");
     }
-    let said = bench.sent();
+    let said = std::mem::take(&mut bench.out);
     assert!(said.len() >= 3, "{said:?}");
     let admin = (State::AdminDown, Diagnostic::ADMINISTRATIVELY_DOWN);
     assert!(said.iter().all(|packet| (packet.state, packet.diagnostic) == admin));

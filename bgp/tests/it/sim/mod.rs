@@ -10,6 +10,7 @@ mod absence;
 mod broken;
 pub(crate) mod chance;
 mod communities;
+mod detection;
 mod dynamic;
 mod host;
 mod invariants;

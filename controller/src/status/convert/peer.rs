@@ -1,9 +1,11 @@
 //! Peers.
 
 use api::v1;
+use bgp::bfd::View;
 use bgp::config::PeerRestart;
 use bgp::io::{State, Told};
 use bgp::prefix::Family;
+use bgp::time::Duration;
 use bgp::view::PeerView;
 use bgp::wire::add_path::Mode;
 
@@ -54,6 +56,32 @@ pub fn peer(peer: &PeerView, moment: &Moment) -> v1::Peer {
                 long_lived_seconds: peer.long_lived_until[of].map(|at| moment.seconds_until(at)),
             })
             .collect(),
+        bfd: peer.bfd.as_ref().map(|view| bfd(view, moment)),
+    }
+}
+
+fn bfd(view: &View, moment: &Moment) -> v1::BfdSession {
+    let milliseconds = |span: Duration| u32::try_from(span.as_millis()).unwrap_or(u32::MAX);
+    v1::BfdSession {
+        state: bfd_state(view.state).into(),
+        remote_state: bfd_state(view.remote_state).into(),
+        diagnostic: view.diagnostic.says().to_owned(),
+        remote_diagnostic: view.remote_diagnostic.says().to_owned(),
+        transmit_milliseconds: view.transmit.map(milliseconds),
+        detection_milliseconds: view.detection.map(milliseconds),
+        since_time: Some(timestamp(view.changed_at, moment)),
+        since_seconds: moment.seconds_since(view.changed_at),
+        loss_count: view.losses,
+    }
+}
+
+const fn bfd_state(state: bgp::bfd::State) -> v1::BfdState {
+    use bgp::bfd::State as Of;
+    match state {
+        Of::AdminDown => v1::BfdState::AdminDown,
+        Of::Down => v1::BfdState::Down,
+        Of::Init => v1::BfdState::Init,
+        Of::Up => v1::BfdState::Up,
     }
 }
 

@@ -18,6 +18,7 @@ use bgp::wire::open::Open;
 use bgp::wire::{encode, header, pack};
 use controller::agent::Agent;
 use controller::agent::identity::Identity;
+use controller::bfd::Watch;
 use controller::cluster::{Objects, Problem, SourceEvent, manifest};
 use controller::effect::Drivers;
 use controller::event::Event;
@@ -38,6 +39,7 @@ pub(super) struct Fake {
     pub(super) awaited: BTreeSet<IpAddr>,
     pub(super) kernel: Vec<Command>,
     pub(super) masquerade: Vec<Option<Masquerade>>,
+    pub(super) watched: Vec<Watch>,
     pub(super) kept: Vec<Arc<Objects>>,
     publisher: Publisher,
     pub(super) published_at: Vec<Instant>,
@@ -66,6 +68,10 @@ impl Drivers for Fake {
 
     fn kernel(&mut self, command: Command) {
         self.kernel.push(command);
+    }
+
+    fn watch(&mut self, watch: Watch) {
+        self.watched.push(watch);
     }
 
     fn masquerade(&mut self, wanted: Option<Masquerade>) {
@@ -127,6 +133,7 @@ impl World {
             awaited: BTreeSet::new(),
             kernel: Vec::new(),
             masquerade: Vec::new(),
+            watched: Vec::new(),
             kept: Vec::new(),
             publisher,
             published_at: Vec::new(),

@@ -45,7 +45,7 @@ const LAYERS: [(&str, &[&[&str]]); 5] = [
     (
         "controller",
         &[
-            &["cluster", "discovery", "drain", "install", "kernel", "record", "transport"],
+            &["bfd", "cluster", "discovery", "drain", "install", "kernel", "record", "transport"],
             &["check"],
             &["desired"],
             &["status"],
@@ -68,6 +68,7 @@ const LAYERS: [(&str, &[&[&str]]); 5] = [
             &["path"],
             &["bench", "load"],
             &["cli"],
+            &["bin"],
         ],
     ),
 ];

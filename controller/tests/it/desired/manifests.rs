@@ -81,12 +81,6 @@ fn a_problem_names_file_line_and_field() {
 #[test]
 fn a_pending_field_is_refused_by_name_wherever_it_stands() {
     refused(
-        &format!(
-            "{HEAD}kind: FabricPeer\nmetadata: {{name: tor1}}\nspec:\n  address: 10.0.0.1\n  asn: 1\n  bfd:\n    interval: 300ms\n"
-        ),
-        &["a.yaml:7: field `bfd` of FabricPeer \"tor1\" is not implemented yet"],
-    );
-    refused(
         &format!("{HEAD}kind: Fabric\nmetadata: {{name: f}}\nspec:\n  advertise:\n    services: []\n"),
         &["a.yaml:6: field `advertise.services` of Fabric \"f\" is not implemented yet"],
     );

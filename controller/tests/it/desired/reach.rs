@@ -1,6 +1,8 @@
 //! How far away a peer may be, and from which address it is connected to.
 
 use bgp::config::{Obstacle, PeerConfig};
+use bgp::time::Duration;
+use controller::bfd::Distance;
 use controller::desired::{Desired, Surroundings, compute};
 use controller::kernel::LocalAddress;
 use controller::transport::Hops;
@@ -149,4 +151,25 @@ fn the_other_end_of_a_link_of_two_addresses() {
         );
     }
     assert_eq!(warnings.len(), 2);
+}
+
+#[test]
+fn bfd_looks_after_neighbours_and_after_who_is_further_away() {
+    let watch = |peer: &str| {
+        let desired = desired(&format!("asn: 65002, {peer}"));
+        let all: Vec<_> = desired.watch.iter().map(|(peer, watched)| (peer.to_string(), *watched)).collect();
+        all
+    };
+    assert!(watch("address: 10.0.1.9").is_empty());
+    let [(peer, near)] = &watch("address: 10.0.1.9, bfd: {}")[..] else { panic!("one is watched") };
+    assert_eq!(
+        (peer.as_str(), near.distance, near.source),
+        ("10.0.1.9", Distance::OneHop, "10.0.1.5".parse().ok())
+    );
+    assert_eq!((near.config.interval, near.config.multiplier), (Duration::from_millis(300), 3));
+    let far = watch("address: 198.51.100.1, multihop: 3, bfd: {interval: 50ms, multiplier: 5}");
+    let [(_, far)] = &far[..] else { panic!("one is watched") };
+    assert_eq!((far.distance, far.source), (Distance::Several, None));
+    assert_eq!((far.config.interval, far.config.multiplier), (Duration::from_millis(50), 5));
+    assert!(watch("address: 10.0.1.9, disabled: true, bfd: {}").is_empty(), "nobody relies on it");
 }

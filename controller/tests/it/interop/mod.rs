@@ -4,6 +4,7 @@
 //! the other daemon, one link. All waiting is for a condition.
 
 mod add_path;
+mod bfd;
 pub(crate) mod bird;
 mod disk;
 mod drain;

@@ -70,6 +70,7 @@ pub(crate) fn established(id: u32, name: &str, peer: &str, asn: u32, counts: Per
         add_path: PerFamily::default(),
         restart: None,
         kept_until: None,
+        bfd: None,
         long_lived_until: PerFamily::default(),
         stale: PerFamily::default(),
         counts,
