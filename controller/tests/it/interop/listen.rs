@@ -85,7 +85,10 @@ fn by_prefix(sandbox: &Sandbox, over_v6: bool) {
     assert!(!node.ask("peers").contains(second), "{}", node.ask("peers"));
     daemon.configure(&["router bgp 65103", &format!("neighbor {own} password hunter2")]);
     until_frr(&node, &daemon, POD_V4, Some("\"valid\":true"));
-    assert!(node.ask("peers").contains(second), "{}", node.ask("peers"));
+    node.until("the peer", || {
+        let shown = node.ask("peers");
+        if shown.contains(second) { Ok(()) } else { Err(shown) }
+    });
 
     // One that ends its session is no peer any more; the other one stays.
     bird.daemon().terminate();
