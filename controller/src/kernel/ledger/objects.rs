@@ -164,7 +164,7 @@ impl Ledger {
         if let Some(group) = set.group {
             // Without objects its routes are moved one by one.
             let falls = self.objects || !resolves;
-            if falls && self.written.users(group) > 0 && self.fits_end(group, id) {
+            if falls && self.written.users(group) > 0 && self.fits_end(group) {
                 if self.move_first(group) {
                     return;
                 }
@@ -185,10 +185,9 @@ impl Ledger {
         }
     }
 
-    /// Whether the group's routes are all the set's: before the sweep some may be an earlier run's.
-    fn fits_end(&self, group: u32, id: SetId) -> bool {
-        let users = self.sets.get(&id).map_or(0, |set| set.users);
-        self.swept || self.written.users(group) <= users
+    /// Whether somebody has asked for each of the group's routes: before the sweep some may be an earlier run's.
+    fn fits_end(&self, group: u32) -> bool {
+        self.swept || self.written.naming(group).all(|key| self.wants.contains_key(&key.prefix))
     }
 
     /// Hops that nothing leads to any more, where all that follows from their end is wanted.
@@ -227,7 +226,7 @@ impl Ledger {
                 let mut ways = members.iter().filter_map(|member| self.shelf.leg(*member));
                 !legs.contains(leg) && ways.any(|way| legs.contains(way))
             }
-            _ => self.fits_end(group, *id),
+            _ => self.fits_end(group),
         }
     }
 

@@ -49,6 +49,12 @@ impl Written {
         self.users.get(&object).copied().unwrap_or_default()
     }
 
+    /// The routes that name an object.
+    pub(super) fn naming(&self, object: u32) -> impl Iterator<Item = &Key> {
+        let names = move |route: &Route| route.target.ways().is_some_and(|(_, ids)| ids.contains(&object));
+        self.routes.iter().filter(move |(_, route)| names(route)).map(|(key, _)| key)
+    }
+
     /// Whether any route names an object.
     pub(super) fn names_objects(&self) -> bool {
         !self.users.is_empty()

@@ -5,7 +5,7 @@ use bgp::prefix::Prefix;
 use controller::kernel::ledger::Ledger;
 use controller::kernel::object::{Change, What};
 use controller::kernel::plan::Action;
-use controller::kernel::route::Target;
+use controller::kernel::route::{Key, Route, Target};
 use controller::kernel::view::View;
 use controller::kernel::{KernelConfig, NextHopGroups};
 
@@ -35,6 +35,12 @@ impl Desk {
         };
         desk.ledger.configure(KernelConfig { next_hop_groups: groups, ..KernelConfig::default() });
         desk.dump(true);
+        desk
+    }
+
+    /// One whose sweep is over.
+    fn swept(groups: NextHopGroups) -> Self {
+        let mut desk = Self::new(groups);
         desk.ledger.sweep();
         desk
     }
@@ -111,7 +117,7 @@ impl Desk {
 
 #[test]
 fn auto_takes_objects_for_many_routes_and_does_not_waver() {
-    let mut desk = Desk::new(NextHopGroups::Auto);
+    let mut desk = Desk::swept(NextHopGroups::Auto);
     let many = u32::try_from(MANY).unwrap();
     desk.set(1, &[1, 2]);
     desk.route(0..many - 1, Some(1));
@@ -135,7 +141,7 @@ fn auto_takes_objects_for_many_routes_and_does_not_waver() {
 
 #[test]
 fn a_kernel_without_objects_gets_routes_without() {
-    let mut desk = Desk::new(NextHopGroups::Always);
+    let mut desk = Desk::swept(NextHopGroups::Always);
     desk.dump(false);
     desk.set(1, &[1]);
     desk.route(0..10, Some(1));
@@ -147,7 +153,7 @@ fn a_kernel_without_objects_gets_routes_without() {
 
 #[test]
 fn one_change_follows_the_end_of_a_next_hop_however_many_sets_have_it() {
-    let mut desk = Desk::new(NextHopGroups::Always);
+    let mut desk = Desk::swept(NextHopGroups::Always);
     desk.set(1, &[1, 2]);
     desk.set(2, &[1, 3]);
     desk.set(3, &[1]);
@@ -174,7 +180,7 @@ fn one_change_follows_the_end_of_a_next_hop_however_many_sets_have_it() {
 
 #[test]
 fn a_peer_that_is_lost_takes_its_routes_along_and_leaves_those_that_move() {
-    let mut desk = Desk::new(NextHopGroups::Always);
+    let mut desk = Desk::swept(NextHopGroups::Always);
     desk.set(1, &[1]);
     desk.set(2, &[2]);
     desk.route(0..100, Some(1));
@@ -189,4 +195,28 @@ fn a_peer_that_is_lost_takes_its_routes_along_and_leaves_those_that_move() {
     assert!(desk.changes.iter().filter(|change| matches!(change, Change::Delete(_))).count() <= 2);
     let hops = desk.kernel.objects.values().filter(|object| matches!(object.what, What::Hop(_)));
     assert_eq!(hops.count(), 1);
+}
+
+#[test]
+fn before_the_sweep_a_lost_peer_takes_its_own_routes_alone() {
+    for earlier in [false, true] {
+        let mut desk = Desk::new(NextHopGroups::Always);
+        if earlier {
+            // An earlier run's route by the same group, which nobody has asked for yet.
+            let hop = desk.kernel.make(171, What::Hop(legs(1)[0]));
+            let group = desk.kernel.make(171, What::Group(vec![hop]));
+            let key = Key { table: 254, prefix: "10.200.0.0/16".parse().unwrap(), metric: 190 };
+            let route = Route { protocol: 171, target: Target::Object(group), source: None };
+            desk.kernel.insert(key, &route);
+            desk.dump(true);
+        }
+        desk.set(1, &[1]);
+        desk.route(0..100, Some(1));
+        assert!(desk.write());
+        desk.set(1, &[]);
+        desk.route(0..100, None);
+        desk.write();
+        assert_eq!(desk.operations, if earlier { 100 } else { 0 });
+        assert_eq!(desk.kernel.ours().len(), usize::from(earlier));
+    }
 }
