@@ -28,7 +28,7 @@ pub(super) fn objects() -> Vec<(Kind, Value)> {
         peer(json!({"address": "fe80::1", "asn": 1})),
         peer(json!({"address": "ten", "asn": 1})),
         peer(json!({"address": "10.0.0.9", "asn": -1})),
-        peer(json!({"address": "10.0.0.9", "asn": 1, "bfd": {}})),
+        peer(json!({"address": "10.0.0.9", "asn": 1, "bfd": {"interval": "1ms"}})),
         peer(json!({"address": "10.0.0.9", "asn": 1, "passwordSecretRef": {"name": "a"}})),
         peer(json!({"address": "10.0.0.9", "asn": 1, "import": [{"action": "Reject", "set": {"med": 1}}]})),
     ]
