@@ -5,51 +5,19 @@ use std::collections::BTreeSet;
 use labs::Netns;
 use labs::bird::Bird;
 
-use super::bird::{FAR_V4, FAR_V6, rack};
+use super::bird::{FAR_V4, FAR_V6, config, rack};
 use super::node::Node;
 
-/// A node of AS 65001 with the router as its peer.
+/// The rack's node, whose session outlives a moment without a carrier.
 fn manifest(fib: &str) -> String {
-    format!(
-        r#"apiVersion: underlay.dev/v1alpha1
-kind: Fabric
-metadata: {{name: rack}}
-spec:
-  asn: {{value: 65001}}
-  podPrefixes: [10.244.0.0/16, "fd00:10:244::/48"]
-  timers: {{hold: 30s, keepalive: 10s, connectRetry: 1s}}
-  {fib}
----
-apiVersion: underlay.dev/v1alpha1
-kind: FabricPeer
-metadata: {{name: tor}}
-spec: {{address: 10.0.1.1, asn: 65101}}
----
-apiVersion: v1
-kind: Node
-metadata: {{name: node}}
-spec: {{podCIDRs: [10.244.1.0/24, "fd00:10:244:1::/64"]}}
-status: {{addresses: [{{type: InternalIP, address: 10.0.1.2}}, {{type: InternalIP, address: "fd00:1::2"}}]}}
-"#
-    )
+    super::bird::manifest("10.0.1.1", fib).replace("hold: 3s, keepalive: 1s", "hold: 30s, keepalive: 10s")
 }
 
-/// It keeps the node's routes over a restart, and its own session over a moment without a carrier.
-const ROUTER: &str = r#"log stderr all;
-router id 10.0.1.1;
-protocol device {}
-protocol static far4 { ipv4; route 10.244.9.0/24 blackhole; }
-protocol static far6 { ipv6; route fd00:10:244:9::/64 blackhole; }
-protocol bgp node {
-    local 10.0.1.1 as 65101;
-    neighbor 10.0.1.2 as 65001;
-    hold time 30; keepalive time 10; connect retry time 1; connect delay time 1;
-    error wait time 1, 2; error forget time 1;
-    graceful restart on; graceful restart time 120; multihop;
-    ipv4 { import all; export where source = RTS_STATIC; next hop address 10.0.1.1; };
-    ipv6 { import all; export where source = RTS_STATIC; next hop address fd00:1::1; };
+/// The rack's router, which keeps the node's routes over a restart, and its own session over such a moment.
+fn router() -> String {
+    let kept = "hold time 30; keepalive time 10; graceful restart on; graceful restart time 120; multihop;";
+    config("10.0.1.2", true).replace("hold time 3; keepalive time 1;", kept)
 }
-"#;
 
 /// The learned routes, with the objects that they name.
 #[track_caller]
@@ -80,7 +48,7 @@ fn under_auto_a_small_table_outlives_a_flap_while_the_agent_is_dead() {
     labs::require!("root", "bird");
     labs::sandbox!(|sandbox| {
         let (node, router) = rack(sandbox);
-        let _bird = Bird::start(sandbox, &router, "bird", ROUTER);
+        let _bird = Bird::start(sandbox, &router, "bird", &self::router());
         let mut node = Node::start(sandbox, node, "node", &manifest("fib: {nextHopGroups: Auto}"));
         let before = until_learned(&node, false);
         node.agent.kill();
@@ -97,7 +65,7 @@ fn objects_outlive_a_kill_and_come_back_after_a_flap() {
     labs::require!("root", "bird");
     labs::sandbox!(|sandbox| {
         let (node, router) = rack(sandbox);
-        let _bird = Bird::start(sandbox, &router, "bird", ROUTER);
+        let _bird = Bird::start(sandbox, &router, "bird", &self::router());
         let mut node = Node::start(sandbox, node, "node", &manifest("fib: {nextHopGroups: Always}"));
         let before = until_learned(&node, true);
         let said = node.ask(&format!("explain {FAR_V4}"));
