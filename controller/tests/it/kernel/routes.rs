@@ -1,7 +1,7 @@
 //! Routes are written, changed, taken away and repaired.
 
 use bgp::zone::{self, Zone};
-use controller::kernel::KernelConfig;
+use controller::kernel::{KernelConfig, NextHopGroups};
 use labs::{Netns, wait};
 
 use super::{Driver, LIMIT, node, prefix};
@@ -97,51 +97,88 @@ fn several_next_hops_share_a_route_and_one_can_leave() {
     });
 }
 
-/// Both families by the neighbour on a link, beside one with an address; as the kernel has it, and again by a driver
-/// that finds it there.
+/// Both families by the neighbour on a link, beside one with an address, and beside another of the same address on the
+/// other link; as the kernel has it, and again by a driver that finds it there. Plainly, and by next-hop objects.
 #[test]
 fn a_link_local_next_hop_is_on_its_link() {
     labs::require!("root");
     labs::sandbox!(|sandbox| {
         let (node, tor) = node(sandbox);
-        tor.ip("addr add fe80::99/64 dev eth1 nodad");
-        let shown = node.ip("-o link show dev eth1");
-        let ifindex = shown.split(':').next().expect("an index").parse().expect("a number");
-        let zone = Zone::new(ifindex).expect("an index");
-        let linked = zone::within("fe80::99".parse().unwrap(), zone).unwrap().to_string();
-        let both = [
+        let linked = ["eth1", "eth2"].map(|link| {
+            tor.ip(&format!("addr add fe80::99/64 dev {link} nodad"));
+            let shown = node.ip(&format!("-o link show dev {link}"));
+            let ifindex = shown.split(':').next().expect("an index").parse().expect("a number");
+            let zone = Zone::new(ifindex).expect("an index");
+            zone::within("fe80::99".parse().unwrap(), zone).unwrap().to_string()
+        });
+        let all = [
             "10.10.0.0/24 metric 190 nexthop via 10.0.2.2 dev eth2 weight 1 nexthop via inet6 fe80::99 dev eth1 weight 1",
             "10.11.0.0/24 via inet6 fe80::99 dev eth1 metric 190",
             "fd10::/64 metric 190 pref medium nexthop via fd00:2::2 dev eth2 weight 1 nexthop via fe80::99 dev eth1 weight 1",
+            "fd11::/64 metric 190 pref medium nexthop via fe80::99 dev eth1 weight 1 nexthop via fe80::99 dev eth2 weight 1",
         ];
         let wanted = |driver: &mut Driver| {
-            driver.install(1, &["10.0.2.2", &linked], &["10.10.0.0/24"]);
-            driver.install(2, &[&linked], &["10.11.0.0/24"]);
-            driver.install(3, &["fd00:2::2", &linked], &["fd10::/64"]);
+            driver.install(1, &["10.0.2.2", &linked[0]], &["10.10.0.0/24"]);
+            driver.install(2, &[&linked[0]], &["10.11.0.0/24"]);
+            driver.install(3, &["fd00:2::2", &linked[0]], &["fd10::/64"]);
+            driver.install(4, &[&linked[0], &linked[1]], &["fd11::/64"]);
         };
-        let mut driver = Driver::configured(&node, KernelConfig::default());
-        wanted(&mut driver);
-        until_ours(&node, &both);
-        // Somebody takes one away, and the link goes and comes back.
-        node.ip("route del 10.11.0.0/24 metric 190");
-        until_ours(&node, &both);
-        tor.ip("link set eth1 down");
-        until_ours(
-            &node,
-            &[
+        for next_hop_groups in [NextHopGroups::Never, NextHopGroups::Always] {
+            let config = KernelConfig { next_hop_groups, ..KernelConfig::default() };
+            let until = |expected: &[&str]| {
+                wait::until(&format!("routes {expected:?}, {next_hop_groups:?}"), LIMIT, || {
+                    let ours = ours(&node);
+                    let named = |line: &String| line.contains(" nhid ");
+                    let right =
+                        ours.iter().all(|line| named(line) == (next_hop_groups == NextHopGroups::Always));
+                    let plain = ours.iter().map(|line| without_object(line));
+                    if right && plain.eq(expected.iter().copied()) {
+                        Ok(())
+                    } else {
+                        Err(format!("{ours:?}"))
+                    }
+                });
+            };
+            let mut driver = Driver::configured(&node, config.clone());
+            wanted(&mut driver);
+            until(&all);
+            // Somebody takes one away, and the link goes and comes back.
+            node.ip("route del 10.11.0.0/24 metric 190");
+            until(&all);
+            tor.ip("link set eth1 down");
+            until(&[
                 "10.10.0.0/24 via 10.0.2.2 dev eth2 metric 190",
                 "fd10::/64 via fd00:2::2 dev eth2 metric 190 pref medium",
-            ],
-        );
-        tor.ip("link set eth1 up");
-        tor.ip("addr replace fe80::99/64 dev eth1 nodad");
-        until_ours(&node, &both);
-        driver.stop();
-        let mut driver = Driver::configured(&node, KernelConfig::default());
-        wanted(&mut driver);
-        assert_eq!(ours(&node), both);
-        driver.stop();
+                "fd11::/64 via fe80::99 dev eth2 metric 190 pref medium",
+            ]);
+            tor.ip("link set eth1 up");
+            tor.ip("addr replace fe80::99/64 dev eth1 nodad");
+            until(&all);
+            driver.stop();
+            let left = ours(&node);
+            let mut driver = Driver::configured(&node, config);
+            wanted(&mut driver);
+            assert_eq!(ours(&node), left);
+            driver.stop();
+        }
     });
+}
+
+/// A route that names an object as it is shown where it names none: there a single next hop is no list.
+fn without_object(line: &str) -> String {
+    let mut words: Vec<_> = line.split(' ').collect();
+    if let Some(at) = words.iter().position(|word| *word == "nhid") {
+        words.drain(at..at + 2);
+    }
+    let line = words.join(" ");
+    let parts: Vec<_> = line.split(" nexthop ").collect();
+    match parts[..] {
+        [route, way] => {
+            let (destination, rest) = route.split_once(' ').expect("a metric");
+            format!("{destination} {} {rest}", way.trim_end_matches(" weight 1"))
+        }
+        _ => line,
+    }
 }
 
 #[test]
