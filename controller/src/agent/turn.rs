@@ -17,6 +17,7 @@ use bgp::time::{Duration, Instant};
 use bgp::view::{Explanation, RoutePage};
 use bgp::zone;
 
+use crate::bfd::Watch;
 use crate::drain::Drain;
 use crate::effect::Drivers;
 use crate::event::Event;
@@ -216,6 +217,8 @@ impl<D: Drivers> Agent<D> {
     /// peers are told why (RFC 9003).
     pub fn stop(&mut self, host_stops: bool) {
         self.stopping = true;
+        // Said before the sessions end: a peer is not to take that for packets that stopped passing.
+        self.drivers.watch(Watch::new());
         let now = self.drivers.now();
         let Some(speaker) = &mut self.speaker else { return };
         let leaving = self.drain.as_ref().filter(|drain| drain.pods);

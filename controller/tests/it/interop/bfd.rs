@@ -239,35 +239,55 @@ fn with_frr_over_one_hop() {
     });
 }
 
-/// The agent with BIRD: packets that stop passing end the session long before its hold timer, which is off, and no
-/// route is left; it comes back with them.
-fn the_session_goes_with_the_packets(sandbox: &Sandbox, over_v6: bool) {
+/// The agent beside BIRD, with BFD of 50 ms × 3 and without a hold timer; `bfd` is what BIRD does with it.
+fn beside_bird(sandbox: &Sandbox, over_v6: bool, bfd: &str) -> (Node, Bird, Netns) {
     let (node, router) = bird::rack(sandbox);
     let (own, peer) = if over_v6 { ("fd00:1::2", "fd00:1::1") } else { ("10.0.1.2", "10.0.1.1") };
-    let config = bird::config(own, true)
-        .replace("protocol bgp node {", "protocol bgp node { bfd { interval 50 ms; multiplier 3; };");
-    let _daemon = Bird::start(sandbox, &router, "bird", &format!("{config}\nprotocol bfd {{ }}\n"));
+    let config =
+        bird::config(own, true).replace("protocol bgp node {", &format!("protocol bgp node {{ bfd {bfd};"));
+    let detecting = "protocol bfd { interface \"*\" { interval 50 ms; multiplier 3; }; }";
+    let daemon = Bird::start(sandbox, &router, "bird", &format!("{config}\n{detecting}\n"));
     let manifest = bird::manifest(peer, "")
         .replace("hold: 3s, keepalive: 1s", "hold: 0s")
         .replace("asn: 65100}", "asn: 65100, bfd: {interval: 50ms, multiplier: 3}}");
     let node = Node::start(sandbox, node, "node", &manifest);
-    let said = |node: &Node, words: &[&str]| {
+    until_said(&node, peer, &["Established", "a packet in 50ms, silence of 150ms is the end"]);
+    until_routed(&node, true);
+    (node, daemon, router)
+}
+
+#[track_caller]
+fn until_said(node: &Node, peer: &str, words: &[&str]) {
+    node.until(&format!("{words:?}"), || {
         let text = node.ask(&format!("explain {peer}"));
         if words.iter().all(|word| text.contains(word)) { Ok(()) } else { Err(text) }
-    };
-    node.until("both", || said(&node, &["Established", "a packet in 50ms, silence of 150ms is the end"]));
-    node.until("a route", || if node.routes().contains(bird::FAR_V4) { Ok(()) } else { Err(node.routes()) });
+    });
+}
+
+/// Waits until the node's kernel has the router's route, or has it no more.
+#[track_caller]
+fn until_routed(node: &Node, there: bool) {
+    node.until(&format!("the route: {there}"), || {
+        let routes = node.routes();
+        if routes.contains(bird::FAR_V4) == there { Ok(()) } else { Err(routes) }
+    });
+}
+
+/// Packets that stop passing end the session, which has no hold timer, and no route is left; both come back with them.
+fn the_session_goes_with_the_packets(sandbox: &Sandbox, over_v6: bool) {
+    let (node, _bird, router) = beside_bird(sandbox, over_v6, "on");
+    let peer = if over_v6 { "fd00:1::1" } else { "10.0.1.1" };
     let nft = |words: &str| {
         let output = router.exec("nft", words.split(' ')).output().expect("nft runs");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     };
     nft("add table inet cut");
     nft("add chain inet cut in { type filter hook input priority 0 ; policy drop ; }");
-    node.until("the end", || said(&node, &["bfd-down", "neighbor signaled session down"]));
-    node.until("no route", || if node.routes().contains(bird::FAR_V4) { Err(node.routes()) } else { Ok(()) });
+    until_said(&node, peer, &["bfd-down", "neighbor signaled session down"]);
+    until_routed(&node, false);
     nft("delete table inet cut");
-    node.until("both again", || said(&node, &["Established", "BFD"]));
-    node.until("a route", || if node.routes().contains(bird::FAR_V4) { Ok(()) } else { Err(node.routes()) });
+    until_said(&node, peer, &["Established", "BFD"]);
+    until_routed(&node, true);
 }
 
 #[test]
@@ -280,4 +300,35 @@ fn the_session_goes_with_the_packets_v4() {
 fn the_session_goes_with_the_packets_v6() {
     labs::require!("root", "bird", "nft");
     labs::sandbox!(|sandbox| the_session_goes_with_the_packets(sandbox, true));
+}
+
+/// BIRD's `bfd graceful`: a session that BFD ends is one that may come back.
+#[test]
+fn an_end_of_the_agent_keeps_its_routes_at_a_peer_that_is_graceful() {
+    labs::require!("root", "bird");
+    labs::sandbox!(|sandbox| {
+        let (mut node, daemon, _router) = beside_bird(sandbox, false, "graceful");
+        bird::until_bird(&node, &daemon, bird::POD_V4, Some("unicast"));
+        for killed in [false, true] {
+            if killed {
+                node.agent.kill();
+            } else {
+                node.agent.terminate();
+            }
+            wait::until("BIRD to wait for the agent", LIMIT, || {
+                let shown = daemon.birdc("show protocols all node");
+                // BFD has had its say too.
+                let knows =
+                    shown.contains("graceful restart active") && !session(&daemon, "10.0.1.2").contains("Up");
+                if knows { Ok(()) } else { Err(shown) }
+            });
+            let kept = daemon.birdc("show route");
+            assert!(kept.contains(bird::POD_V4) && kept.contains(bird::POD_V6), "{kept}");
+            node.restart(sandbox, "node");
+            until_said(&node, "10.0.1.1", &["Established", "silence of 150ms is the end"]);
+            until_routed(&node, true);
+            let kept = daemon.birdc("show route");
+            assert!(kept.contains(bird::POD_V4) && kept.contains(bird::POD_V6), "{kept}");
+        }
+    });
 }
