@@ -7,16 +7,11 @@ use bgp::io::Event as SpeakerEvent;
 use bgp::time::Instant;
 
 use super::turn::Agent;
-use crate::bfd::{News, Watch};
+use crate::bfd::News;
 use crate::effect::Drivers;
 use crate::status::event::EventKind;
 
 impl<D: Drivers> Agent<D> {
-    /// Has these peers watched and nobody else.
-    pub(super) fn watch(&mut self, watch: Watch) {
-        self.drivers.watch(watch);
-    }
-
     /// The speaker may have peers that it had not before.
     pub(super) fn tell_detected(&mut self, now: Instant) {
         let views: Vec<(IpAddr, View)> = self.ways.iter().map(|(peer, view)| (*peer, *view)).collect();

@@ -23,7 +23,7 @@ pub(super) struct Waiting {
     pub(super) kernel: mpsc::Receiver<KernelEvent>,
     pub(super) queries: mpsc::Receiver<Query>,
     pub(super) orders: mpsc::Receiver<Order>,
-    pub(super) bfd: mpsc::UnboundedReceiver<News>,
+    pub(super) bfd: mpsc::Receiver<News>,
     pub(super) transport: mpsc::UnboundedReceiver<TransportEvent>,
     pub(super) routers: mpsc::Receiver<IpAddr>,
     /// What fails beside the loop, or is mended: some words a minute.

@@ -37,7 +37,7 @@ impl<D: Drivers> Agent<D> {
         // Before any connection that needs them is opened or taken.
         self.drivers.neighbours(desired.neighbours);
         self.drivers.discover(desired.links);
-        self.watch(desired.watch);
+        self.drivers.watch(desired.watch);
         if self.identity.restarts && self.speaker.is_none() {
             self.waiting = Some(desired.speaker);
             return;

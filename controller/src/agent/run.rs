@@ -102,9 +102,8 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     let hidden =
         kernel::masquerade::spawn(tell_of(Impairment::Masquerade, &impaired)).context("masquerade driver")?;
     let (discovery, routers) = discovery::spawn(tell_of(Impairment::Discovery, &impaired));
-    let (bfd_news, bfd_inbox) = mpsc::unbounded_channel();
-    let bfd = bfd::spawn(identity.clock.monotonic(Instant::default()), identity.seed, bfd_news)
-        .context("thread for BFD")?;
+    let (bfd, bfd_inbox) =
+        bfd::spawn(identity.clock.monotonic(Instant::default()), identity.seed).context("thread for BFD")?;
     let (source_events, source) = mpsc::channel(1);
     let (standing, stands) = watch::channel(None);
     let kept = (checkpoint.clone(), identity.node.clone());

@@ -1,7 +1,8 @@
 //! The thread: it owns every session, receives, sends, and tells the loop what changed.
 //!
 //! A packet is nobody's unless it comes from a watched peer, at the distance that the peer has. What a peer sends
-//! too fast for us is dropped before it takes more than its place in a short queue.
+//! too fast for us is dropped before it takes more than its place in a short queue; and of a session that changes
+//! faster than the loop listens the loop hears how it is, and not each step on the way.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -21,6 +22,9 @@ const QUEUE: usize = 1024;
 
 /// No control packet is longer, authentication included.
 const LONGEST: usize = 64;
+
+/// News that wait for the loop; what changes meanwhile waits here.
+const NEWS: usize = 64;
 
 /// How often a last word is said: there is no time to wait for an answer.
 const LAST_WORDS: usize = 3;
@@ -52,11 +56,12 @@ impl Handle {
 }
 
 /// Starts the thread in the network namespace of the calling one. `origin` is when the loop's
-/// time begins, `news` gets what changes.
+/// time begins; what comes back tells what changes.
 ///
 /// # Errors
 /// If there is no thread or no runtime to be had.
-pub fn spawn(origin: std::time::Instant, seed: u64, news: mpsc::UnboundedSender<News>) -> io::Result<Handle> {
+pub fn spawn(origin: std::time::Instant, seed: u64) -> io::Result<(Handle, mpsc::Receiver<News>)> {
+    let (news, heard) = mpsc::channel(NEWS);
     let (wanted, orders) = mpsc::unbounded_channel();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let driver = Driver {
@@ -64,13 +69,15 @@ pub fn spawn(origin: std::time::Instant, seed: u64, news: mpsc::UnboundedSender<
         news,
         sessions: BTreeMap::new(),
         due: BTreeSet::new(),
+        untold: BTreeSet::new(),
+        troubles: Vec::new(),
         receivers: BTreeSet::new(),
         seed,
         drawn: seed as u32,
     };
     let body = move || runtime.block_on(driver.run(orders));
     let thread = std::thread::Builder::new().name("bfd".into()).spawn(body)?;
-    Ok(Handle { wanted: Some(wanted), thread: Some(thread) })
+    Ok((Handle { wanted: Some(wanted), thread: Some(thread) }, heard))
 }
 
 /// A packet as it came.
@@ -87,15 +94,18 @@ struct Watching {
     socket: UdpSocket,
     /// Where it stands in `due`.
     due: Option<Instant>,
-    /// What was told last.
-    told: Option<View>,
+    /// As it was when it last changed.
+    seen: Option<View>,
 }
 
 struct Driver {
     clock: Clock,
-    news: mpsc::UnboundedSender<News>,
+    news: mpsc::Sender<News>,
     sessions: BTreeMap<IpAddr, Watching>,
     due: BTreeSet<(Instant, IpAddr)>,
+    /// Peers whose sessions changed since that was told, those without one any more among them.
+    untold: BTreeSet<IpAddr>,
+    troubles: Vec<String>,
     /// The sockets that are open, by distance and whether IPv4.
     receivers: BTreeSet<(Distance, bool)>,
     seed: u64,
@@ -105,8 +115,10 @@ struct Driver {
 impl Driver {
     async fn run(mut self, mut orders: mpsc::UnboundedReceiver<Watch>) {
         let (arrived, mut arrivals) = mpsc::channel(QUEUE);
+        let news = self.news.clone();
         loop {
             let next = self.due.first().map(|(at, _)| *at);
+            let some = !self.untold.is_empty() || !self.troubles.is_empty();
             tokio::select! {
                 biased;
                 order = orders.recv() => match order {
@@ -121,6 +133,8 @@ impl Driver {
                     }
                     self.expire();
                 }
+                // Nobody listens while the agent ends.
+                Ok(room) = news.reserve(), if some => if let Some(told) = self.next_news() { room.send(told) },
                 Some(arrival) = arrivals.recv() => self.receive(&arrival),
             }
         }
@@ -153,7 +167,7 @@ impl Driver {
             }
             let opened = self.open(watched.distance, peer.is_ipv4(), arrived);
             if let Err(error) = opened.and_then(|()| self.begin(peer, watched, now)) {
-                self.tell(News::Trouble(error.to_string()));
+                self.troubles.push(error.to_string());
             }
         }
     }
@@ -180,7 +194,7 @@ impl Driver {
         let socket = socket::sender(peer, watched.source, watched.distance, self.drawn)?;
         let seed = self.seed ^ u64::from(self.drawn);
         let session = Session::new(watched.config, self.drawn, seed, now);
-        self.sessions.insert(peer, Watching { watched, session, socket, due: None, told: None });
+        self.sessions.insert(peer, Watching { watched, session, socket, due: None, seen: None });
         self.settle(peer, Vec::new());
         Ok(())
     }
@@ -198,7 +212,7 @@ impl Driver {
                 let _ = held.socket.try_send(&packet.encode());
             }
         }
-        self.tell(News::Changed { peer, view: None });
+        self.untold.insert(peer);
     }
 
     fn receive(&mut self, arrival: &Arrival) {
@@ -242,15 +256,20 @@ impl Driver {
             }
         }
         let view = held.session.view();
-        if held.told != Some(view) {
-            held.told = Some(view);
-            self.tell(News::Changed { peer, view: Some(view) });
+        if held.seen != Some(view) {
+            held.seen = Some(view);
+            self.untold.insert(peer);
         }
     }
 
-    fn tell(&self, news: News) {
-        // Nobody listens while the agent ends.
-        let _ = self.news.send(news);
+    /// What the loop has not heard, one thing at a time: each session as it is at present.
+    fn next_news(&mut self) -> Option<News> {
+        if let Some(trouble) = self.troubles.pop() {
+            return Some(News::Trouble(trouble));
+        }
+        let peer = self.untold.pop_first()?;
+        let view = self.sessions.get(&peer).map(|held| held.session.view());
+        Some(News::Changed { peer, view })
     }
 }
 

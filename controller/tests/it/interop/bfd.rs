@@ -1,9 +1,9 @@
 //! The thread that carries BFD beside BIRD's and FRR's, over one hop and over several, in both families: what they
 //! show, what silence and purpose lead to.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, UdpSocket};
 
-use bgp::bfd::{Config, Forwarding, State, View};
+use bgp::bfd::{Config, Forwarding, Packet, Session, State, View};
 use bgp::time::{Duration, Instant};
 use controller::bfd::{Distance, Handle, News, Watch, Watched, spawn};
 use labs::bird::Bird;
@@ -23,16 +23,15 @@ const LOST: Forwarding = Forwarding::Lost { independent: false };
 /// The thread in a namespace, and what it told of each peer.
 struct Ours {
     handle: Handle,
-    news: mpsc::UnboundedReceiver<News>,
+    news: mpsc::Receiver<News>,
     told: Vec<(IpAddr, Forwarding)>,
     last: std::collections::BTreeMap<IpAddr, Option<View>>,
 }
 
 impl Ours {
     fn start(netns: &Netns) -> Self {
-        let (news, heard) = mpsc::unbounded_channel();
-        let handle = netns.enter(|| spawn(std::time::Instant::now(), 7, news)).expect("a thread");
-        Self { handle, news: heard, told: Vec::new(), last: Default::default() }
+        let (handle, news) = netns.enter(|| spawn(std::time::Instant::now(), 7)).expect("a thread");
+        Self { handle, news, told: Vec::new(), last: Default::default() }
     }
 
     fn watch(&self, peers: &[&str], distance: Distance) {
@@ -71,6 +70,13 @@ impl Ours {
         self.hear();
         self.last[&peer.parse::<IpAddr>().expect("an address")].expect("a session")
     }
+}
+
+/// The first packet of a session.
+fn hello() -> Packet {
+    let mut out = Vec::new();
+    Session::new(CONFIG, 9, 9, Instant(0)).expire(&mut out, Instant(0));
+    out[0]
 }
 
 fn wired(sandbox: &Sandbox) -> [Netns; 2] {
@@ -178,14 +184,54 @@ fn with_bird_over_several_hops() {
         // The same peer as a neighbour: its packets to the port of neighbours were forwarded.
         ours.watch(&[far], Distance::OneHop);
         ours.until(far, &[Forwarding::Alive, Forwarding::Unknown]);
-        let socket = router.enter(|| std::net::UdpSocket::bind((far, 50_000))).expect("a socket");
+        let socket = router.enter(|| UdpSocket::bind((far, 50_000))).expect("a socket");
         socket.set_ttl(255).expect("a TTL");
-        let mut out = Vec::new();
-        bgp::bfd::Session::new(CONFIG, 9, 9, Instant(0)).expire(&mut out, Instant(0));
-        router.enter(|| socket.send_to(&out[0].encode(), (NODE[0], 3784))).expect("it is sent");
+        router.enter(|| socket.send_to(&hello().encode(), (NODE[0], 3784))).expect("it is sent");
         // Behind it one that is read at the distance that is watched.
         ours.watch(&[far], Distance::Several);
         ours.until(far, &[Forwarding::Alive, Forwarding::Unknown, Forwarding::Alive]);
+        ours.handle.join();
+    });
+}
+
+/// A peer that changes its mind with each packet makes nobody listen more often than he does.
+#[test]
+fn a_peer_that_flaps_fills_no_memory() {
+    labs::require!("root");
+    labs::sandbox!(|sandbox| {
+        let [node, router] = wired(sandbox);
+        let mut ours = Ours::start(&node);
+        ours.watch(&ROUTER[..1], Distance::OneHop);
+        let [hears, socket] =
+            [3784, 50_000].map(|port| router.enter(|| UdpSocket::bind((ROUTER[0], port))).expect("a socket"));
+        socket.set_ttl(255).expect("a TTL");
+        socket.connect((NODE[0], 3784)).expect("a way");
+        let mut octets = [0; 64];
+        let len = hears.recv(&mut octets).expect("a packet");
+        let your = Packet::decode(&octets[..len]).expect("a packet of BFD").my;
+        let say = |state| {
+            let peer = Packet { state, your, ..hello() };
+            // What finds no socket yet is answered by an error of the next one.
+            let _ = socket.send(&peer.encode());
+        };
+        wait::until("the session to hear", LIMIT, || {
+            say(State::Down);
+            ours.hear();
+            let heard = ours.last.values().flatten().any(|view| view.state == State::Init);
+            if heard { Ok(()) } else { Err(format!("{:?}", ours.last)) }
+        });
+        // Init, Up, Down with every three, and nobody listens.
+        for _ in 0..20_000 {
+            [State::Init, State::Down].into_iter().for_each(say);
+        }
+        let waiting = ours.news.len();
+        assert!((1..=64).contains(&waiting), "{waiting}");
+        wait::until("the last word", LIMIT, || {
+            say(State::AdminDown);
+            ours.hear();
+            let heard = ours.last.values().flatten().any(|view| view.remote_state == State::AdminDown);
+            if heard { Ok(()) } else { Err(format!("{:?}", ours.last)) }
+        });
         ours.handle.join();
     });
 }
