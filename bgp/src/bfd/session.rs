@@ -160,7 +160,7 @@ impl Session {
     /// Takes in a packet of the peer.
     ///
     /// # Errors
-    /// Why it is discarded: nothing has changed then.
+    /// Why it is discarded: nothing has changed then, but for what the peer said to a session in AdminDown.
     pub fn receive(&mut self, packet: &Packet, out: &mut Vec<Packet>, now: Instant) -> Result<(), Discard> {
         // RFC 5880 §6.8.6 from here, in its order.
         if packet.your != 0 && packet.your != self.local {

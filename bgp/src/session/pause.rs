@@ -26,12 +26,6 @@ impl Session {
         }
     }
 
-    /// Whether it was cut off.
-    #[must_use]
-    pub const fn is_cut_off(&self) -> bool {
-        self.cut_off.is_some()
-    }
-
     /// What keeps the session down, whoever would start it.
     pub(super) fn held(&self) -> Option<Downfall> {
         self.config.held().or_else(|| self.cut_off.clone())

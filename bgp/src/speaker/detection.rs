@@ -15,12 +15,14 @@ impl Speaker {
     /// down until they pass, or BFD is taken down on purpose, which says nothing of packets (RFC 5882 §3.2).
     pub(super) fn detected(&mut self, id: PeerId, view: Option<View>, effects: &mut Effects, now: Instant) {
         let Some(peer) = self.peers.get_mut(&id) else { return };
-        peer.bfd = view;
-        match view.map_or(Forwarding::Unknown, |view| view.forwarding) {
+        let means = |view: Option<View>| view.map_or(Forwarding::Unknown, |view| view.forwarding);
+        let before = means(core::mem::replace(&mut peer.bfd, view));
+        match means(view) {
+            // What was lost before a restart says nothing of the session that came after it.
+            same if same == before => {}
             Forwarding::Unknown | Forwarding::Alive => {
                 self.on_peer(id, effects, now, |session, out| session.reconnect(out, now));
             }
-            Forwarding::Lost { .. } if peer.session.is_cut_off() => {}
             // RFC 5882 §4.3: the peer restarts, and its BFD with it.
             Forwarding::Lost { independent: false } if is_away(peer) => {}
             Forwarding::Lost { .. } => {

@@ -1,5 +1,6 @@
 //! What BFD says of the way to a peer: the session ends, its routes go, and it comes back when packets pass.
 
+use bgp::bfd::State as BfdState;
 use bgp::bfd::{Config, Forwarding, Session, View};
 use bgp::io::{Event, State};
 use bgp::reason::Reason;
@@ -72,5 +73,18 @@ fn a_peer_that_restarts_keeps_its_routes_unless_its_bfd_lives_on() {
         assert!(network.route(0, prefix(ROUTE)).is_some(), "it restarts");
         say(&mut network, Forwarding::Lost { independent });
         assert_eq!(network.route(0, prefix(ROUTE)).is_some(), kept);
+        if kept {
+            // Its BFD comes back later than its BGP, and is heard to be on its way.
+            network.revive(1, true);
+            network.until_up();
+            let on_its_way = View { state: BfdState::Init, ..seen(LOST) };
+            network.order(0, 1, |peer| Event::Bfd { peer, view: Some(on_its_way) });
+            network.settle();
+            assert_eq!(network.peer(0, 1).established_count, 2);
+            assert!(network.route(0, prefix(ROUTE)).is_some(), "the session stays");
+            say(&mut network, Forwarding::Alive);
+            say(&mut network, LOST);
+            assert!(network.route(0, prefix(ROUTE)).is_none(), "and ends with the packets");
+        }
     }
 }
