@@ -49,6 +49,11 @@ pub(super) fn run<F: Far>(
         cells.judge(Feature::ShutdownText, over, || shown(&far, over, Show::ShutdownText));
     }
 
+    // A second NOTIFICATION makes some let a session rest for longer than anybody waits here. One may have come before:
+    // OpenBGPD connects again at once after the kill, to a listener that is about to go, and sends the OPEN of that
+    // connection on the next one too, as a second one in OpenConfirm (RFC 6608 §4).
+    far.again();
+
     // It comes back, and takes nothing: the other side is told why the session ends.
     node.apply(&of_node(&advertise(""), ", limits: {receive: {max: 0, action: Reset}}"));
     node.restart(sandbox, "node");
