@@ -42,7 +42,9 @@ impl Absence {
     }
 
     /// The restart time is over, or there was none: whether the family is kept for long.
-    /// The time of one that was before runs on (RFC 9494 §4.2).
+    /// RFC 9494 §4.2: a time that runs is not changed before a new session has sent its End-of-RIB,
+    /// so that it runs on over a second loss, and its end takes all that is stale of the family:
+    /// what that loss made stale, too, however little of its own restart time has passed.
     pub(super) fn keep_for_long(&mut self, family: Family, now: Instant) -> bool {
         let agreed = self.agreed.and_then(|agreed| agreed.long_lived[family]);
         let Some(agreed) = agreed.filter(|_| self.is_kept(family)) else { return false };

@@ -193,22 +193,25 @@ fn a_second_loss_does_not_start_the_time_again() {
     network.kill(0);
     network.run(Duration::from_secs(30));
     let until = network.peer(1, 0).long_lived_until.ipv4.expect("kept for long");
-    // It is back for a moment, and has not sent its End-of-RIB when it is lost again.
-    network.routers[0].config.origins.clear();
+    // It is back for a moment, and has sent one of two prefixes, but no End-of-RIB, when it is lost again.
+    network.routers[0].config.origins.remove(0);
+    network.routers[0].config.origins.extend(["10.244.2.0/24"].map(origin));
     network.routers[0].kernel_answers = false;
     network.sleep(1, true);
     network.revive(0, true);
     network.settle();
     network.sleep(1, false);
     network.until("a session", |network| network.peer(1, 0).state == State::Established);
+    network.until("a fresh route", |network| !paths(network, 1, "10.244.2.0/24").is_empty());
     network.kill(0);
     network.settle();
     let view = network.peer(1, 0);
-    assert_eq!((view.stale.ipv4, view.long_lived_until.ipv4), (1, Some(until)));
+    assert_eq!((view.stale.ipv4, view.long_lived_until.ipv4), (2, Some(until)));
     network.run(until - network.now - Duration::from_secs(1));
     assert!(network.fib(1, prefix(P[0])).is_some());
     network.run(Duration::from_secs(2));
-    assert!(paths(&network, 1, P[0]).is_empty());
+    // RFC 9494 §4.2: all of the family that is stale, what was fresh in between with it.
+    assert!(paths(&network, 1, P[0]).is_empty() && paths(&network, 1, "10.244.2.0/24").is_empty());
 }
 
 #[test]
