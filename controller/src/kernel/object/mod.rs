@@ -7,7 +7,8 @@
 //!
 //! A learned route names a group, never a hop: the kernel does not replace the one by the other. A group belongs to one
 //! set of next hops, a hop to all groups that need it. Objects carry our protocol number like routes, ids are the
-//! kernel's choice, and no object of another protocol is changed or deleted.
+//! kernel's choice, and no object of another protocol is changed or deleted. Whoever names a group of ours in a route of
+//! his own has it change and end with the group: the kernel does not ask whose routes those are.
 //!
 //! The kernel deletes the hops of an interface that goes down or loses its carrier, with them groups that have no other
 //! hop, and with these their routes, all without a word. So no object is taken for there that the last look after a

@@ -85,6 +85,10 @@ fn objects_carry_our_number_and_others_keep_theirs() {
             told => Err(format!("{told:?}")),
         });
         let before = routes(&node);
+        // Somebody else names a group of ours.
+        let named = before.first().and_then(|route| route.1.as_deref()).expect("an object");
+        node.ip(&format!("route add 10.98.0.0/24 nhid {named} proto 201"));
+        let guest = || node.ip("-o route show proto 201");
         driver.handle.send(Command::Sweep);
         // One way out of both ECMP sets ends: two hops are deleted, and no route is written.
         driver.set(1, &FOUR[..1]);
@@ -96,6 +100,7 @@ fn objects_carry_our_number_and_others_keep_theirs() {
         let after = routes(&node);
         assert!(before.iter().zip(&after).all(|(one, two)| one.0 == two.0 && one.1 == two.1), "{after:?}");
         assert!(after.iter().all(|route| route.2.len() == 1), "{after:?}");
+        assert!(guest().contains(&format!("10.98.0.0/24 nhid {named} via {} ", FOUR[0])), "{}", guest());
         for prefix in PREFIXES {
             driver.route(&[prefix], None);
             driver.until_acked(prefix, 0);
@@ -105,6 +110,8 @@ fn objects_carry_our_number_and_others_keep_theirs() {
             left => Err(format!("{left:?}")),
         });
         assert_eq!((objects(&node, "static"), node.ip("route show proto static")), others);
+        // The kernel has taken the guest along.
+        assert_eq!(guest(), "");
         driver.stop();
     });
 }
