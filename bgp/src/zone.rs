@@ -80,13 +80,14 @@ pub fn socket(address: IpAddr, port: u16) -> SocketAddr {
     }
 }
 
-/// The address that a socket address names.
+/// The address that a socket address names. What stands where a zone lies is nobody's to say: such an address
+/// comes without it, and never as the one of another link.
 #[must_use]
 pub fn of_socket(socket: SocketAddr) -> IpAddr {
     match socket {
         SocketAddr::V6(six) => {
             let zone = Zone::new(six.scope_id());
-            zone.and_then(|zone| within(*six.ip(), zone)).map_or(socket.ip(), IpAddr::V6)
+            zone.and_then(|zone| within(*six.ip(), zone)).unwrap_or_else(|| split6(*six.ip()).0).into()
         }
         SocketAddr::V4(_) => socket.ip(),
     }

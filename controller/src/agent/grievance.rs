@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use bgp::time::Instant;
 use bgp::view::PeerView;
 
+use crate::discovery::shown;
 use crate::status::event::{Event, EventKind, EventPeer};
 
 /// How many malformed attributes of each peer have been told of.
@@ -35,7 +36,7 @@ impl Grievances {
         let last = last.as_deref().unwrap_or_default();
         let text = if more == 1 { last.to_owned() } else { format!("{more} times, the last: {last}") };
         let (peer, address, asn) = (view.name.as_str(), view.address, view.asn.map(|asn| asn.0));
-        tracing::warn!(event = "malformed", peer, %address, asn, text);
+        tracing::warn!(event = "malformed", peer, address = shown(address), asn, text);
         let peer = EventPeer { name: view.name.clone(), address, asn: view.asn };
         Some(Event::of_peer(EventKind::Malformed, peer, &text, now))
     }

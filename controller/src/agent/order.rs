@@ -7,6 +7,7 @@ use bgp::reason::Reason;
 use bgp::time::Instant;
 
 use super::turn::Agent;
+use crate::discovery::shown;
 use crate::drain::Drain;
 use crate::effect::Drivers;
 use crate::operator::order::Order;
@@ -73,7 +74,7 @@ impl<D: Drivers> Agent<D> {
         }
         if soft {
             let (name, address, asn) = (view.name, view.address, view.asn);
-            tracing::info!(event = EventKind::Refreshed.word(), peer = name, %address);
+            tracing::info!(event = EventKind::Refreshed.word(), peer = name, address = shown(address));
             let peer = EventPeer { name, address, asn };
             let text = "an operator had all routes exchanged anew";
             self.drivers.event(Happened::of_peer(EventKind::Refreshed, peer, text, now));

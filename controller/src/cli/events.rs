@@ -198,9 +198,9 @@ async fn pass_on(
     }
 }
 
-/// Whether both are the same address, in whatever form.
+/// Whether both are the same address, in whatever form; one of a link is as its agent writes it.
 fn is_address(text: &str, address: &str) -> bool {
-    text.parse::<IpAddr>().is_ok_and(|text| address.parse() == Ok(text))
+    text == address || text.parse::<IpAddr>().is_ok_and(|text| address.parse() == Ok(text))
 }
 
 /// The events of each agent that answered.

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use bgp::zone::{self, Zone};
 use tokio::sync::{mpsc, watch};
-use tokio::task::AbortHandle;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::message::{self, Heard, Packet};
@@ -69,26 +69,27 @@ async fn supervise(
     heard: mpsc::Sender<IpAddr>,
     troubles: Troubles,
 ) {
-    let mut tasks: BTreeMap<(u32, String), AbortHandle> = BTreeMap::new();
+    let mut tasks: BTreeMap<(u32, String), JoinHandle<()>> = BTreeMap::new();
     loop {
         let wanted: BTreeMap<u32, String> = wants.borrow_and_update().clone();
-        tasks.retain(|(ifindex, name), task| {
-            let stays = wanted.get(ifindex) == Some(name);
-            if !stays {
+        let gone = |(ifindex, name): &&(u32, String)| wanted.get(ifindex) != Some(name);
+        for link in tasks.keys().filter(gone).cloned().collect::<Vec<_>>() {
+            if let Some(task) = tasks.remove(&link) {
                 task.abort();
-                troubles.note(name, None);
+                // It may be saying something at this moment: its last word comes first.
+                let _ = task.await;
+                troubles.note(&link.1, None);
             }
-            stays
-        });
+        }
         for (ifindex, name) in wanted {
             let Some(zone) = Zone::new(ifindex) else { continue };
-            tasks.entry((ifindex, name.clone())).or_insert_with(|| {
-                tokio::spawn(serve(zone, name, heard.clone(), troubles.clone())).abort_handle()
-            });
+            tasks
+                .entry((ifindex, name.clone()))
+                .or_insert_with(|| tokio::spawn(serve(zone, name, heard.clone(), troubles.clone())));
         }
         // The loop's end goes with the agent.
         if wants.changed().await.is_err() {
-            tasks.values().for_each(AbortHandle::abort);
+            tasks.values().for_each(JoinHandle::abort);
             return;
         }
     }

@@ -19,10 +19,12 @@ pub fn shown(address: IpAddr) -> String {
     }
 }
 
-/// What [`shown`] wrote of an address.
+/// What [`shown`] wrote of an address. A link is named, and never a part of the address.
 #[must_use]
 pub fn parse(text: &str) -> Option<IpAddr> {
-    let Some((address, link)) = text.split_once('%') else { return text.parse().ok() };
+    let Some((address, link)) = text.split_once('%') else {
+        return text.parse().ok().filter(|address| zone::of(*address).is_none());
+    };
     let index = link.parse().ok().or_else(|| if_nametoindex(link).ok());
     zone::within(address.parse().ok()?, Zone::new(index?)?).map(IpAddr::V6)
 }
@@ -41,7 +43,7 @@ mod tests {
         assert_eq!((parse("fe80::1%lo"), parse("fe80::1%1")), (Some(router), Some(router)));
         assert_eq!(shown(on("fe80::1", u32::MAX)), "fe80::1%4294967295");
         assert_eq!(parse("10.0.0.1"), Some("10.0.0.1".parse().unwrap()));
-        for text in ["fe80::1%nolink", "2001:db8::1%lo", "eth1", "%lo", "fe80::1%0"] {
+        for text in ["fe80::1%nolink", "2001:db8::1%lo", "eth1", "%lo", "fe80::1%0", "fe80:0:0:1::1"] {
             assert_eq!(parse(text), None, "{text}");
         }
     }

@@ -15,6 +15,7 @@ use tonic::service::Routes;
 use tonic::{Request, Response, Status};
 
 use super::order::Order;
+use crate::discovery::shown;
 use crate::drain::{self, Drain};
 use crate::status::error::Fault;
 use crate::status::snapshot::{Snapshot, Snapshots};
@@ -167,13 +168,12 @@ impl OperatorService for Service {
         let snapshot = self.0.snapshot();
         let view = peer::find(&text, &snapshot)?;
         let (peer, node) = (view.id, snapshot.node.clone());
-        self.0
-            .order(|reply| Order::Reset { peer, soft, reply })
-            .await?
-            .map_err(|why| Fault::PeerDown.status(format!("peer {} {}: {why}", view.name, view.address)))?;
+        self.0.order(|reply| Order::Reset { peer, soft, reply }).await?.map_err(|why| {
+            Fault::PeerDown.status(format!("peer {} {}: {why}", view.name, shown(view.address)))
+        })?;
         Ok(Response::new(v1::ResetPeerResponse {
             node,
-            peer: Some(v1::PeerSource { name: view.name.clone(), address: view.address.to_string() }),
+            peer: Some(v1::PeerSource { name: view.name.clone(), address: shown(view.address) }),
             before: convert::state(view.state).into(),
             soft,
         }))

@@ -8,13 +8,14 @@ use tonic::Status;
 use super::error::Fault;
 use super::nearest;
 use super::snapshot::Snapshot;
+use crate::discovery::{self, shown};
 
 /// The peer with this address, else the only one with this name.
 ///
 /// # Errors
 /// That there is none, with the nearest words; that there are several.
 pub fn find<'a>(text: &str, snapshot: &'a Snapshot) -> Result<&'a PeerView, Status> {
-    let address = text.parse().ok();
+    let address = discovery::parse(text);
     if let Some(peer) = snapshot.peers.iter().find(|peer| Some(peer.address) == address) {
         return Ok(peer);
     }
@@ -23,7 +24,7 @@ pub fn find<'a>(text: &str, snapshot: &'a Snapshot) -> Result<&'a PeerView, Stat
         [peer] => Ok(peer),
         [] => Err(unknown(text, snapshot)),
         several => {
-            let addresses: Vec<String> = several.iter().map(|peer| peer.address.to_string()).collect();
+            let addresses: Vec<String> = several.iter().map(|peer| shown(peer.address)).collect();
             let addresses = addresses.join(", ");
             let message = format!("several peers are called `{text}`, name one by its address: {addresses}");
             Err(Fault::AmbiguousPeer.status_with(message, [("addresses", addresses)]))
@@ -34,7 +35,7 @@ pub fn find<'a>(text: &str, snapshot: &'a Snapshot) -> Result<&'a PeerView, Stat
 /// No peer is called so; these are.
 pub(super) fn unknown(text: &str, snapshot: &Snapshot) -> Status {
     let words = snapshot.peers.iter().map(|peer| peer.name.clone());
-    let words = words.chain(snapshot.peers.iter().map(|peer| peer.address.to_string()));
+    let words = words.chain(snapshot.peers.iter().map(|peer| shown(peer.address)));
     let nearest = nearest::words(text, words).join(", ");
     let mut message = format!("no peer `{text}` on {}", snapshot.node);
     if !nearest.is_empty() {

@@ -124,7 +124,7 @@ impl Handle {
             if let Err(error) = sockopt::set_hops(&tcp, remote.is_ipv4(), hops) {
                 self.tell(TransportEvent::Trouble(format!(
                     "TTL of a connection of {}: {error}",
-                    remote.ip()
+                    zone::shown(peer, |_| None)
                 )));
                 continue;
             }

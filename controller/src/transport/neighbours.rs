@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bgp::prefix::Prefix;
+use bgp::zone;
 use tokio::net::TcpListener;
 
 use super::password::Password;
@@ -70,7 +71,11 @@ impl Book {
         let before = std::mem::replace(&mut inner.wanted, wanted);
         let key = |of: &Neighbours, prefix| of.get(&prefix).and_then(|terms| terms.password.clone());
         let both: BTreeSet<Prefix> = before.keys().chain(inner.wanted.keys()).copied().collect();
-        let changed = both.into_iter().filter(|prefix| key(&before, *prefix) != key(&inner.wanted, *prefix));
+        let differs = |prefix: &Prefix| key(&before, *prefix) != key(&inner.wanted, *prefix);
+        let differing: BTreeSet<Prefix> = both.iter().copied().filter(differs).collect();
+        let plain: BTreeSet<Prefix> = differing.iter().copied().filter_map(unlinked).collect();
+        let shared = |prefix: &Prefix| unlinked(*prefix).is_some_and(|prefix| plain.contains(&prefix));
+        let changed = both.iter().copied().filter(|prefix| differing.contains(prefix) || shared(prefix));
         // New ones first: a peer between two prefixes is never without a key that it is to have.
         let (set, gone): (Vec<_>, Vec<_>) = changed.partition(|prefix| key(&inner.wanted, *prefix).is_some());
         let troubles = set.into_iter().chain(gone).filter_map(|prefix| inner.install(prefix).err()).collect();
@@ -89,22 +94,47 @@ impl Book {
     }
 }
 
+/// The address as the kernel's keys have it, of one on a link: neighbours on several may have the same.
+fn unlinked(prefix: Prefix) -> Option<Prefix> {
+    let (plain, zone) = zone::split(prefix.address());
+    zone.map(|_| Prefix::host(plain))
+}
+
 impl Inner {
+    fn key(&self, prefix: Prefix) -> Option<&Password> {
+        self.wanted.get(&prefix)?.password.as_ref()
+    }
+
+    /// The key that the listeners are to have for a prefix. They know one for an address on whatever link: that of the
+    /// first link whose neighbour has one.
+    fn listened(&self, prefix: Prefix) -> Option<&Password> {
+        let Some(plain) = unlinked(prefix) else { return self.key(prefix) };
+        let same = self.wanted.iter().filter(|(other, _)| unlinked(**other) == Some(plain));
+        same.filter_map(|(_, terms)| terms.password.as_ref()).next()
+    }
+
     /// Tells the listeners of the prefix's family its key.
     fn install(&mut self, prefix: Prefix) -> Result<(), String> {
-        let key = self.wanted.get(&prefix).and_then(|terms| terms.password.as_ref());
+        let (own, key) = (self.key(prefix), self.listened(prefix));
         let of_family = |listener: &&Arc<TcpListener>| {
             listener.local_addr().is_ok_and(|local| local.is_ipv4() == prefix.address().is_ipv4())
         };
         let mut listeners = self.listeners.iter().filter(of_family);
         let outcome: io::Result<()> =
             listeners.try_for_each(|listener| sockopt::set_md5(listener, prefix, key));
-        if outcome.is_err() && key.is_some() {
+        let outcome = match outcome {
+            Ok(()) if own.is_some() && own != key => {
+                Err(io::Error::other("the neighbour on another link has the same address and another key"))
+            }
+            outcome => outcome,
+        };
+        if outcome.is_err() && own.is_some() {
             self.refused.insert(prefix);
         } else {
             self.refused.remove(&prefix);
         }
-        let peer = if prefix.is_host() { prefix.address().to_string() } else { prefix.to_string() };
+        let peer =
+            if prefix.is_host() { zone::shown(prefix.address(), |_| None) } else { prefix.to_string() };
         outcome.map_err(|error| format!("key of peer {peer} on the listener: {error}"))
     }
 }
@@ -112,6 +142,42 @@ impl Inner {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn neighbours_of_one_address_on_two_links_have_one_key() {
+        let on = |link| {
+            let zone = zone::Zone::new(link).unwrap();
+            IpAddr::from(zone::within("fe80::1".parse().unwrap(), zone).unwrap())
+        };
+        let terms = |key: &str| {
+            let password = Some(Password::new(key.as_bytes()).unwrap());
+            Terms { password, hops: Hops::AtMost(1) }
+        };
+        let (three, four) = (on(3), on(4));
+        let wanted = |keys: &[(IpAddr, &str)]| -> Neighbours {
+            keys.iter().map(|(peer, key)| (Prefix::host(*peer), terms(key))).collect()
+        };
+        let book = Book::default();
+        let listener = TcpListener::bind("[::]:0").await.unwrap();
+        assert_eq!(book.listen(&[Arc::new(listener)]), Vec::<String>::new());
+        let listened = |peer| book.lock().listened(Prefix::host(peer)).cloned();
+
+        assert!(book.replace(wanted(&[(three, "one"), (four, "one")])).1.is_empty());
+        assert!(book.admits(three) && book.admits(four));
+        // One that goes leaves the other its key.
+        assert!(book.replace(wanted(&[(four, "one")])).1.is_empty());
+        assert_eq!(listened(three), terms("one").password);
+        // One that comes with another key is the first: the other is not listened to.
+        let (_, troubles) = book.replace(wanted(&[(three, "two"), (four, "one")]));
+        assert!(troubles.len() == 1 && troubles[0].starts_with("key of peer fe80::1%4 on"), "{troubles:?}");
+        assert!(book.admits(three) && !book.admits(four));
+        assert_eq!(listened(four), terms("two").password);
+        // And is, when that is gone.
+        assert!(book.replace(wanted(&[(four, "one")])).1.is_empty());
+        assert!(book.admits(four));
+        assert!(book.replace(Neighbours::new()).1.is_empty());
+        assert_eq!(listened(three), None);
+    }
 
     #[test]
     fn the_longest_prefix_counts() {

@@ -159,6 +159,11 @@ fn zones() {
         assert_eq!(zone::split(address), (address, None));
         assert_eq!(zone::of_socket(zone::socket(address, 179)), address);
     }
+    // Who takes an address on link 8 that looks like one of link 7 is nobody of link 7.
+    for scope in [0, 8] {
+        let forged = std::net::SocketAddrV6::new(within, 179, 0, scope).into();
+        assert_eq!(zone::of(zone::of_socket(forged)), None, "{scope}");
+    }
     // Only what RFC 4291 §2.5.6 calls link-local has room for one.
     for text in ["2001:db8::1", "fe80:1::1", "fe80:0:0:1::1", "febf::1", "::1", "ff02::1"] {
         assert_eq!(zone::within(text.parse().unwrap(), seven), None, "{text}");

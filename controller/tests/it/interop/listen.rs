@@ -63,8 +63,10 @@ fn by_prefix(sandbox: &Sandbox, over_v6: bool) {
     node.until_route(FAR_V6, true);
     until_bird(&node, &bird, POD_V4, Some("BGP.next_hop: 10.0.1.2"));
     until_bird(&node, &bird, POD_V6, Some("BGP.next_hop: fd00:1::2"));
-    let shown = node.ask("peers");
-    assert!(shown.contains(&format!("tor   {first}")), "{shown}");
+    node.until("the first peer", || {
+        let shown = node.ask("peers");
+        if shown.contains(&format!("tor   {first}")) { Ok(()) } else { Err(shown) }
+    });
     let told = node.ask(&format!("explain {first}"));
     assert!(told.contains("the peer connects"), "{told}");
 

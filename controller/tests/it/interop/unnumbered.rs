@@ -105,8 +105,13 @@ fn with_frr_both_ways_and_over_a_link_that_goes_down() {
         assert!(capability.contains("\"extendedNexthop\":\"advertisedAndReceived\""), "{capability}");
         assert_reached(&node);
         // What people are shown.
-        let shown = node.ask("peers");
-        assert!(shown.contains(&format!("{peer}%eth0")), "{shown}");
+        node.until("the peer with its link", || {
+            let shown = node.ask("peers");
+            if shown.contains(&format!("{peer}%eth0")) { Ok(()) } else { Err(shown) }
+        });
+        // And by that name it can be asked for.
+        let told = node.ask(&format!("explain {peer}%eth0"));
+        assert!(told.contains(&format!("{peer}%eth0 on node")), "{told}");
         let story = node.ask(&format!("explain {FAR_V4}"));
         assert!(story.contains(&format!("{peer}%eth0")), "{story}");
 

@@ -199,6 +199,19 @@ async fn errors_have_an_error_info() {
     let by_address = client.list_routes(request(Some(Filter::Received(of("fd00:0::9"))))).await;
     assert!(by_address.is_ok(), "an address in any form names one peer");
 
+    // One on a link is named as it is shown, and never by how it is kept.
+    let kept = "fe80:0:0:1::1";
+    let spine = fixture::established(1, "spine1", kept, 65_000, bgp::prefix::PerFamily::default());
+    let agent = Agent::start(fixture::snapshot("worker-1", vec![spine]), vec![]);
+    let mut on_link = agent.client().await;
+    let by_address = on_link.list_routes(request(Some(Filter::Received(of("fe80::1%lo"))))).await;
+    assert!(by_address.is_ok(), "{by_address:?}");
+    let status = on_link.list_routes(request(Some(Filter::Received(of(kept))))).await.expect_err("nobody's");
+    assert_eq!(fault(&status).1, "UNKNOWN_PEER");
+    let status =
+        on_link.list_routes(request(Some(Filter::Received(of("fe80::2%lo"))))).await.expect_err("no");
+    assert_eq!(status.message(), "no peer `fe80::2%lo` on worker-1; nearest: fe80::1%lo");
+
     let mut broken = request_all();
     broken.page_token = "not-a-token".to_owned();
     let status = client.list_routes(broken).await.expect_err("not a token");
