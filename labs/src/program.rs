@@ -13,13 +13,25 @@ pub fn workspace() -> PathBuf {
     package.parent().map_or_else(|| package.clone(), Path::to_path_buf)
 }
 
+/// The running program's path, also after cargo has replaced the file since: the kernel then says of it that it is
+/// deleted, and what has its name now is the same program of another selection of packages.
+///
+/// # Panics
+/// Where the path cannot be read, which `/proc` always gives.
+#[must_use]
+pub fn own() -> PathBuf {
+    let exe = std::env::current_exe().expect("/proc/self/exe can be read");
+    let text = exe.to_str().and_then(|text| text.strip_suffix(" (deleted)"));
+    text.filter(|_| !exe.exists()).map(PathBuf::from).unwrap_or(exe)
+}
+
 /// The folder of the build that this test or program came from: `…/target/debug`.
 ///
 /// # Panics
 /// Where the running program's path cannot be read, which `/proc` always gives.
 #[must_use]
 pub fn build_folder() -> PathBuf {
-    let exe = std::env::current_exe().expect("/proc/self/exe can be read");
+    let exe = own();
     let folder = exe.parent().expect("a program lies in a folder");
     let tests = folder.file_name().is_some_and(|name| name == "deps");
     if tests { folder.parent().unwrap_or(folder).to_path_buf() } else { folder.to_path_buf() }

@@ -44,7 +44,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     // As root from here on; everything that is made ends with the first process of the pid namespace.
     let mut command = debian::as_root("unshare")?;
     command.args(["--net", "--mount", "--pid", "--fork", "--kill-child", "--"]);
-    command.arg(std::env::current_exe()?).args(std::env::args_os().skip(1)).arg("--inside").arg(folder);
+    command.arg(program::own()).args(std::env::args_os().skip(1)).arg("--inside").arg(folder);
     let status = interrupt::status(&mut command)?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -54,8 +54,7 @@ pub(super) fn try_out() -> anyhow::Result<()> {
     let tests = ["test", "--package", "labs", "--features", "bench", "--lib", "--quiet", "--", "load::"];
     cargo::run(&tests)?;
     // A process of its own: the call inside of the namespaces repeats its command line.
-    let exe = std::env::current_exe()?;
-    let mut command = Command::new(exe);
+    let mut command = Command::new(program::own());
     command.args(["bench", "--small", "--runs", "1", "--only", "underlay,bird"]);
     let status = interrupt::status(&mut command)?;
     ensure!(status.success(), "a case failed");

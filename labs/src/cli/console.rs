@@ -18,7 +18,7 @@ pub(super) fn by_sudo(args: &[&str]) -> anyhow::Result<Option<ExitCode>> {
     if nix::unistd::geteuid().is_root() {
         return Ok(None);
     }
-    let own = std::env::current_exe()?;
+    let own = program::own();
     let mut command = debian::as_root("env")?;
     // sudo starts with an environment of its own.
     if let Some(package) = std::env::var_os(program::PACKAGE) {

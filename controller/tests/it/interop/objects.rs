@@ -68,10 +68,9 @@ fn objects_outlive_a_kill_and_come_back_after_a_flap() {
         let _bird = Bird::start(sandbox, &router, "bird", &self::router());
         let mut node = Node::start(sandbox, node, "node", &manifest("fib: {nextHopGroups: Always}"));
         let before = until_learned(&node, true);
-        let said = node.ask(&format!("explain {FAR_V4}"));
-        assert!(said.contains("installed via 10.0.1.1, nhid "), "{said}");
-        let said = node.ask("status -o wide");
-        assert!(said.contains("2 groups of 2 hops"), "{said}");
+        let said = |words: &str, part: &str| node.until(part, || node.ask(words).contains(part));
+        said(&format!("explain {FAR_V4}"), "installed via 10.0.1.1, nhid ");
+        said("status -o wide", "2 groups of 2 hops");
 
         // The next agent takes them over, numbers and all.
         node.kill_and_restart(sandbox, "node");
