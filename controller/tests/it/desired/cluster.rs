@@ -2,6 +2,7 @@
 
 use bgp::config::PeerConfig;
 use bgp::prefix::Prefix;
+use controller::cluster::Problem;
 use controller::desired::{Desired, Surroundings, compute};
 use controller::kernel::LocalAddress;
 
@@ -50,37 +51,19 @@ pub(super) fn addresses() -> Vec<LocalAddress> {
     ]
 }
 
-#[track_caller]
-pub(super) fn desired(text: &str) -> Desired {
-    compute(
-        &read(text).unwrap(),
-        "n1",
-        Surroundings {
-            addresses: &addresses(),
-            gateways: &[],
-            passing: &[],
-            hosts: &[],
-            ..Surroundings::default()
-        },
-    )
-    .unwrap_or_else(|problems| panic!("{:?}", lines(&problems)))
+fn outcome(text: &str) -> Result<Desired, Vec<Problem>> {
+    let around = Surroundings { addresses: &addresses(), ..Surroundings::default() };
+    compute(&read(text).unwrap(), "n1", around)
 }
 
+#[track_caller]
+pub(super) fn desired(text: &str) -> Desired {
+    outcome(text).unwrap_or_else(|problems| panic!("{:?}", lines(&problems)))
+}
+
+#[track_caller]
 pub(super) fn refused(text: &str) -> Vec<String> {
-    lines(
-        &compute(
-            &read(text).unwrap(),
-            "n1",
-            Surroundings {
-                addresses: &addresses(),
-                gateways: &[],
-                passing: &[],
-                hosts: &[],
-                ..Surroundings::default()
-            },
-        )
-        .unwrap_err(),
-    )
+    lines(&outcome(text).unwrap_err())
 }
 
 pub(super) fn prefixes(texts: &[&str]) -> Vec<Prefix> {

@@ -3,24 +3,17 @@
 use std::collections::BTreeSet;
 
 use bgp::prefix::Prefix;
-use controller::desired::{Surroundings, compute};
+use controller::cluster::Problem;
+use controller::desired::{Desired, Surroundings, compute};
 use controller::kernel::LocalAddress;
 use controller::kernel::masquerade::Masquerade;
 
+use super::cluster::{fabric, node, peer};
 use super::{lines, read};
-
-const HEAD: &str = "apiVersion: underlay.dev/v1alpha1\nkind: Fabric\n";
 
 /// Two nodes, and a Fabric that says this.
 fn cluster(spec: &str) -> String {
-    let node = |n: u8| {
-        format!(
-            "---\napiVersion: v1\nkind: Node\nmetadata: {{name: n{n}}}\n\
-             spec: {{podCIDRs: [10.244.{n}.0/24, \"fd00:10:244:{n}::/64\"]}}\n\
-             status: {{addresses: [{{type: InternalIP, address: 10.0.0.{n}}}, {{type: InternalIP, address: \"fd00::{n}\"}}]}}\n"
-        )
-    };
-    format!("---\n{HEAD}metadata: {{name: all}}\nspec: {{asn: {{value: 1}}{spec}}}\n{}{}", node(1), node(2))
+    fabric("all", &format!("asn: {{value: 1}}{spec}")) + &node(1, "1") + &node(2, "1")
 }
 
 fn addresses() -> Vec<LocalAddress> {
@@ -43,16 +36,14 @@ fn addresses() -> Vec<LocalAddress> {
     all.iter().map(address).collect()
 }
 
+fn outcome(text: &str) -> Result<Desired, Vec<Problem>> {
+    let around = Surroundings { addresses: &addresses(), ..Surroundings::default() };
+    compute(&read(text).unwrap(), "n1", around)
+}
+
 #[track_caller]
 fn wanted(text: &str) -> Option<(Masquerade, bool)> {
-    let around = Surroundings {
-        addresses: &addresses(),
-        gateways: &[],
-        passing: &[],
-        hosts: &[],
-        ..Surroundings::default()
-    };
-    compute(&read(text).unwrap(), "n1", around).unwrap().masquerade
+    outcome(text).unwrap().masquerade
 }
 
 fn prefixes(all: &[&str]) -> BTreeSet<Prefix> {
@@ -96,10 +87,9 @@ fn who_knows_of_pods_is_who_is_said_to_and_no_default_route() {
 
 #[test]
 fn what_is_accepted_of_one_peer_knows_of_pods_too() {
-    let peer = "---\napiVersion: underlay.dev/v1alpha1\nkind: FabricPeer\nmetadata: {name: tor}\n\
-                spec: {address: 192.0.2.2, asn: 2, accept: [172.20.0.0/16, 0.0.0.0/0], NODES}\n";
     let with = |nodes: &str| {
-        let (wanted, _) = wanted(&format!("{}{}", cluster(""), peer.replace("NODES", nodes))).unwrap();
+        let spec = format!("address: 192.0.2.2, asn: 2, accept: [172.20.0.0/16, 0.0.0.0/0], {nodes}");
+        let (wanted, _) = wanted(&(cluster("") + &peer("tor", &spec))).unwrap();
         wanted.keep
     };
     let mut known = prefixes(&KNOWN);
@@ -118,26 +108,11 @@ fn it_is_off_where_it_is_off_and_where_there_are_no_pods() {
 
 #[test]
 fn what_fabrics_say_adds_up_and_must_not_contradict() {
-    let second = |spec: &str| {
-        format!(
-            "{}---\n{HEAD}metadata: {{name: b}}\nspec: {{masquerade: {{{spec}}}}}\n",
-            cluster(", masquerade: {enabled: true, except: [10.1.0.0/16]}")
-        )
-    };
+    let first = cluster(", masquerade: {enabled: true, except: [10.1.0.0/16]}");
+    let second = |spec: &str| first.clone() + &fabric("b", &format!("masquerade: {{{spec}}}"));
     let (wanted, _) = wanted(&second("except: [10.2.0.0/16]")).unwrap();
     assert!(wanted.keep.is_superset(&prefixes(&["10.1.0.0/16", "10.2.0.0/16"])));
-    let problems = compute(
-        &read(&second("enabled: false")).unwrap(),
-        "n1",
-        Surroundings {
-            addresses: &addresses(),
-            gateways: &[],
-            passing: &[],
-            hosts: &[],
-            ..Surroundings::default()
-        },
-    )
-    .unwrap_err();
+    let problems = outcome(&second("enabled: false")).unwrap_err();
     assert_eq!(
         lines(&problems),
         [
