@@ -12,8 +12,9 @@ mod clusters {
     use labs::daemon::Daemon;
     use labs::kubernetes::{ApiServer, Setup};
     use labs::wait;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
+    use super::super::clusters::audit::lists;
     use super::super::clusters::{NAMESPACE, install};
 
     /// The busiest machine still takes less.
@@ -173,18 +174,6 @@ mod clusters {
                 self.ticks() - since
             );
         }
-    }
-
-    /// Lists of nodes that the agent asked for: pages of them.
-    fn lists(audit: &str) -> usize {
-        let agent = format!("system:serviceaccount:{NAMESPACE}:underlay-agent");
-        let events = audit.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let listed = |event: &Value| {
-            event["user"]["username"] == agent.as_str()
-                && event["verb"] == "list"
-                && event["objectRef"]["resource"] == "nodes"
-        };
-        events.filter(listed).count()
     }
 
     #[test]

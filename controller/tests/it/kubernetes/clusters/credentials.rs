@@ -7,13 +7,10 @@ use std::process::{Command, Stdio};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
-use labs::bird::Bird;
 use labs::wait;
 use serde_json::json;
 
-use crate::interop::bird::config;
-
-use super::{ACCOUNT, FABRIC, LIMIT, NAMESPACE, World};
+use super::{ACCOUNT, LIMIT, NAMESPACE, World};
 
 /// So many seconds an API server believes an expired token, for the sake of clocks that differ.
 const LEEWAY: i64 = 60;
@@ -76,11 +73,7 @@ fn until_expired(world: &World<'_>, token: &str) {
 fn a_token_that_expires_is_read_again_and_stops_nothing() {
     labs::require!("root", "kubernetes", "bird");
     labs::sandbox!(|sandbox| {
-        let mut world = World::new(sandbox);
-        let bird = Bird::start(sandbox, &world.router, "bird", &config("10.0.1.2", true));
-        world.put_node("n1", 2);
-        world.put_cidrs("n1", 1);
-        world.api.apply(FABRIC);
+        let (mut world, bird) = World::routed(sandbox);
         let file = sandbox.folder().join("token");
         fs::copy(&world.config, sandbox.folder().join("inline")).unwrap();
         world.config = with(&world, "named", &format!("tokenFile: \"{}\"", file.display()));

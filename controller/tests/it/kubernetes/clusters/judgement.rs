@@ -2,13 +2,11 @@
 
 use controller::cli::crd::{CrdArgs, yaml};
 use controller::cluster::{Objects, manifest};
-use labs::bird::Bird;
 use labs::kubernetes::ApiServer;
 use labs::wait;
 
-use crate::interop::bird::config;
+use super::{ACCOUNT, LIMIT, NAMESPACE, World, manifests};
 
-use super::{ACCOUNT, FABRIC, LIMIT, NAMESPACE, World, manifests};
 #[test]
 fn definitions_are_explained_and_hold_what_a_schema_can_hold() {
     labs::require!("root", "kubernetes");
@@ -70,13 +68,8 @@ fn until_accepted(world: &World<'_>, kind: &str, name: &str, words: &str) {
 fn what_is_written_wrongly_is_named_and_stops_nothing() {
     labs::require!("root", "kubernetes", "bird");
     labs::sandbox!(|sandbox| {
-        let world = World::new(sandbox);
-        let _bird = Bird::start(sandbox, &world.router, "bird", &config("10.0.1.2", true));
-        world.put_node("n1", 2);
-        world.put_cidrs("n1", 1);
-        world.api.apply(FABRIC);
-        let agent = world.agent("n1");
-        world.until_report("{.status.peers}", "1/1", &agent);
+        let (world, _bird) = World::routed(sandbox);
+        let agent = world.settled_agent();
 
         // Two Fabrics, and two FabricPeers, that say different things of one node: both objects tell.
         let head = "apiVersion: underlay.dev/v1alpha1\nmetadata: {name: second}\n";

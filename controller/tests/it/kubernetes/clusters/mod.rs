@@ -7,13 +7,15 @@ use std::process::Command;
 use std::time::Duration;
 
 use controller::cli::crd::{CrdArgs, yaml};
+use labs::bird::Bird;
 use labs::daemon::Daemon;
 use labs::kubernetes::{ApiServer, Setup};
 use labs::{Netns, Sandbox, wait};
 
-use crate::interop::bird::rack;
+use crate::interop::bird::{config, rack};
 
 mod applied;
+pub(super) mod audit;
 mod credentials;
 mod judgement;
 mod node;
@@ -80,6 +82,16 @@ impl<'a> World<'a> {
         Self { sandbox, api, node, router, config }
     }
 
+    /// The same with [`FABRIC`], Node `n1` and its PodCIDRs, and the router's BIRD, which expects it as `node`.
+    fn routed(sandbox: &'a Sandbox) -> (Self, Bird) {
+        let world = Self::new(sandbox);
+        let bird = Bird::start(sandbox, &world.router, "bird", &config("10.0.1.2", true));
+        world.put_node("n1", 2);
+        world.put_cidrs("n1", 1);
+        world.api.apply(FABRIC);
+        (world, bird)
+    }
+
     /// Puts a Node with an InternalIP of each family; PodCIDRs may come later.
     fn put_node(&self, name: &str, host: u8) {
         self.api.apply(&format!("---\napiVersion: v1\nkind: Node\nmetadata: {{name: {name}}}"));
@@ -116,6 +128,14 @@ impl<'a> World<'a> {
         command.arg("--checkpoint").arg(state.join("checkpoint.json"));
         command.arg("--cni-conf-dir").arg(state.join("net.d"));
         Agent { daemon: self.sandbox.daemon(name, command), state }
+    }
+
+    /// The agent of `n1`, once it has its one session and has written so.
+    #[track_caller]
+    fn settled_agent(&self) -> Agent {
+        let agent = self.agent("n1");
+        self.until_report("{.status.peers}", "1/1", &agent);
+        agent
     }
 
     /// What a JSONPath of the FabricNode gives; empty while there is none.

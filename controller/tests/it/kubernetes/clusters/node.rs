@@ -9,6 +9,7 @@ use labs::wait;
 use crate::interop::bird::config;
 
 use super::{Agent, FABRIC, LIMIT, World};
+
 #[test]
 fn a_node_is_given_pods_in_each_boot_when_it_can_carry_them() {
     labs::require!("root", "kubernetes", "bird");

@@ -3,23 +3,16 @@
 use std::fs;
 use std::process::Command;
 
-use labs::bird::Bird;
 use labs::wait;
 
-use crate::interop::bird::config;
+use super::{Agent, LIMIT, World};
 
-use super::{Agent, FABRIC, LIMIT, World};
 #[test]
 fn nothing_that_works_stops_without_the_api_server() {
     labs::require!("root", "kubernetes", "bird");
     labs::sandbox!(|sandbox| {
-        let mut world = World::new(sandbox);
-        let _bird = Bird::start(sandbox, &world.router, "bird", &config("10.0.1.2", true));
-        world.put_node("n1", 2);
-        world.put_cidrs("n1", 1);
-        world.api.apply(FABRIC);
-        let mut agent = world.agent("n1");
-        world.until_report("{.status.peers}", "1/1", &agent);
+        let (mut world, _bird) = World::routed(sandbox);
+        let mut agent = world.settled_agent();
         assert!(agent.daemon.log().contains("\"event\":\"api-server\""), "{}", agent.daemon.log());
 
         world.api.kill();

@@ -6,27 +6,11 @@ use std::process::{Child, ChildStdout, Stdio};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use labs::bird::Bird;
 use labs::wait;
 use nix::sys::signal::Signal;
-use serde_json::Value;
 
-use crate::interop::bird::config;
-
-use super::{ACCOUNT, Agent, FABRIC, LIMIT, NAMESPACE, World};
-
-/// Lists of Nodes that the agent has made, by the audit log.
-fn lists(world: &World<'_>) -> usize {
-    let user = format!("system:serviceaccount:{NAMESPACE}:{ACCOUNT}");
-    let audit = world.api.audit();
-    let events = audit.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let listed = |event: &Value| {
-        event["user"]["username"] == user.as_str()
-            && event["verb"] == "list"
-            && event["objectRef"]["resource"] == "nodes"
-    };
-    events.filter(listed).count()
-}
+use super::audit::lists;
+use super::{Agent, LIMIT, NAMESPACE, World};
 
 /// A request whose answer nobody reads: the server holds it as one that it works at.
 struct Unread {
@@ -67,14 +51,8 @@ fn until_whole(world: &World<'_>, agent: &Agent) {
 fn a_server_that_is_asked_too_much_is_asked_again_later() {
     labs::require!("root", "kubernetes", "bird");
     labs::sandbox!(|sandbox| {
-        let mut world = World::new(sandbox);
-        let _bird = Bird::start(sandbox, &world.router, "bird", &config("10.0.1.2", true));
-        world.put_node("n1", 2);
-        world.put_cidrs("n1", 1);
-        world.api.apply(FABRIC);
-        let mut agent = world.agent("n1");
-        agent.until("peers", "Established");
-        world.until_report("{.status.peers}", "1/1", &agent);
+        let (mut world, _bird) = World::routed(sandbox);
+        let mut agent = world.settled_agent();
 
         // Twenty-four megabytes of an answer are more than the way to somebody who does not read can hold.
         let part = sandbox.folder().join("part");
@@ -123,16 +101,11 @@ fn a_server_that_is_asked_too_much_is_asked_again_later() {
 fn a_server_that_has_forgotten_is_listed_anew() {
     labs::require!("root", "kubernetes", "bird");
     labs::sandbox!(|sandbox| {
-        let mut world = World::new(sandbox);
-        let _bird = Bird::start(sandbox, &world.router, "bird", &config("10.0.1.2", true));
-        world.put_node("n1", 2);
-        world.put_cidrs("n1", 1);
+        let (mut world, _bird) = World::routed(sandbox);
         world.put_node("n2", 3);
         world.put_cidrs("n2", 2);
-        world.api.apply(FABRIC);
-        let mut agent = world.agent("n1");
-        world.until_report("{.status.peers}", "1/1", &agent);
-        let before = lists(&world);
+        let mut agent = world.settled_agent();
+        let before = lists(&world.api.audit());
 
         // While the agent stands still, a Node goes and all history with it: a server that has started anew knows
         // nothing of what was before, and etcd has compacted it.
@@ -148,7 +121,7 @@ fn a_server_that_has_forgotten_is_listed_anew() {
         agent.daemon.signal(Signal::SIGCONT);
         agent.until("routes --sent tor", "192.0.2.1/32");
         wait::until("a list of its own", LIMIT, || {
-            let now = lists(&world);
+            let now = lists(&world.api.audit());
             if now > before {
                 Ok(())
             } else {
@@ -169,13 +142,8 @@ fn a_server_that_has_forgotten_is_listed_anew() {
 fn a_server_without_its_storage_stops_nothing() {
     labs::require!("root", "kubernetes", "bird");
     labs::sandbox!(|sandbox| {
-        let mut world = World::new(sandbox);
-        let _bird = Bird::start(sandbox, &world.router, "bird", &config("10.0.1.2", true));
-        world.put_node("n1", 2);
-        world.put_cidrs("n1", 1);
-        world.api.apply(FABRIC);
-        let mut agent = world.agent("n1");
-        world.until_report("{.status.peers}", "1/1", &agent);
+        let (mut world, _bird) = World::routed(sandbox);
+        let mut agent = world.settled_agent();
         world.api.stop_storage();
         wait::until("a server that fails", LIMIT, || {
             let answer = world.api.try_kubectl(&["get", "nodes", "--request-timeout=5s"]);
@@ -199,13 +167,8 @@ fn a_server_without_its_storage_stops_nothing() {
 fn a_server_that_fails_stops_nothing() {
     labs::require!("root", "kubernetes", "bird");
     labs::sandbox!(|sandbox| {
-        let world = World::new(sandbox);
-        let _bird = Bird::start(sandbox, &world.router, "bird", &config("10.0.1.2", true));
-        world.put_node("n1", 2);
-        world.put_cidrs("n1", 1);
-        world.api.apply(FABRIC);
-        let mut agent = world.agent("n1");
-        world.until_report("{.status.peers}", "1/1", &agent);
+        let (world, _bird) = World::routed(sandbox);
+        let mut agent = world.settled_agent();
 
         // An object that the API server itself cannot read: no list of its kind succeeds.
         let key = STANDARD.encode("/registry/underlay.dev/fabrics/broken");

@@ -9,27 +9,27 @@ use serde_json::Value;
 
 use crate::interop::bird::config;
 
-use super::{ACCOUNT, FABRIC, LIMIT, NAMESPACE, World, manifests};
-/// What a service account asked for with success: verb, group, resource with subresource, namespace.
-fn asked(audit: &str) -> BTreeSet<(String, String, String, String)> {
-    let user = format!("system:serviceaccount:{NAMESPACE}:{ACCOUNT}");
-    let mut asked = BTreeSet::new();
-    for event in audit.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
+use super::audit::asked;
+use super::{FABRIC, LIMIT, NAMESPACE, World, manifests};
+
+/// A right: verb, group, resource with subresource, namespace.
+type Right = (String, String, String, String);
+
+/// What the agent asked for with success.
+fn used(audit: &str) -> BTreeSet<Right> {
+    let used = asked(audit).filter(|event| !event["objectRef"].is_null()).map(|event| {
         let of = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let object = &event["objectRef"];
-        if event["user"]["username"] != user.as_str() || object.is_null() {
-            continue;
-        }
         assert_ne!(event["responseStatus"]["code"], 403, "the role lacks a right: {event}");
         let part = of(&object["subresource"]);
         let resource = of(&object["resource"]) + if part.is_empty() { "" } else { "/" } + &part;
-        asked.insert((of(&event["verb"]), of(&object["apiGroup"]), resource, of(&object["namespace"])));
-    }
-    asked
+        (of(&event["verb"]), of(&object["apiGroup"]), resource, of(&object["namespace"]))
+    });
+    used.collect()
 }
 
 /// What the roles of the manifests grant: verb, group, resource, and the namespace of a Role.
-fn granted() -> BTreeSet<(String, String, String, String)> {
+fn granted() -> BTreeSet<Right> {
     let mut granted = BTreeSet::new();
     for file in ["rbac/cluster-role.yaml", "rbac/role.yaml"] {
         for document in manifests(file).split("\n---\n") {
@@ -156,21 +156,21 @@ fn the_agent_asks_for_what_its_role_grants_and_for_nothing_else() {
         agent.daemon.terminate();
         let granted = granted();
         wait::until("every right in use, and no other", LIMIT, || {
-            let asked: BTreeSet<_> = asked(&world.api.audit())
+            let used: BTreeSet<_> = used(&world.api.audit())
                 .into_iter()
                 .map(|(verb, group, resource, namespace)| {
                     let namespace = if resource == "secrets" { namespace } else { String::new() };
                     (verb, group, resource, namespace)
                 })
                 .collect();
-            let mut unused: BTreeSet<_> = granted.difference(&asked).cloned().collect();
+            let mut unused: BTreeSet<_> = granted.difference(&used).cloned().collect();
             // Server-side apply of an object that is not there is a `patch` in the log and a `create` to RBAC.
             unused.remove(&("create".into(), "underlay.dev".into(), "fabricnodes".into(), String::new()));
-            let beyond = asked.difference(&granted).count();
+            let beyond = used.difference(&granted).count();
             if unused.is_empty() && beyond == 0 {
                 Ok(())
             } else {
-                Err(format!("unused {unused:?}, asked {asked:?}"))
+                Err(format!("unused {unused:?}, used {used:?}"))
             }
         });
     });

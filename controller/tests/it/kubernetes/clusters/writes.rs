@@ -2,13 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use labs::bird::Bird;
 use labs::wait;
 use serde_json::Value;
 
-use crate::interop::bird::config;
-
-use super::{ACCOUNT, FABRIC, LIMIT, NAMESPACE, World};
+use super::audit::asked;
+use super::{LIMIT, World};
 
 /// How long nothing happens.
 const IDLE: Duration = Duration::from_secs(45);
@@ -17,13 +15,9 @@ const FLAPS: usize = 40;
 
 /// Writes of the agent so far, by the audit log: of status and objects, and of Events.
 fn writes(world: &World<'_>) -> (usize, usize) {
-    let user = format!("system:serviceaccount:{NAMESPACE}:{ACCOUNT}");
     let audit = world.api.audit();
-    let events = audit.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let written = events.filter(|event| {
-        let verb = event["verb"].as_str().unwrap_or_default();
-        event["user"]["username"] == user.as_str() && matches!(verb, "create" | "update" | "patch" | "delete")
-    });
+    let written = asked(&audit)
+        .filter(|event| matches!(event["verb"].as_str(), Some("create" | "update" | "patch" | "delete")));
     let (notes, others): (Vec<Value>, Vec<Value>) =
         written.partition(|event| event["objectRef"]["resource"] == "events");
     (others.len(), notes.len())
@@ -33,15 +27,10 @@ fn writes(world: &World<'_>) -> (usize, usize) {
 fn an_agent_writes_nothing_while_nothing_happens_and_little_while_its_peer_flaps() {
     labs::require!("root", "kubernetes", "bird");
     labs::sandbox!(|sandbox| {
-        let world = World::new(sandbox);
-        let bird = Bird::start(sandbox, &world.router, "bird", &config("10.0.1.2", true));
-        world.put_node("n1", 2);
-        world.put_cidrs("n1", 1);
-        world.api.apply(FABRIC);
-        let agent = world.agent("n1");
+        let (world, bird) = World::routed(sandbox);
+        let agent = world.settled_agent();
         world.until_report("{.status.conditions[?(@.type==\"Ready\")].status}", "True", &agent);
         world.until_report("{.status.conditions[?(@.type==\"KernelInSync\")].status}", "True", &agent);
-        world.until_report("{.status.peers}", "1/1", &agent);
         let quiet = |spell: Duration| {
             let mut last = (writes(&world), Instant::now());
             let look = || {
