@@ -1,23 +1,25 @@
 //! The systemd unit of the manifests, started by a systemd of the test's own.
 
 use std::fs;
-use std::path::Path;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use labs::bird::Bird;
 use labs::wait;
 
-use crate::interop::bird::config;
-
-use super::{Agent, FABRIC, LIMIT, World, manifests};
+use super::{Agent, LIMIT, World, manifests};
 
 /// What lies between a unit and a machine that has come up: here, nothing.
 const TARGETS: [&str; 6] = ["sysinit", "basic", "network-online", "multi-user", "shutdown", "umount"];
 
 /// A systemd with no units but those in `units`, in a process, mount, control group and host name space of its own.
-/// What it may write to of the machine's is covered, and its control groups are below one that the test removes.
+/// Of the machine it may write to nothing: what it needs to write to is covered, the rest of the file system, of `/sys`
+/// and of `/proc/sys` is read-only (a first process raises `fs.file-max`, and the kernel has one for all), and in `/dev`
+/// are devices without effect and no console. Its control groups are below one that is its own. What does not hold
+/// ends it before systemd starts.
 const START: &str = r#"
 set -e
+test $$ = 1
 cd "$0"
 mount --make-rprivate /
 hostname n1.example.org
@@ -26,25 +28,42 @@ cp -a /etc etc; mount --bind etc /etc
 hostname > /etc/hostname
 cp "$1" /usr/local/bin/underlay
 mkdir -p /etc/underlay; cp "$2" /etc/underlay/kubeconfig
-mkdir -p groups; mount -t cgroup2 none groups; mkdir -p groups/underlay-unit
-echo $$ > groups/underlay-unit/cgroup.procs
+mkdir groups; mount -t cgroup2 none groups; mkdir "groups/$3"
+echo $$ > "groups/$3/cgroup.procs"
 umount groups
+mkdir dev; mount -t tmpfs none dev
+for device in null zero full random urandom; do touch dev/$device; mount --bind /dev/$device dev/$device; done
+mkdir dev/pts dev/shm; mount --move dev /dev
+mount --bind /proc/sys /proc/sys; mount --bind /proc/sys/net /proc/sys/net
+for folder in / /sys /proc/sys; do mount -o remount,bind,ro "$folder"; done
+for path in / /usr /var /sys/kernel /proc/sys/fs/file-max /proc/sys/kernel/core_pattern; do test ! -w "$path"; done
+test ! -e /dev/console
 export container=test SYSTEMD_UNIT_PATH=$PWD/units SYSTEMD_GENERATOR_PATH=$PWD/none SYSTEMD_ENVIRONMENT_GENERATOR_PATH=$PWD/none \
   SYSTEMD_PROC_CMDLINE=systemd.unified_cgroup_hierarchy=1
 exec unshare --cgroup systemd --system --unit=machine.target --log-target=console --show-status=0
 "#;
 
-/// Removes the control groups that systemd has made.
-struct Groups<'a>(&'a Path);
+/// The control group that systemd has for its root: of this sandbox alone, so that two at once do not meet.
+struct Groups {
+    folder: PathBuf,
+    name: String,
+}
 
-impl Drop for Groups<'_> {
+impl Groups {
+    fn new(folder: &Path) -> Self {
+        let sandbox = fs::metadata("/proc/self/ns/pid").unwrap().ino();
+        Self { folder: folder.to_owned(), name: format!("underlay-unit-{sandbox}") }
+    }
+}
+
+impl Drop for Groups {
+    /// Removes what systemd has made, as soon as its processes, which end with it, are gone. Nothing is killed here.
     fn drop(&mut self) {
-        let script = "mkdir -p groups; mount -t cgroup2 none groups || exit 0\n\
-            for again in 1 2 3 4 5 6 7 8 9; do\n\
-            find groups/underlay-unit -depth -type d -exec rmdir {} + 2>/dev/null; test -e groups/underlay-unit || break\n\
-            for process in $(find groups/underlay-unit -name cgroup.procs -exec cat {} +); do kill -9 $process; done\n\
-            sleep 0.2; done; umount groups";
-        let _ = Command::new("sh").args(["-c", script]).current_dir(self.0).status();
+        let script = "mkdir left; mount -t cgroup2 none left || exit 0\n\
+            for again in $(seq 50); do\n\
+            find \"left/$0\" -depth -type d -exec rmdir {} + 2>/dev/null; test -e \"left/$0\" || break\n\
+            sleep 0.1; done; test ! -e \"left/$0\" || echo \"control group $0 is left\" >&2; umount left";
+        let _ = Command::new("sh").args(["-c", script, &self.name]).current_dir(&self.folder).status();
     }
 }
 
@@ -79,11 +98,7 @@ impl Machine {
 fn the_unit_runs_the_agent_and_brings_it_back() {
     labs::require!("root", "kubernetes", "bird", "systemd");
     labs::sandbox!(|sandbox| {
-        let world = World::new(sandbox);
-        let bird = Bird::start(sandbox, &world.router, "bird", &config("10.0.1.2", true));
-        world.put_node("n1", 2);
-        world.put_cidrs("n1", 1);
-        world.api.apply(FABRIC);
+        let (world, bird) = World::routed(sandbox);
 
         let folder = sandbox.folder().join("machine");
         let units = folder.join("units");
@@ -111,11 +126,11 @@ fn the_unit_runs_the_agent_and_brings_it_back() {
             .collect();
         assert!(unknown.is_empty(), "{unknown:?}");
 
-        let _groups = Groups(&folder);
+        let groups = Groups::new(&folder);
         let words =
             ["--mount", "--uts", "--pid", "--fork", "--kill-child", "--mount-proc", "bash", "-c", START];
         let mut command = world.node.exec("unshare", words);
-        command.arg(&folder).arg(env!("CARGO_BIN_EXE_underlay")).arg(&world.config);
+        command.arg(&folder).arg(env!("CARGO_BIN_EXE_underlay")).arg(&world.config).arg(&groups.name);
         let daemon = sandbox.daemon("systemd", command);
         let machine = Machine::of(daemon.pid());
         let agent = Agent { daemon, state: "/run/underlay".into() };
