@@ -4,11 +4,11 @@ use std::io;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use api::nft::{Batch, Question, dump};
+use api::nft::{Batch, Element, Question, dump};
 use tokio::sync::watch;
 
 use super::super::filter::{Filter, errno};
-use super::rules::{RuleSet, TABLE, is_same, rule_set};
+use super::rules::{RuleSet, TABLE, difference, rule_set};
 use super::wanted::{LEARNED_MAX, Masquerade};
 use super::watcher::Watcher;
 
@@ -60,13 +60,15 @@ pub fn spawn(told: impl Fn(Option<String>) + Send + 'static) -> io::Result<Handl
 struct Sockets {
     filter: Filter,
     watcher: Watcher,
+    /// What the kernel holds, by our own writes; `None` where somebody may have changed it since.
+    held: Option<RuleSet>,
 }
 
 impl Sockets {
     fn open() -> io::Result<Self> {
         let filter = Filter::open()?;
         let watcher = Watcher::open(filter.port())?;
-        Ok(Self { filter, watcher })
+        Ok(Self { filter, watcher, held: None })
     }
 }
 
@@ -99,8 +101,9 @@ async fn run(mut goal: watch::Receiver<Goal>, told: impl Fn(Option<String>)) {
             changed = goal.changed() => if changed.is_err() { return },
             changed = somebody(&mut sockets) => {
                 disturbed = true;
-                if changed.is_err() {
-                    sockets = None;
+                match (&mut sockets, changed) {
+                    (Some(sockets), Ok(())) => sockets.held = None,
+                    _ => sockets = None,
                 }
             }
             () = tokio::time::sleep(RETRY), if retry => {}
@@ -124,8 +127,8 @@ fn attempt(sockets: &mut Option<Sockets>, wanted: Option<&Masquerade>) -> Result
     }
     let rules = wanted.and_then(rule_set);
     let done = match sockets {
-        Some(sockets) => hold(&mut sockets.filter, rules.as_ref()),
-        None => Sockets::open().and_then(|fresh| hold(&mut sockets.insert(fresh).filter, rules.as_ref())),
+        Some(sockets) => sockets.hold(rules.as_ref()),
+        None => Sockets::open().and_then(|fresh| sockets.insert(fresh).hold(rules.as_ref())),
     };
     match done {
         Ok(written) => Ok(written),
@@ -151,7 +154,40 @@ fn is_missing(error: &io::Error) -> bool {
     errno(error).is_some_and(|errno| missing.contains(&errno))
 }
 
-/// Makes the kernel hold these rules, or no table of ours; whether it did not before.
+impl Sockets {
+    /// Makes the kernel hold these rules, or no table of ours; whether it did not before. While nobody else has
+    /// touched the table nothing of it is asked for, and what differs from the last time is written.
+    fn hold(&mut self, rules: Option<&RuleSet>) -> io::Result<bool> {
+        let before = self.held.take();
+        let known = before.zip(rules).filter(|(before, rules)| before.table == rules.table);
+        let step = known.and_then(|(before, rules)| step(&before, rules));
+        let written = match step.map(|batch| (!batch.is_empty(), self.filter.commit(batch))) {
+            Some((writes, Ok(()))) => writes,
+            // Somebody was quicker: the table is looked at.
+            _ => hold(&mut self.filter, rules)?,
+        };
+        self.held = rules.cloned();
+        Ok(written)
+    }
+}
+
+/// What leads from the elements of a table to others; `None` where some are no intervals.
+fn step(before: &RuleSet, after: &RuleSet) -> Option<Batch> {
+    let mut batch = Batch::new(None);
+    for ((set, seen), wanted) in after.table.sets.iter().zip(&before.elements).zip(&after.elements) {
+        exchange(&mut batch, &set.name, difference(set, seen, wanted)?);
+    }
+    Some(batch)
+}
+
+/// Takes elements out of a set of ours and puts others in.
+fn exchange(batch: &mut Batch, set: &str, (gone, new): (Vec<Element>, Vec<Element>)) {
+    let (family, name) = TABLE;
+    batch.delete_elements(family, name, set, &gone);
+    batch.add_elements(family, name, set, &new);
+}
+
+/// Makes the kernel hold these rules, or no table of ours, whatever it holds; whether it did not before.
 fn hold(filter: &mut Filter, rules: Option<&RuleSet>) -> io::Result<bool> {
     let (family, name) = TABLE;
     let stands = !filter.ask(Question::Table(family, name))?.is_empty();
@@ -197,9 +233,12 @@ fn adjust(filter: &mut Filter, rules: &RuleSet) -> io::Result<Option<Batch>> {
     for (set, elements) in rules.table.sets.iter().zip(&rules.elements) {
         let answers = filter.ask(Question::Elements(family, name, &set.name))?;
         let seen: Vec<_> = answers.iter().flat_map(|answer| dump::elements(answer)).collect();
-        if !is_same(&seen, elements) {
-            batch.empty_set(family, name, &set.name);
-            batch.add_elements(family, name, &set.name, elements);
+        match difference(set, &seen, elements) {
+            Some(changes) => exchange(&mut batch, &set.name, changes),
+            None => {
+                batch.empty_set(family, name, &set.name);
+                batch.add_elements(family, name, &set.name, elements);
+            }
         }
     }
     Ok(Some(batch))

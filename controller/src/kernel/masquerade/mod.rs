@@ -12,7 +12,8 @@
 //! ```
 //!
 //! The table stays when the agent ends, and the next one takes it as it finds it: rules are compared by the digests
-//! in their comments, sets by their elements, and only what differs is written.
+//! in their comments, sets by their elements, and only what differs is written. From then on the table is looked at only
+//! when somebody else has changed it.
 
 mod driver;
 pub mod rules;

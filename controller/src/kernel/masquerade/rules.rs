@@ -99,15 +99,41 @@ impl Names {
     }
 }
 
-/// Whether a set holds what it shall, in whatever order the kernel tells it.
+/// What has to go of a set and what has to come, for it to hold what it shall: intervals as wholes, whose two ends the
+/// kernel keeps as two elements. `None` where what is seen is not made of intervals, though the set is.
 #[must_use]
-pub fn is_same(seen: &[Element], wanted: &[Element]) -> bool {
-    let sorted = |elements: &[Element]| {
-        let mut keys: Vec<_> = elements.iter().map(|element| (element.key.clone(), element.end)).collect();
-        keys.sort();
-        keys
+pub fn difference(set: &Set, seen: &[Element], wanted: &[Element]) -> Option<(Vec<Element>, Vec<Element>)> {
+    let (seen, wanted) = (spans(set, seen)?, spans(set, wanted)?);
+    let without = |these: &[Span<'_>], others: &[Span<'_>]| -> Vec<Element> {
+        let alone = these.iter().filter(|span| others.binary_search(span).is_err());
+        let bound = |key: &[u8], end| Element { end, ..element(key.to_vec()) };
+        alone
+            .flat_map(|(first, end)| [Some(bound(first, false)), end.map(|end| bound(end, true))])
+            .flatten()
+            .collect()
     };
-    sorted(seen) == sorted(wanted)
+    Some((without(&seen, &wanted), without(&wanted, &seen)))
+}
+
+/// A key, and for an interval what ends it, unless it reaches the last key.
+type Span<'a> = (&'a [u8], Option<&'a [u8]>);
+
+/// The elements as spans, in order.
+fn spans<'a>(set: &Set, elements: &'a [Element]) -> Option<Vec<Span<'a>>> {
+    let mut bounds: Vec<(&[u8], bool)> =
+        elements.iter().map(|element| (element.key.as_slice(), !element.end)).collect();
+    // Where one interval ends and another begins, the end is first.
+    bounds.sort_unstable();
+    let mut spans: Vec<Span<'_>> = Vec::with_capacity(bounds.len());
+    for (key, begins) in bounds {
+        match spans.last_mut() {
+            Some((_, None)) if begins && set.intervals => return None,
+            _ if begins => spans.push((key, None)),
+            Some((_, end @ None)) if set.intervals => *end = Some(key),
+            _ => return None,
+        }
+    }
+    Some(spans)
 }
 
 fn set(name: &str, key: Kind, intervals: bool) -> Set {

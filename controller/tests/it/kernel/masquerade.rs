@@ -316,6 +316,96 @@ fn what_the_kernel_refuses_is_told_until_it_is_done() {
     });
 }
 
+/// Which elements the kernel tells of for each of these changes beside so many destinations: one more, two that
+/// touch it and become one interval with it, one of those gone again, all as before, and nothing.
+fn told(sandbox: &Sandbox, many: u32) -> Vec<usize> {
+    let node = sandbox.netns(&format!("node-{many}"));
+    let driver = Driver::start(&node);
+    let mut base = wanted().keep;
+    base.extend((0..many).map(|n| Prefix::host(IpAddr::from((0xac10_0000 + 2 * n).to_be_bytes()))));
+    let want = |more: &[&str]| {
+        let keep = base.iter().copied().chain(more.iter().copied().map(prefix)).collect();
+        driver.want(Some(Masquerade { keep, ..wanted() }));
+    };
+    want(&[]);
+    let file = sandbox.folder().join(format!("monitor-{many}"));
+    let mut command = node.exec("nft", ["monitor"]);
+    let mut monitor = command.stdout(std::fs::File::create(&file).unwrap()).spawn().unwrap();
+    let read = || std::fs::read_to_string(&file).unwrap();
+    // What the monitor tells comes in order: all before a table of this name has been told.
+    let mut number = 0;
+    let mut mark = || {
+        number += 1;
+        wait::until("the monitor", LIMIT, || {
+            let table = format!("table ip mark-{number}");
+            nft(&node, &format!("add {table}"));
+            nft(&node, &format!("delete {table}"));
+            if read().contains(&format!("delete {table}")) { Ok(()) } else { Err(read()) }
+        });
+        read().lines().filter(|line| line.contains("element inet underlay")).count()
+    };
+    let mut seen = vec![mark()];
+    for more in
+        [&["10.8.0.0/16"][..], &["10.8.0.0/16", "10.9.0.0/16", "10.7.0.0/16"], &["10.9.0.0/16"], &[], &[]]
+    {
+        want(more);
+        seen.push(mark());
+    }
+    monitor.kill().unwrap();
+    monitor.wait().unwrap();
+    driver.handle.join();
+    seen.windows(2).map(|pair| pair[1] - pair[0]).collect()
+}
+
+#[test]
+fn what_changes_is_written_alone_however_much_there_is() {
+    labs::require!("root", "nft");
+    labs::sandbox!(|sandbox| {
+        let few = told(sandbox, 500);
+        assert!(few[..4].iter().all(|changes| (1..=4).contains(changes)) && few[4] == 0, "{few:?}");
+        assert_eq!(told(sandbox, 2_000), few);
+    });
+}
+
+#[test]
+fn step_by_step_it_becomes_what_it_is_when_made_anew() {
+    labs::require!("root", "nft");
+    labs::sandbox!(|sandbox| {
+        let (node, fresh) = (sandbox.netns("node"), sandbox.netns("fresh"));
+        let (steps, anew) = (Driver::start(&node), Driver::start(&fresh));
+        // Prefixes that touch, hold and equal each other.
+        let pool = [
+            "10.0.0.0/8",
+            "10.0.0.0/9",
+            "10.128.0.0/9",
+            "10.128.0.0/24",
+            "10.128.1.0/24",
+            "10.128.2.0/24",
+            "10.127.255.255/32",
+            "11.0.0.0/8",
+            "223.0.0.0/8",
+            "240.0.0.0/8",
+            "fd00::/8",
+            "fe00::/7",
+            "fd00::1/128",
+        ];
+        let mut state = 7_u32;
+        for _ in 0..24 {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let chosen = pool.iter().enumerate().filter(|(bit, _)| state >> (bit + 8) & 1 == 1);
+            let keep = chosen.map(|(_, text)| prefix(text)).collect();
+            let wanted = Masquerade { keep, ..wanted() };
+            steps.want(Some(wanted.clone()));
+            anew.want(None);
+            anew.want(Some(wanted.clone()));
+            let list = |node: &Netns| nft(node, "list table inet underlay");
+            assert_eq!(list(&node), list(&fresh), "{wanted:?}");
+        }
+        steps.handle.join();
+        anew.handle.join();
+    });
+}
+
 /// Whether an address is in a set of intervals as the kernel reads it.
 fn holds(set: &str, rules: &RuleSet, address: IpAddr) -> bool {
     let at = rules.table.sets.iter().position(|wanted| wanted.name == set).unwrap();
