@@ -5,9 +5,13 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::sync::Arc;
 
+use api::crd::value::PeerAsn;
+use controller::cluster::checkpoint::Keeper;
+use controller::cluster::object::{NodeFacts, Sourced};
 use controller::cluster::{Objects, checkpoint, directory};
 use controller::desired::{Surroundings, compute};
 use jiff::Timestamp;
+use proptest::prelude::*;
 
 const MANIFESTS: &str = r#"
 apiVersion: underlay.dev/v1alpha1
@@ -40,6 +44,153 @@ fn objects(folder: &Path) -> Objects {
     fs::create_dir_all(folder).unwrap();
     fs::write(folder.join("a.yaml"), MANIFESTS).unwrap();
     directory::read(folder).unwrap()
+}
+
+/// A step of a checkpoint's life: a Node that becomes something or goes, another spec of the FabricPeer, a new process,
+/// the journal's last bytes lost.
+#[derive(Clone, Debug)]
+enum Step {
+    Node(u8, Option<u8>),
+    Peer(u16),
+    Restart,
+    Cut(usize),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        8 => (2..9_u8, prop::option::weighted(0.7, any::<u8>())).prop_map(|(name, pods)| Step::Node(name, pods)),
+        2 => (1..4_u16).prop_map(Step::Peer),
+        1 => Just(Step::Restart),
+        1 => (1..60_usize).prop_map(Step::Cut),
+    ]
+}
+
+fn facts(pods: u8) -> Sourced<Arc<NodeFacts>> {
+    let facts =
+        NodeFacts { pod_cidrs: vec![format!("10.244.{pods}.0/24").parse().unwrap()], ..NodeFacts::default() };
+    Sourced { value: Arc::new(facts), place: None, generation: 0, uid: String::new() }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    /// After each step what is read is what was kept last, and after a cut what was kept before it.
+    #[test]
+    fn what_becomes_of_objects_is_read_again(steps in prop::collection::vec(step(), 1..30)) {
+        let folder = tempfile::tempdir().unwrap();
+        let mut objects = objects(&folder.path().join("manifests"));
+        let path = folder.path().join("state/checkpoint.json");
+        let new = || Keeper::new(path.clone(), "n1".to_owned());
+        let values = |objects: &Objects| {
+            let nodes = objects.nodes.iter().map(|(name, node)| (name.to_owned(), Arc::clone(&node.value)));
+            (nodes.collect::<Vec<_>>(), objects.peers["on"].value.clone(), objects.fabrics["rack"].value.clone())
+        };
+        let (mut keeper, mut kept, mut second) = (new(), Vec::new(), 0);
+        for step in steps {
+            match step {
+                Step::Node(name, Some(pods)) => objects.nodes.insert(&format!("n{name}"), facts(pods)),
+                Step::Node(name, None) => drop(objects.nodes.remove(&format!("n{name}"))),
+                Step::Peer(asn) => objects.peers.get_mut("on").unwrap().value.asn = PeerAsn::Number(asn.into()),
+                Step::Restart => keeper = new(),
+                Step::Cut(bytes) => {
+                    let journal = checkpoint::journal(&path);
+                    let Ok(text) = fs::read(&journal) else { continue };
+                    fs::write(&journal, &text[..text.len().saturating_sub(bytes)]).unwrap();
+                    let read = checkpoint::read(&path, "n1", now()).unwrap().unwrap().objects;
+                    prop_assert!(read.warnings.is_empty(), "{:?}", read.warnings);
+                    prop_assert!(kept.contains(&values(&read)), "a set that was never kept");
+                }
+            }
+            second += 1;
+            keeper.keep(&Arc::new(objects.clone()), now() + jiff::SignedDuration::from_secs(second)).unwrap();
+            kept.push(values(&objects));
+            let read = checkpoint::read(&path, "n1", now()).unwrap().unwrap().objects;
+            prop_assert_eq!(values(&read), values(&objects));
+        }
+    }
+}
+
+/// The bytes that are written for a set of so many Nodes, for one of them that changes, one that goes and one that comes,
+/// and for the same once more.
+fn bytes(nodes: u16) -> Vec<u64> {
+    let folder = tempfile::tempdir().unwrap();
+    let mut objects = objects(&folder.path().join("manifests"));
+    (0..nodes).for_each(|number| objects.nodes.insert(&format!("worker-{number:04}"), facts(1)));
+    let mut keeper = Keeper::new(folder.path().join("state/checkpoint.json"), "n1".to_owned());
+    let mut keep = |objects: &Objects| keeper.keep(&Arc::new(objects.clone()), now()).unwrap();
+    let mut written = vec![keep(&objects)];
+    objects.nodes.insert("worker-0007", facts(2));
+    written.push(keep(&objects));
+    objects.nodes.remove("worker-0008");
+    written.push(keep(&objects));
+    objects.nodes.insert("worker-9999", facts(3));
+    written.push(keep(&objects));
+    written.push(keep(&objects));
+    written
+}
+
+#[test]
+fn a_change_writes_itself_however_many_nodes_there_are() {
+    let (few, many) = (bytes(1_000), bytes(4_000));
+    assert!(many[0] > 3 * few[0], "{few:?} {many:?}");
+    assert_eq!(few[1..], many[1..]);
+    assert!(few[1..].iter().all(|bytes| *bytes < 400) && few[4] == 0, "{few:?}");
+}
+
+#[test]
+fn a_journal_that_grows_long_gives_way_to_a_whole_checkpoint() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut objects = objects(&folder.path().join("manifests"));
+    let path = folder.path().join("state/checkpoint.json");
+    let mut keeper = Keeper::new(path.clone(), "n1".to_owned());
+    let longest = (0..2_000).map(|number: u32| {
+        objects.nodes.insert("n2", facts((number % 200) as u8));
+        keeper
+            .keep(&Arc::new(objects.clone()), now() + jiff::SignedDuration::from_secs(number.into()))
+            .unwrap();
+        fs::metadata(checkpoint::journal(&path)).map_or(0, |file| file.len())
+    });
+    let longest = longest.max().unwrap();
+    assert!((60_000..=65_536).contains(&longest), "{longest}");
+    assert_eq!(checkpoint::read(&path, "n1", now()).unwrap().unwrap().objects.nodes.len(), 2);
+}
+
+#[test]
+fn a_journal_that_is_no_good_is_named_and_the_checkpoint_stands() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut objects = objects(&folder.path().join("manifests"));
+    let path = folder.path().join("state/checkpoint.json");
+    let mut keeper = Keeper::new(path.clone(), "n1".to_owned());
+    for pods in [1, 2, 3] {
+        objects.nodes.insert("n2", facts(pods));
+        keeper.keep(&Arc::new(objects.clone()), now()).unwrap();
+    }
+    let journal = checkpoint::journal(&path);
+    assert_eq!(fs::metadata(&journal).unwrap().permissions().mode() & 0o777, 0o600);
+    let text = fs::read_to_string(&journal).unwrap();
+    let read = |text: &str| {
+        fs::write(&journal, text).unwrap();
+        let kept = checkpoint::read(&path, "n1", now()).unwrap().unwrap().objects;
+        let warnings: Vec<String> = kept.warnings.iter().map(ToString::to_string).collect();
+        (kept.nodes.get("n2").unwrap().value.pod_cidrs[0].to_string(), warnings.join("; "))
+    };
+    assert_eq!(read(&text), ("10.244.3.0/24".to_owned(), String::new()));
+    let (pods, warning) = read(&text.replace("10.244.3.0", "10.244.x.0"));
+    assert_eq!(pods, "10.244.2.0/24");
+    assert!(
+        warning.contains("checkpoint.journal: is damaged: line 3") && warning.contains("podCIDRs"),
+        "{warning}"
+    );
+    // It is of another checkpoint: an older agent has written a new one beside it, say.
+    assert_eq!(read(&text.replacen("12:00:00", "11:00:00", 1)), ("10.244.1.0/24".to_owned(), String::new()));
+    let (pods, warning) = read(&text.replacen("\"node\":\"n1\"", "\"node\":\"n2\"", 1));
+    assert!(pods == "10.244.1.0/24" && warning.contains("another node"), "{warning}");
+    // Whoever has changed a file meanwhile gets a whole one again.
+    fs::remove_file(&journal).unwrap();
+    objects.nodes.insert("n2", facts(4));
+    keeper.keep(&Arc::new(objects.clone()), now()).unwrap();
+    assert!(!journal.exists());
+    let kept = checkpoint::read(&path, "n1", now()).unwrap().unwrap().objects;
+    assert_eq!(kept.nodes.get("n2").map(|node| &node.value), Some(&facts(4).value));
 }
 
 /// A checkpoint of node `n1`, and the set in it.

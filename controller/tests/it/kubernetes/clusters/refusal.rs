@@ -6,6 +6,8 @@ use std::process::{Child, ChildStdout, Stdio};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use controller::cluster::checkpoint;
+use jiff::Timestamp;
 use labs::wait;
 use nix::sys::signal::Signal;
 
@@ -131,9 +133,10 @@ fn a_server_that_has_forgotten_is_listed_anew() {
         let status = agent.ask("status");
         assert!(!status.contains("410") && !status.contains("too old"), "that is no trouble: {status}");
         agent.until("peers", "Established");
-        let checkpoint = agent.state.join("checkpoint.json");
+        let path = agent.state.join("checkpoint.json");
         wait::until("the Node that is gone forgotten", LIMIT, || {
-            fs::read_to_string(&checkpoint).is_ok_and(|text| !text.contains("\"n2\""))
+            let kept = checkpoint::read(&path, "n1", Timestamp::now());
+            kept.is_ok_and(|kept| kept.is_some_and(|kept| !kept.objects.nodes.contains_key("n2")))
         });
     });
 }
