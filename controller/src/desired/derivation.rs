@@ -15,6 +15,7 @@ use super::{Desired, lasting, whole};
 use crate::cluster::named::Difference;
 use crate::cluster::object::{NodeFacts, Objects, Problem, SourcedNode};
 use crate::kernel::LocalAddress;
+
 /// What a node is to be, and how that came about.
 #[derive(Debug, Default)]
 pub struct Derivation {
@@ -60,11 +61,9 @@ impl Derivation {
             if changes.is_empty() {
                 return None;
             }
-            if !basis.needs_all(&changes) {
-                let looks = changes.iter().flat_map(|it| [&it.before, &it.after]).flatten().count();
-                self.looked_at += looks as u64;
-                return basis.follow(&changes).then(|| basis.whole())?;
-            }
+            let looks = changes.iter().flat_map(|it| [&it.before, &it.after]).flatten().count();
+            self.looked_at += looks as u64;
+            return basis.follow(&changes).then(|| basis.whole())?;
         }
         let all = objects.nodes.len() as u64;
         self.looked_at += all;
@@ -132,15 +131,6 @@ impl Basis {
         self.name == name && surrounded && said
     }
 
-    /// Whether the changes concern what all Nodes are: what may be heard of each is what all of them have.
-    fn needs_all(&self, changes: &[Difference<SourcedNode>]) -> bool {
-        let cidrs = |entry: &Option<Arc<SourcedNode>>| {
-            entry.as_ref().map(|entry| entry.value.pod_cidrs.clone()).unwrap_or_default()
-        };
-        self.parts.as_ref().is_some_and(|(merged, _)| merged.accepts_nodes)
-            && changes.iter().any(|change| cidrs(&change.before) != cidrs(&change.after))
-    }
-
     /// Takes in what has become of other Nodes; whether that may change anything for this one.
     fn follow(&mut self, changes: &[Difference<SourcedNode>]) -> bool {
         let around = Surroundings {
@@ -153,13 +143,19 @@ impl Basis {
         };
         let site = Site::new(&self.objects, &self.name, &self.facts, around);
         let Some((merged, others)) = &mut self.parts else { return false };
-        let mut news = false;
+        let (mut news, mut accept) = (false, false);
         for Difference { name, before, after } in changes {
-            let Effect { peers, known } =
+            let Effect { peers, known, pods } =
                 others.change(&site, merged, name, before.as_deref(), after.as_deref());
+            accept |= pods && merged.accepts_nodes;
             news |= peers || (known && merged.masquerade.enabled);
         }
-        news
+        if accept {
+            let pods = others.pods();
+            others.accept(site.objects, &pods);
+            merged.accept = Some(pods);
+        }
+        news || accept
     }
 
     fn whole(&self) -> Option<Result<Desired, Vec<Problem>>> {

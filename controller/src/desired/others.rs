@@ -11,7 +11,7 @@ use bgp::prefix::Prefix;
 use super::merge::Merged;
 use super::peer::{self, Target};
 use super::site::Site;
-use crate::cluster::object::{NodeFacts, Problem, SourcedNode};
+use crate::cluster::object::{NodeFacts, Objects, Problem, SourcedNode};
 
 /// What the other Nodes are to this one. What is looked at does not hang on how many there are.
 #[derive(Debug, Default)]
@@ -26,6 +26,8 @@ pub(super) struct Others {
     uids: BTreeMap<(IpAddr, Arc<str>), Arc<NodeFacts>>,
     /// The PodCIDRs and InternalIPs of all Nodes, and how often each is there.
     known: BTreeMap<Prefix, u32>,
+    /// The PodCIDRs of all Nodes, and how often each is there.
+    pods: BTreeMap<Prefix, u32>,
 }
 
 /// What has become of the other Nodes by a change of one.
@@ -35,6 +37,8 @@ pub(super) struct Effect {
     pub(super) peers: bool,
     /// Whose addresses are known.
     pub(super) known: bool,
+    /// Which PodCIDRs there are.
+    pub(super) pods: bool,
 }
 
 impl Others {
@@ -59,19 +63,13 @@ impl Others {
         let facts = |entry: Option<&SourcedNode>| entry.map(|entry| Arc::clone(&entry.value));
         let (old, new) = (facts(before), facts(after));
         let mut effect = Effect::default();
-        for prefix in new.iter().flat_map(|facts| known(facts)) {
-            let count = self.known.entry(prefix).or_default();
-            *count += 1;
-            effect.known |= *count == 1;
-        }
-        for prefix in old.iter().flat_map(|facts| known(facts)) {
-            let count = self.known.entry(prefix).or_default();
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                self.known.remove(&prefix);
-                effect.known = true;
-            }
-        }
+        let known =
+            |facts: &Option<Arc<NodeFacts>>| facts.iter().flat_map(|it| known(it)).collect::<Vec<_>>();
+        effect.known = count(&mut self.known, known(&old), known(&new));
+        let pods = |facts: &Option<Arc<NodeFacts>>| {
+            facts.iter().flat_map(|it| it.pod_cidrs.clone()).collect::<Vec<_>>()
+        };
+        effect.pods = count(&mut self.pods, pods(&old), pods(&new));
         let stands = |facts: &Option<Arc<NodeFacts>>| {
             facts.as_ref().map(|facts| (facts.uid.clone(), facts.internal.clone()))
         };
@@ -125,10 +123,47 @@ impl Others {
         from.take_while(|((of, _), _)| *of == at).map(|(_, facts)| &facts.uid).next()
     }
 
+    /// The PodCIDRs of all Nodes.
+    pub(super) fn pods(&self) -> Vec<Prefix> {
+        self.pods.keys().copied().collect()
+    }
+
+    /// What peers that are Nodes may be heard with, where it is nothing of their own.
+    pub(super) fn accept(&mut self, objects: &Objects, accept: &[Prefix]) {
+        let own = |object: &str| objects.peers.get(object).is_some_and(|peer| peer.value.accept.is_some());
+        for ((object, _), target) in &mut self.targets {
+            if let (Ok(target), false) = (target, own(object)) {
+                target.config.accept = Some(accept.to_vec());
+            }
+        }
+        for peer in self.mesh.values_mut().flatten() {
+            peer.accept = Some(accept.to_vec());
+        }
+    }
+
     /// The PodCIDRs and InternalIPs of all Nodes.
     pub(super) fn known(&self) -> BTreeSet<Prefix> {
         self.known.keys().copied().collect()
     }
+}
+
+/// Takes prefixes out and puts others in; whether some are there now that were not, or the other way round.
+fn count(counts: &mut BTreeMap<Prefix, u32>, old: Vec<Prefix>, new: Vec<Prefix>) -> bool {
+    let mut news = false;
+    for prefix in new {
+        let count = counts.entry(prefix).or_default();
+        *count += 1;
+        news |= *count == 1;
+    }
+    for prefix in old {
+        let count = counts.entry(prefix).or_default();
+        *count = count.saturating_sub(1);
+        if *count == 0 {
+            counts.remove(&prefix);
+            news = true;
+        }
+    }
+    news
 }
 
 /// Puts a value in, or takes it out; whether that is news.

@@ -54,6 +54,12 @@ fn sets() -> Vec<Objects> {
             ),
         fabric("f", mesh) + &fabric("g", "asn: {value: 65002}, nodeSelector: {matchLabels: {rack: \"2\"}}"),
         fabric("f", "nodeSelector: {matchLabels: {rack: \"9\"}}, asn: {value: 1}"),
+        fabric("f", "asn: {value: 65001}, masquerade: {enabled: false}")
+            + &peer("p", nodes)
+            + &peer(
+                "q",
+                "peers: {nodeSelector: {matchLabels: {rack: \"2\"}}}, asn: Internal, accept: [10.9.0.0/16]",
+            ),
     ]
     .iter()
     .map(|text| read(text).unwrap())
@@ -71,14 +77,14 @@ fn step() -> impl Strategy<Value = Step> {
     let node = (0..3_u8, 1..4_u8, 1..12_u8, 1..12_u8);
     prop_oneof![
         12 => (1..10_u8, prop::option::weighted(0.85, node)).prop_map(|(name, facts)| Step::Node(name, facts)),
-        1 => (0..7_usize).prop_map(Step::Set),
+        1 => (0..8_usize).prop_map(Step::Set),
         1 => any::<bool>().prop_map(Step::Address),
     ]
 }
 
 proptest! {
     #[test]
-    fn what_is_derived_is_what_is_computed(first in 0..7_usize, steps in prop::collection::vec(step(), 1..60)) {
+    fn what_is_derived_is_what_is_computed(first in 0..8_usize, steps in prop::collection::vec(step(), 1..60)) {
         let (sets, own) = (sets(), addresses());
         let mut objects = sets[first].clone();
         objects.nodes.insert("n1", sourced(facts(1, 1, 1, 1)));
@@ -119,9 +125,10 @@ proptest! {
 
 /// How many Nodes are looked at, by the derivation and for contradictions, for each of these changes of one Node
 /// among so many: its address, its rack, a label that nobody asks for, its end, and nothing at all.
-fn looks(nodes: u16) -> Vec<(u64, u64)> {
+/// Where no `pod_prefixes` are named, its PodCIDR is what is changed in the place of its rack.
+fn looks(nodes: u16, pod_prefixes: &str) -> Vec<(u64, u64)> {
     let mut objects = read(
-        &(fabric("f", "asn: {fromLabel: asn}, podPrefixes: [10.0.0.0/8]")
+        &(fabric("f", &format!("asn: {{fromLabel: asn}}{pod_prefixes}"))
             + &fabric("g", "fib: {metric: 7}")
             + &peer("p", "peers: {nodeSelector: {matchLabels: {spine: \"1\"}}}, asn: Internal")),
     )
@@ -158,11 +165,20 @@ fn looks(nodes: u16) -> Vec<(u64, u64)> {
     let (told, count) = look(&objects);
     assert!(told.unwrap().speaker.peers.iter().any(|peer| peer.address == changed.internal[0]));
     found.push(count);
-    changed.labels.insert("asn".into(), "65009".into());
-    objects.nodes.insert(&name(251), sourced(changed.clone()));
-    let (told, count) = look(&objects);
-    assert!(!told.unwrap().speaker.peers.iter().any(|peer| peer.address == changed.internal[0]));
-    found.push(count);
+    if pod_prefixes.is_empty() {
+        changed.pod_cidrs = vec!["10.99.1.0/24".parse().unwrap()];
+        objects.nodes.insert(&name(251), sourced(changed.clone()));
+        let (told, count) = look(&objects);
+        let peers = told.unwrap().speaker.peers;
+        assert!(peers.iter().all(|peer| peer.accept.as_ref().unwrap().contains(&changed.pod_cidrs[0])));
+        found.push(count);
+    } else {
+        changed.labels.insert("asn".into(), "65009".into());
+        objects.nodes.insert(&name(251), sourced(changed.clone()));
+        let (told, count) = look(&objects);
+        assert!(!told.unwrap().speaker.peers.iter().any(|peer| peer.address == changed.internal[0]));
+        found.push(count);
+    }
     changed.labels.insert("example.org/mood".into(), "good".into());
     objects.nodes.insert(&name(251), sourced(changed));
     let (told, count) = look(&objects);
@@ -180,7 +196,9 @@ fn looks(nodes: u16) -> Vec<(u64, u64)> {
 
 #[test]
 fn a_node_that_changes_is_looked_at_alone_however_many_there_are() {
-    let few = looks(1_000);
-    assert_eq!(few, [(2, 1), (2, 1), (2, 1), (1, 0), (0, 0)]);
-    assert_eq!(looks(4_000), few);
+    for (nodes, pod_prefixes) in [(1_000, ", podPrefixes: [10.0.0.0/8]"), (500, "")] {
+        let few = looks(nodes, pod_prefixes);
+        assert_eq!(few, [(2, 1), (2, 1), (2, 1), (1, 0), (0, 0)]);
+        assert_eq!(looks(4 * nodes, pod_prefixes), few);
+    }
 }
