@@ -8,6 +8,7 @@ use super::rule::{self, Rule};
 use super::*;
 
 mod cel;
+mod cost;
 
 fn fabric(spec: Value) -> Result<Vec<Rule>, String> {
     let spec: FabricSpec = serde_json::from_value(spec).map_err(|error| error.to_string())?;
