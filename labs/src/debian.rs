@@ -125,6 +125,9 @@ pub const IPTABLES: Tool = Tool {
     why: "makes the rules of two reference CNI plugins",
     service: None,
 };
+/// Starts the agent where it is a unit of the machine.
+pub const SYSTEMD: Tool =
+    Tool { program: "systemd", package: "systemd", why: "runs the agent's unit", service: None };
 /// Keeps sets of addresses, which other networks of pods leave.
 pub const IPSET: Tool = Tool {
     program: "ipset",

@@ -21,7 +21,7 @@ pub(super) struct Args {
 }
 
 const NEXTEST: &str = "0.9.143";
-const TOOLS: [debian::Tool; 15] = [
+const TOOLS: [debian::Tool; 16] = [
     debian::CC,
     debian::IP,
     debian::PING,
@@ -34,6 +34,7 @@ const TOOLS: [debian::Tool; 15] = [
     debian::IPTABLES,
     debian::IPSET,
     debian::STRACE,
+    debian::SYSTEMD,
     debian::BUSYBOX,
     debian::PODMAN,
     debian::PYTHON,

@@ -1,8 +1,10 @@
 //! What a machine lacks is said, or fails the run that forbids it.
 
+use std::collections::BTreeSet;
+use std::path::Path;
 use std::process::Command;
 
-use labs::need;
+use labs::{need, program};
 
 #[test]
 fn a_program_is_found_or_missing() {
@@ -42,4 +44,35 @@ fn a_missing_need_skips_aloud_or_fails_where_it_is_required() {
     let output = run("root, no-such-program");
     assert!(!output.status.success());
     assert!(String::from_utf8_lossy(&output.stderr).contains("forbids to skip it"));
+}
+
+/// The words of each `require!` below a folder.
+fn needs(folder: &Path, found: &mut BTreeSet<String>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            needs(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = std::fs::read_to_string(&path).unwrap();
+            for call in text.split(concat!("require", "!(")).skip(1) {
+                let words = call.split(')').next().unwrap_or_default();
+                found.extend(words.split('"').skip(1).step_by(2).map(str::to_owned));
+            }
+        }
+    }
+}
+
+#[test]
+fn the_run_that_may_not_skip_names_what_the_tests_need() {
+    let mut found = BTreeSet::new();
+    for package in ["bgp", "cni", "controller", "labs"] {
+        needs(&program::workspace().join(package).join("tests"), &mut found);
+    }
+    let script = std::fs::read_to_string(program::workspace().join(".ci/run")).unwrap();
+    let lists = script.lines().filter_map(|line| line.strip_prefix("needs="));
+    let named: BTreeSet<String> =
+        lists.flat_map(|list| list.trim_start_matches("$needs,").split(',')).map(str::to_owned).collect();
+    found.retain(|need| need != "no-such-program");
+    let unnamed: Vec<_> = found.difference(&named).collect();
+    assert!(unnamed.is_empty(), "{unnamed:?}");
 }

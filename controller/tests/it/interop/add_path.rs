@@ -262,7 +262,7 @@ fn frr_takes_and_sends_several() {
 
 #[test]
 fn gobgp_takes_and_sends_several() {
-    labs::require!("root", "gobgpd");
+    labs::require!("root", "gobgp");
     labs::sandbox!(|sandbox| {
         let mut config = "[global.config]
 as = 65100
