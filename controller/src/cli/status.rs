@@ -16,9 +16,10 @@ use super::watch;
 /// The arguments of `status`.
 #[derive(Args, Clone, Debug)]
 pub struct StatusArgs {
-    /// Exit with 3 unless every condition holds, nothing is impaired and the configuration has no error
-    #[arg(long)]
-    pub check: bool,
+    /// Exit with 3 unless every condition holds, nothing is impaired and the configuration has no error; or, with a
+    /// CONDITION such as Ready, unless that one holds
+    #[arg(long, value_name = "CONDITION", num_args = 0..=1)]
+    pub check: Option<Option<String>>,
     /// Go on: redraw a terminal, or print a line of JSON for each change
     #[arg(short, long, conflicts_with = "check")]
     pub watch: bool,
@@ -50,12 +51,15 @@ async fn once(args: StatusArgs) -> Outcome {
     .await;
     let answered = answers.len();
     let statuses = Statuses(answers);
-    let ills = statuses.ills();
-    if args.check {
-        failures.extend(ills.iter().map(|ill| Failure::new(Exit::Unhealthy, ill.as_str())));
+    match &args.check {
+        Some(Some(condition)) => failures.extend(statuses.without(condition)),
+        Some(None) => {
+            failures.extend(statuses.ills().into_iter().map(|ill| Failure::new(Exit::Unhealthy, ill)));
+        }
+        None => {}
     }
     let mut outcome = Outcome::of(&statuses, answered, &failures, options);
-    if !args.check {
+    if args.check.is_none() {
         for note in statuses.notes() {
             outcome.hint(&note, options);
         }
@@ -76,6 +80,11 @@ impl Statuses {
             .collect()
     }
 
+    /// The nodes where this condition does not hold, or is not known.
+    fn without(&self, condition: &str) -> impl Iterator<Item = Failure> {
+        self.nodes().filter_map(move |node| unmet(node, condition))
+    }
+
     /// All that is wrong, a line each.
     #[must_use]
     pub fn ills(&self) -> Vec<String> {
@@ -83,6 +92,17 @@ impl Statuses {
             .flat_map(|node| ills(node).into_iter().map(|ill| format!("{}: {ill}", node.node)))
             .collect()
     }
+}
+
+/// What keeps a condition from holding on a node.
+fn unmet(node: &v1::NodeStatus, name: &str) -> Option<Failure> {
+    let Some(condition) = node.conditions.iter().find(|condition| condition.r#type == name) else {
+        let all: Vec<&str> = node.conditions.iter().map(|condition| condition.r#type.as_str()).collect();
+        let message = format!("{}: no condition `{name}`; there are {}", node.node, all.join(", "));
+        return Some(Failure::new(Exit::Missing, message));
+    };
+    let holds = condition.status() == v1::ConditionStatus::True;
+    (!holds).then(|| Failure::new(Exit::Unhealthy, format!("{}: {}", node.node, ill(condition))))
 }
 
 fn notes(node: &v1::NodeStatus) -> Vec<String> {
@@ -93,16 +113,18 @@ fn notes(node: &v1::NodeStatus) -> Vec<String> {
     drained.into_iter().chain(ills(node)).collect()
 }
 
+/// A condition that does not hold, in words.
+fn ill(condition: &v1::Condition) -> String {
+    let separator = if condition.message.is_empty() { "" } else { ": " };
+    let state = if condition.status() == v1::ConditionStatus::False { "not" } else { "unknown whether" };
+    format!("{state} {}: {}{separator}{}", condition.r#type, condition.reason, condition.message)
+}
+
 fn ills(node: &v1::NodeStatus) -> Vec<String> {
     let errors = node.source.iter().flat_map(|source| &source.errors);
     let unmet = node.conditions.iter().filter(|condition| condition.status() != v1::ConditionStatus::True);
-    let unmet = unmet.map(|condition| {
-        let separator = if condition.message.is_empty() { "" } else { ": " };
-        let state = if condition.status() == v1::ConditionStatus::False { "not" } else { "unknown whether" };
-        format!("{state} {}: {}{separator}{}", condition.r#type, condition.reason, condition.message)
-    });
     let impaired = node.impairments.iter().map(|what| format!("impaired: {what}"));
-    unmet.chain(impaired).chain(errors.map(|error| format!("configuration: {error}"))).collect()
+    unmet.map(ill).chain(impaired).chain(errors.map(|error| format!("configuration: {error}"))).collect()
 }
 
 const COLUMNS: &[&str] = &["NODE", "ASN", "ROUTER-ID", "PEERS", "ROUTES", "READY", "UPTIME", "NOTE"];

@@ -145,6 +145,17 @@ async fn ill_health_ends_with_3_if_checked() {
     let output = ask("status --check", &[&agent.socket()]).await;
     assert_eq!(code(&output), 3);
     assert_eq!(stderr(&output), "underlay: worker-3: unknown whether Ready: converged\n");
+    // One of them alone, as a probe asks for it.
+    let output = ask("status --check Ready", &[&agent.socket()]).await;
+    assert_eq!(
+        (code(&output), stderr(&output)),
+        (3, "underlay: worker-3: unknown whether Ready: converged\n")
+    );
+    let output = ask("status --check Converged", &[&agent.socket()]).await;
+    assert_eq!((code(&output), stderr(&output)), (0, ""));
+    let output = ask("status --check Redy", &[&agent.socket()]).await;
+    assert_eq!(code(&output), 4);
+    assert!(stderr(&output).starts_with("underlay: worker-3: no condition `Redy`; there are Ready, "));
 }
 
 #[tokio::test(flavor = "multi_thread")]
