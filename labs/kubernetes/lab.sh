@@ -3,6 +3,7 @@
 #
 #   lab.sh control-plane            etcd, API server, controllers, scheduler, and the objects in /etc/kubernetes/manifests
 #   lab.sh node [PROGRAM ARG...]    containerd, kubelet and the agent
+#   lab.sh no-agent                 on a node: the agent ends, for good, and its image is there for who starts it instead
 #   lab.sh agent-pod                on a node: the agent becomes a static pod by manifests/overlays/static-pod, for good
 #   lab.sh sweep [NODE]             removes control groups of nodes that are gone, and waits for that of the network
 #                                   namespace NODE, an inode's number
@@ -132,23 +133,10 @@ featureGates: {IPv6DualStack: true, LocalStorageCapacityIsolation: false}
 CONFIG
 }
 
-# The image of manifests/Dockerfile, of the programs that the lab runs and the libraries that they are linked with.
-agent_image() {
-  local root file
-  root=$(mktemp -d -p /var/lib)
-  mkdir -p "$root/image/tmp"
-  for file in $(ldd "$(command -v underlay)" | grep -o '/[^ ]*'); do install -D "$file" "$root/image$file"; done
-  install -D -s "$(command -v underlay)" "$root/image/usr/local/bin/underlay"
-  install -D "$(command -v underlay-cni)" "$root/image/opt/cni/bin/underlay-cni"
-  tar -C "$root/image" -cf "$root/layer.tar" .
-  cat > "$root/config.json" <<JSON
-{"architecture": "$(dpkg --print-architecture)", "os": "linux", "config": {"Env": ["PATH=/usr/local/bin"], "Entrypoint": ["underlay"]},
- "rootfs": {"type": "layers", "diff_ids": ["sha256:$(sha256sum "$root/layer.tar" | cut -d' ' -f1)"]}}
-JSON
-  echo '[{"Config": "config.json", "RepoTags": ["docker.io/library/underlay:lab"], "Layers": ["layer.tar"]}]' > "$root/manifest.json"
-  tar -C "$root" -cf "$root/image.tar" manifest.json config.json layer.tar
-  ctr -n k8s.io images import "$root/image.tar"
-  rm -r "$root"
+agent_image() { # of the programs that the lab runs
+  "$here/../../manifests/image.sh" archive "$(command -v underlay)" "$(command -v underlay-cni)" /var/lib/image.tar
+  ctr -n k8s.io images import /var/lib/image.tar
+  rm /var/lib/image.tar
 }
 
 machine=$1; shift
@@ -168,11 +156,15 @@ case $machine in
     exit
     ;;
   agent-pod)
-    agent_image
+    "$0" no-agent
     cp /var/lib/agent.kubeconfig /etc/underlay/kubeconfig
+    cp "$here/../../manifests/overlays/static-pod/underlay-agent.yaml" /etc/kubernetes/manifests/
+    exit
+    ;;
+  no-agent)
+    agent_image
     touch /var/lib/agent-is-a-pod /run/services/agent.off
     kill "$(cat /run/services/agent.pid)"
-    cp "$here/../../manifests/overlays/static-pod/underlay-agent.yaml" /etc/kubernetes/manifests/
     exit
     ;;
   control-plane)

@@ -7,6 +7,7 @@ mod catalogue;
 mod console;
 mod down;
 mod exec;
+mod image;
 mod matrix;
 mod quickstart;
 mod status;
@@ -32,6 +33,8 @@ enum Verb {
     Test(test::Args),
     /// Send the same tables through this project's speaker and four others, and compare
     Bench(bench::Args),
+    /// Write the image for nodes and for containerlab to a file
+    Image(image::Args),
     /// Bring a lab up
     Up(up::Args),
     /// Remove a lab, or all of them
@@ -50,6 +53,7 @@ pub fn main() -> ExitCode {
         Verb::Quickstart(args) => quickstart::run(&args),
         Verb::Test(args) => test::run(&args),
         Verb::Bench(args) => bench::run(&args),
+        Verb::Image(args) => image::run(&args),
         Verb::Up(args) => up::run(&args),
         Verb::Down(args) => down::run(&args),
         Verb::Status(args) => status::run(&args),

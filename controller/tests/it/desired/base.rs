@@ -18,6 +18,8 @@ use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBind
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::cluster::{addresses, node};
+
 fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../manifests")
 }
@@ -159,4 +161,24 @@ fn the_example_is_one_that_the_agent_takes() {
     let desired = compute(&objects, "worker-1", around).unwrap();
     assert_eq!((desired.speaker.peers.len(), desired.speaker.origins.len()), (1, 2));
     assert!(desired.warnings.is_empty(), "{:?}", desired.warnings);
+}
+
+#[test]
+fn the_fabrics_of_the_overlays_are_such_too() {
+    // Node 2 reflects.
+    for (overlay, peers) in [("tor", 2), ("route-reflectors", 1), ("kind", 1), ("k3d", 1)] {
+        let folder = tempfile::tempdir().unwrap();
+        let file = self::folder().join("overlays").join(overlay).join("fabric.yaml");
+        fs::copy(&file, folder.path().join("fabric.yaml")).unwrap();
+        fs::write(
+            folder.path().join("nodes.yaml"),
+            node(1, "1") + &node(2, "1").replace("rack:", "underlay.dev/route-reflector: \"\", rack:"),
+        )
+        .unwrap();
+        let objects = directory::read(folder.path()).unwrap();
+        let gateways = ["10.0.1.1", "10.0.2.3"].map(|address| address.parse().unwrap());
+        let around = Surroundings { addresses: &addresses(), gateways: &gateways, ..Surroundings::default() };
+        let desired = compute(&objects, "n1", around).unwrap();
+        assert_eq!((desired.speaker.peers.len(), desired.speaker.origins.len()), (peers, 2), "{overlay}");
+    }
 }

@@ -1,4 +1,6 @@
 //! The lab `kubernetes`: a real Kubernetes of three nodes in two racks, behind BIRD and FRR.
 
 mod end_to_end;
+mod install;
+mod run;
 mod streams;

@@ -55,6 +55,24 @@ fn the_base_and_the_overlays_are_taken_by_an_api_server() {
             "{example}"
         );
 
+        // Their Fabrics are known now, and so all of an overlay is taken at once.
+        for overlay in ["tor", "route-reflectors", "kind", "k3d", "unnumbered"] {
+            let words = ["apply", "--dry-run=server", "-k", &path(&format!("overlays/{overlay}"))];
+            let taken = api.kubectl(&words);
+            let fabric = taken.contains("fabric.underlay.dev/cluster ");
+            assert!(
+                taken.contains("daemonset.apps/underlay-agent ") && fabric == (overlay != "unnumbered"),
+                "{taken}"
+            );
+        }
+        let built = api.kubectl(&["kustomize", &path("overlays/k3d")]);
+        let own = ["path: /var/lib/rancher/k3s/agent/etc/cni/net.d", "path: /var/lib/rancher/k3s/data/cni"];
+        assert!(
+            own.iter().all(|path| built.contains(path)) && !built.contains("path: /opt/cni/bin"),
+            "{built}"
+        );
+        assert_eq!(built.matches("imagePullPolicy: Never").count(), 2, "{built}");
+
         // The agent's account may do what its role says, and may not do more.
         let may = |words: &[&str]| {
             let account = format!("--as=system:serviceaccount:{NAMESPACE}:{ACCOUNT}");
