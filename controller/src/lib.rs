@@ -26,6 +26,7 @@
 //! | [`netconf`] | what the container runtime and the plugin are told |
 //! | [`status`] | the snapshot, queries and the gRPC service |
 //! | [`drain`] | how a node is taken out of service, and the file that remembers it |
+//! | [`metrics`] | the status in numbers, over HTTP |
 //! | [`operator`] | orders: drain, undrain, reset of a session |
 //! | [`publish`] | what the Kubernetes API is told of the node |
 //! | [`cli`] | the command line, one file a verb |
@@ -42,6 +43,7 @@ pub mod effect;
 pub mod event;
 pub mod install;
 pub mod kernel;
+pub mod metrics;
 pub mod netconf;
 pub mod operator;
 pub mod publish;

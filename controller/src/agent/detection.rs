@@ -24,7 +24,10 @@ impl<D: Drivers> Agent<D> {
         match news {
             News::Changed { peer, view } => {
                 match view {
-                    Some(view) => drop(self.ways.insert(peer, view)),
+                    Some(view) => {
+                        let before = self.ways.insert(peer, view);
+                        self.tally.bfd(peer, before.map(|before| before.state), view.state);
+                    }
                     None => drop(self.ways.remove(&peer)),
                 }
                 self.tell_one(peer, view, now);

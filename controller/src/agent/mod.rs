@@ -12,6 +12,7 @@
 //!  impairment       what fails beside routing, told once and shown until it is mended
 //!  awaited          the peers that a restart waits for
 //!  stranger         who was named of those that are no peer
+//!  tally            what the loop counts
 //!  readiness        whether pods may be started
 //!  report           the snapshot, and whether the node has settled
 //!  turn             the loop's state and its turn, over any drivers
@@ -50,6 +51,7 @@ mod run;
 mod serving;
 mod settings;
 mod stranger;
+mod tally;
 
 pub use run::run;
 pub use settings::{Settings, Source};

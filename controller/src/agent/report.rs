@@ -336,6 +336,7 @@ pub(super) fn snapshot(shown: &Shown<'_>, convergence: &mut Convergence, now: In
         },
         drain: drain.cloned(),
         impairments: impairments.lines(),
+        counters: Arc::default(),
         events: Arc::default(),
         prefixes: Arc::default(),
     }

@@ -25,6 +25,7 @@ use crate::cluster;
 use crate::discovery;
 use crate::drain;
 use crate::kernel;
+use crate::metrics;
 use crate::netconf::{self, Places};
 use crate::operator::service::{Operator, socket_beside};
 use crate::publish;
@@ -74,6 +75,7 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
         socket,
         networks,
         pod_mtu,
+        metrics: metrics_at,
         record: recording,
     } = settings;
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
@@ -136,6 +138,10 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     let operator = Operator::new(snapshots.clone(), orders, drain_file, drain.clone());
     let operating = operate(operator.clone(), socket_beside(&socket), stop.clone(), &impaired);
     let (operating, expiry) = (tokio::spawn(operating), tokio::spawn(operator.expire()));
+    if let Some(address) = metrics_at {
+        let told = tell_of(Impairment::Metrics, &impaired);
+        tokio::spawn(metrics::serve::run(address, snapshots.clone(), stop.clone(), told));
+    }
     let sources = (snapshots, questions, Pods::new(cni_state));
     let service = tokio::spawn(show(socket, status_socket, sources, stop, told));
 

@@ -1,5 +1,6 @@
 //! What the agent is started with.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::cluster::kubernetes::Connection;
@@ -21,6 +22,8 @@ pub struct Settings {
     pub networks: Option<PathBuf>,
     /// The MTU of pods' links in bytes; `None` for that of the smallest uplink.
     pub pod_mtu: Option<u32>,
+    /// Where to serve metrics; `None` for nowhere.
+    pub metrics: Option<SocketAddr>,
     /// Where to record what the speaker is told.
     pub record: Option<PathBuf>,
 }

@@ -38,6 +38,7 @@ use super::log::{self, Journal};
 use super::masquerade::Hiding;
 use super::report::{self, Convergence, Shown};
 use super::stranger::Strangers;
+use super::tally::Tally;
 
 /// The agent loop's state.
 pub struct Agent<D> {
@@ -62,6 +63,7 @@ pub struct Agent<D> {
     pub(super) drain: Option<Drain>,
     fib: Option<Fib>,
     strangers: Strangers,
+    pub(super) tally: Tally,
     more: bool,
     pub(super) stopping: bool,
 }
@@ -94,6 +96,7 @@ impl<D: Drivers> Agent<D> {
             drain: None,
             fib: None,
             strangers: Strangers::default(),
+            tally: Tally::default(),
             more: false,
             stopping: false,
         };
@@ -147,6 +150,7 @@ impl<D: Drivers> Agent<D> {
     /// asked for no more than what waited when the turn began.
     pub fn turn(&mut self, next: &mut dyn FnMut() -> Option<Event>) {
         let began_at = self.drivers.now();
+        self.tally.turn(began_at);
         self.timers(began_at);
         for taken in 0..Self::BATCH {
             let now = self.drivers.now();
@@ -177,14 +181,15 @@ impl<D: Drivers> Agent<D> {
         if let Some(wanted) = self.hiding.news(settled).filter(|_| !self.stopping) {
             self.drivers.masquerade(wanted);
         }
-        let Self { drivers, speaker, configuration, identity, convergence, grievances, .. } = self;
+        let Self { drivers, speaker, configuration, identity, convergence, grievances, tally, .. } = self;
         let (busy, speaker) = (self.more, speaker.as_deref());
         let (impairments, drain, hides) = (&self.impairments, self.drain.as_ref(), self.hiding.is_on());
         let fib = self.fib;
         let mut malformed = Vec::new();
         let mut build = || {
             let shown = Shown { identity, speaker, configuration, impairments, drain, fib, hides, busy };
-            let snapshot = report::snapshot(&shown, convergence, now);
+            let mut snapshot = report::snapshot(&shown, convergence, now);
+            snapshot.counters = tally.counters(snapshot.peers.iter().map(|peer| peer.address));
             malformed = grievances.look(&snapshot.peers, now);
             snapshot
         };
@@ -288,6 +293,7 @@ impl<D: Drivers> Agent<D> {
                 self.tell(SpeakerEvent::NextHop { next_hop, metric }, now);
             }
             KernelEvent::Acks(acks) => {
+                self.tally.answered(&acks, now);
                 self.tell(SpeakerEvent::Acks(&acks), now);
                 acks.iter().for_each(|ack| self.drivers.prefix(ack.prefix));
                 self.drivers.status_changed();
@@ -388,11 +394,13 @@ impl<D: Drivers> Agent<D> {
             }
             if !effects.routes.is_empty() {
                 effects.routes.iter().for_each(|change| self.drivers.prefix(change.prefix));
+                self.tally.asked(&effects.routes);
                 self.hiding.routes(&effects.routes);
                 self.drivers.kernel(Command::Routes(effects.routes));
             }
         }
         for note in &effects.notes {
+            self.tally.session(note);
             if self.journal.note(note) {
                 let now = self.drivers.now();
                 self.drivers.event(Happened::session(note, now));

@@ -1,6 +1,7 @@
 //! `underlay agent`: the daemon's arguments. What it does stands in
 //! [`crate::agent`].
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use api::netconf;
@@ -11,6 +12,21 @@ use crate::cluster::kubernetes::{Access, Connection};
 
 /// Where the last good configuration is kept unless the arguments name another place.
 pub(super) const CHECKPOINT: &str = "/var/lib/underlay/checkpoint.json";
+
+/// Where metrics are served unless the arguments name another place: to this host alone.
+const METRICS: &str = "127.0.0.1:9179";
+
+/// Where metrics are served; `None` for nowhere.
+#[derive(Clone, Copy, Debug)]
+pub struct Metrics(pub Option<SocketAddr>);
+
+fn metrics(text: &str) -> Result<Metrics, String> {
+    if text == "off" {
+        return Ok(Metrics(None));
+    }
+    let says = |_| format!("is no address with a port, such as {METRICS} or [::1]:9179, and not `off`");
+    text.parse().map(|address| Metrics(Some(address))).map_err(says)
+}
 
 /// The arguments of the daemon.
 #[derive(Args, Clone, Debug)]
@@ -39,6 +55,9 @@ pub struct AgentArgs {
     /// Where to serve StatusService
     #[arg(long, env = "UNDERLAY_SOCKET", value_name = "PATH", default_value = super::options::SOCKET)]
     pub socket: PathBuf,
+    /// Where to serve metrics by HTTP, for Prometheus, and /ready; or `off`
+    #[arg(long, env = "UNDERLAY_METRICS", value_name = "ADDRESS:PORT", default_value = METRICS, value_parser = metrics)]
+    pub metrics: Metrics,
     /// The container runtime's directory of network configurations, to be told how pods are connected
     #[arg(long, env = "UNDERLAY_CNI_CONF_DIR", value_name = "DIR")]
     pub cni_conf_dir: Option<PathBuf>,
@@ -61,6 +80,7 @@ impl From<AgentArgs> for Settings {
             checkpoint,
             cni_state,
             socket,
+            metrics: Metrics(metrics),
             cni_conf_dir,
             pod_mtu,
             record,
@@ -68,6 +88,6 @@ impl From<AgentArgs> for Settings {
         let access = Access { kubeconfig, server: api_server, namespace };
         let kubernetes = || Source::Kubernetes(Connection::new(access));
         let source = manifests.map_or_else(kubernetes, Source::Manifests);
-        Self { node, source, checkpoint, cni_state, socket, networks: cni_conf_dir, pod_mtu, record }
+        Self { node, source, checkpoint, cni_state, socket, networks: cni_conf_dir, pod_mtu, metrics, record }
     }
 }

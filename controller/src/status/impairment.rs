@@ -15,6 +15,8 @@ pub enum Impairment {
     Recording,
     /// The status is not served.
     StatusSocket,
+    /// The metrics are not served.
+    Metrics,
     /// No orders are taken.
     OperatorSocket,
     /// What was kept of a drain cannot be read.
@@ -32,6 +34,7 @@ impl Impairment {
             Self::PodNetwork => "pod-network",
             Self::Recording => "recording",
             Self::StatusSocket => "status-socket",
+            Self::Metrics => "metrics",
             Self::OperatorSocket => "operator-socket",
             Self::Drain => "drain",
         }

@@ -12,6 +12,7 @@
 
 pub mod clock;
 pub mod convert;
+pub mod counter;
 pub mod error;
 pub mod event;
 mod events;

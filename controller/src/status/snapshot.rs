@@ -12,6 +12,7 @@ use bgp::view::{KernelCounts, PeerView};
 use tokio::sync::watch;
 
 use super::clock::Clock;
+use super::counter::Counters;
 use super::event::Event;
 use super::ring::{Recorder, Ring};
 use crate::drain::Drain;
@@ -48,6 +49,8 @@ pub struct Snapshot {
     pub drain: Option<Drain>,
     /// What the agent cannot do at present beside routing, in words.
     pub impairments: Vec<String>,
+    /// What was counted since the start of the agent.
+    pub counters: Arc<Counters>,
     /// What happened; set by the [`Publisher`].
     pub events: Arc<Ring<Event>>,
     /// The prefixes whose route in the kernel changed; set by the [`Publisher`].

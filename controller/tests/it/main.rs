@@ -11,6 +11,7 @@ mod desired;
 mod interop;
 mod kernel;
 mod kubernetes;
+mod metrics;
 mod netconf;
 mod readme;
 mod status;

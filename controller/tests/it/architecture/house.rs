@@ -49,7 +49,7 @@ const LAYERS: [(&str, &[&[&str]]); 5] = [
             &["check"],
             &["desired"],
             &["status"],
-            &["operator"],
+            &["metrics", "operator"],
             &["event", "effect", "netconf", "publish"],
             &["agent"],
             &["cli"],

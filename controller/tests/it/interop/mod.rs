@@ -17,6 +17,7 @@ mod key;
 mod listen;
 mod masquerade;
 mod matrix;
+mod metrics;
 pub(crate) mod node;
 mod objects;
 mod password;

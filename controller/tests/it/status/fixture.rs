@@ -150,6 +150,7 @@ pub(crate) fn snapshot(node: &str, peers: Vec<PeerView>) -> Snapshot {
         },
         drain: None,
         impairments: Vec::new(),
+        counters: Arc::default(),
         events: Arc::default(),
         prefixes: Arc::default(),
     }
