@@ -94,7 +94,7 @@ pub struct DynamicPeers {
 }
 
 /// How far a speaker is taken out of service. Sessions stay, and what was learned stays in use.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Drain {
     /// It is in service.

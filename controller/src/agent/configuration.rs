@@ -283,6 +283,14 @@ impl Configuration {
         (!std::mem::replace(kept, true)).then(|| Arc::clone(objects))
     }
 
+    /// Whether the newest objects have other Nodes and not this one, of which there was something before. A source that
+    /// has lost all Nodes says nothing of this one.
+    pub(super) fn lacks(&self, node: &str) -> bool {
+        let of_source = self.desired.is_some() && !self.stands_in;
+        let nodes = self.objects.as_ref().map(|objects| &objects.nodes);
+        of_source && nodes.is_some_and(|nodes| nodes.get(node).is_none() && !nodes.is_empty())
+    }
+
     /// The kernel driver's part of the configuration in use.
     pub(super) fn kernel(&self) -> Option<&KernelConfig> {
         self.desired.as_ref().map(|desired| &desired.kernel)

@@ -9,6 +9,8 @@ pub struct Identity {
     pub node: String,
     /// Where its configuration comes from, for people.
     pub source: String,
+    /// Whether a Node that was deleted takes the node out of service: there is somebody who deletes Nodes.
+    pub follows_node: bool,
     /// The clock that instants count by.
     pub clock: Clock,
     /// Whether an agent ran before in this boot and network namespace: this one restarts.

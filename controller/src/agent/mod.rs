@@ -17,6 +17,7 @@
 //!  report           the snapshot, and whether the node has settled
 //!  turn             the loop's state and its turn, over any drivers
 //!  reconcile        what the node is to be, handed to those who bring it about
+//!  service          in and out of service, by an operator or by the Node
 //!  order            what the loop does at an operator's order
 //!  settings         what it is started with
 //!  kept             what earlier runs have kept on disk, taken up
@@ -48,6 +49,7 @@ mod reconcile;
 mod report;
 mod router;
 mod run;
+mod service;
 mod serving;
 mod settings;
 mod stranger;

@@ -27,10 +27,16 @@ impl<D: Drivers> Agent<D> {
         if let Some(objects) = self.configuration.unkept() {
             self.drivers.keep(objects);
         }
-        let Some(desired) = desired else { return };
         if self.stopping {
             return;
         }
+        let heeded = self.heed_node(now);
+        let Some(desired) = desired else {
+            if heeded {
+                self.serve_or_not(now);
+            }
+            return;
+        };
         self.convergence.configured(now);
         self.drivers.kernel(Command::Configure(desired.kernel));
         self.hiding.want(desired.masquerade, self.speaker.as_deref());
@@ -63,6 +69,7 @@ impl<D: Drivers> Agent<D> {
     /// Makes the speaker what it is to be, and makes one where there is none yet: one that restarts, where an
     /// earlier run has left routes of these families.
     fn reconcile(&mut self, config: SpeakerConfig, left: Option<PerFamily<bool>>, now: Instant) {
+        let drain = Drain::level(self.in_force());
         let new = || {
             let mut speaker = Recorded::new(&config, self.identity.seed, self.recorder.take());
             if let Some(forwarding) = left.filter(|left| left.ipv4 || left.ipv6) {
@@ -71,7 +78,6 @@ impl<D: Drivers> Agent<D> {
             speaker
         };
         let speaker = self.speaker.get_or_insert_with(new);
-        let drain = Drain::level(self.drain.as_ref());
         speaker.reconcile(SpeakerConfig { drain, ..config }, &mut self.effects, now);
         self.tell_detected(now);
         self.dispatch();

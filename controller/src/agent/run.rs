@@ -89,6 +89,7 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
             Source::Manifests(directory) => format!("manifests {}", directory.display()),
             Source::Kubernetes(connection) => connection.description(),
         },
+        follows_node: matches!(objects_from, Source::Kubernetes(_)),
         clock: Clock::start(),
         restarts: earlier.is_some(),
         seed: RandomState::new().build_hasher().finish(),

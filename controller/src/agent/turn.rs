@@ -60,7 +60,10 @@ pub struct Agent<D> {
     pub(super) hiding: Hiding,
     /// What BFD knows of the ways to peers.
     pub(super) ways: BTreeMap<IpAddr, View>,
+    /// What an operator has ordered.
     pub(super) drain: Option<Drain>,
+    /// What the Node says.
+    pub(super) cordoned: Option<Drain>,
     fib: Option<Fib>,
     strangers: Strangers,
     pub(super) tally: Tally,
@@ -94,6 +97,7 @@ impl<D: Drivers> Agent<D> {
             hiding: Hiding::default(),
             ways: BTreeMap::new(),
             drain: None,
+            cordoned: None,
             fib: None,
             strangers: Strangers::default(),
             tally: Tally::default(),
@@ -181,9 +185,10 @@ impl<D: Drivers> Agent<D> {
         if let Some(wanted) = self.hiding.news(settled).filter(|_| !self.stopping) {
             self.drivers.masquerade(wanted);
         }
+        let in_force = self.in_force().cloned();
         let Self { drivers, speaker, configuration, identity, convergence, grievances, tally, .. } = self;
         let (busy, speaker) = (self.more, speaker.as_deref());
-        let (impairments, drain, hides) = (&self.impairments, self.drain.as_ref(), self.hiding.is_on());
+        let (impairments, drain, hides) = (&self.impairments, in_force.as_ref(), self.hiding.is_on());
         let fib = self.fib;
         let mut malformed = Vec::new();
         let mut build = || {
@@ -216,7 +221,7 @@ impl<D: Drivers> Agent<D> {
 
     /// Ends every session, and leaves the kernel's routes as they are: what follows
     /// from the loss of the sessions is not passed on. Peers keep this node's routes
-    /// over a restart; where `host_stops`, they are told by Cease (RFC 4486).
+    /// over a restart; where `host_stops`, they are told by Cease (RFC 4486, RFC 9003).
     ///
     /// A node that is drained of its pods is left for good: its routes go, and the
     /// peers are told why (RFC 9003).
@@ -225,9 +230,10 @@ impl<D: Drivers> Agent<D> {
         // Said before the sessions end: a peer is not to take that for packets that stopped passing.
         self.drivers.watch(Watch::new());
         let now = self.drivers.now();
+        let leaving = self.in_force().filter(|drain| drain.pods).cloned();
         let Some(speaker) = &mut self.speaker else { return };
-        let leaving = self.drain.as_ref().filter(|drain| drain.pods);
-        let text = leaving.map(Drain::line).unwrap_or_default();
+        let host = if host_stops { "the host shuts down" } else { "" };
+        let text = leaving.as_ref().map_or_else(|| host.to_owned(), Drain::line);
         if host_stops || leaving.is_some() {
             speaker.shutdown(&text, &mut self.effects, now);
         } else {
@@ -237,6 +243,7 @@ impl<D: Drivers> Agent<D> {
             tracing::info!(event = "leaving", reason = text);
             let nothing = KernelConfig { install: false, unreachable: Vec::new(), ..kernel.clone() };
             self.drivers.kernel(Command::Configure(nothing));
+            self.drivers.masquerade(None);
         }
         self.end_turn(now);
         self.dispatch();

@@ -117,6 +117,11 @@ impl Render for Undrained {
 
     fn text(&self, _: Style) -> String {
         let line = |response: &v1::UndrainResponse| match &response.drain {
+            _ if response.remains.is_some() => {
+                let remains = response.remains.as_ref().map(words).unwrap_or_default();
+                let node = &response.node;
+                format!("{node} stays {remains}\n  kubectl uncordon {node} puts it back into service\n")
+            }
             Some(drain) => {
                 let age = text::age(drain.since_seconds);
                 format!("{} is in service again, after {age}; it was {}\n", response.node, words(drain))

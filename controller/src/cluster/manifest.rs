@@ -251,6 +251,7 @@ fn facts(node: CoreNode) -> Result<NodeFacts, (String, String)> {
         ..NodeFacts::default()
     };
     let spec = node.spec.unwrap_or_default();
+    facts.unschedulable = spec.unschedulable.unwrap_or_default();
     let (path, cidrs) = match (spec.pod_cidrs, spec.pod_cidr) {
         (Some(cidrs), _) if !cidrs.is_empty() => ("spec.podCIDRs", cidrs),
         (_, Some(cidr)) if !cidr.is_empty() => ("spec.podCIDR", vec![cidr]),

@@ -52,6 +52,8 @@ pub struct NodeFacts {
     pub labels: BTreeMap<String, String>,
     /// `metadata.annotations`.
     pub annotations: BTreeMap<String, String>,
+    /// `spec.unschedulable`: the Node is cordoned.
+    pub unschedulable: bool,
     /// `status.addresses` of type InternalIP, in their order.
     pub internal: Vec<IpAddr>,
     /// `spec.podCIDRs`, else `spec.podCIDR`, in their order.

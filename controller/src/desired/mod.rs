@@ -5,6 +5,7 @@
 //! other both are named, and nothing is computed: the caller keeps what it had.
 //!
 //! ```text
+//!  cordon     whether the Node says that it is out of service
 //!  scalar     prefixes, communities
 //!  site       this node among the objects
 //!  others     what the other Nodes are to it, one by one
@@ -25,6 +26,7 @@
 //! ```
 
 pub mod contradiction;
+pub mod cordon;
 pub mod derivation;
 
 mod address;
@@ -47,7 +49,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use api::crd::fabric::NextHopGroups as Groups;
-use bgp::config::{Drain, Origination, SpeakerConfig};
+use bgp::config::{Origination, SpeakerConfig};
 use bgp::prefix::{Family, PerFamily, Prefix};
 use bgp::rule::RouteOrigin;
 
@@ -120,8 +122,8 @@ fn whole(
         router_id: merged.router_id,
         transit: merged.transit,
         cluster_id: peers::cluster_id(site, merged),
-        // An operator's, which no object knows of.
-        drain: Drain::No,
+        // An operator's comes on top, of which no object knows.
+        drain: cordon::cordon(site, &mut warnings),
         install: merged.install,
         max_paths: merged.max_paths,
         relax_as_path: merged.relax_as_path,

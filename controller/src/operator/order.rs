@@ -12,8 +12,8 @@ pub enum Order {
     Drain {
         /// How; `None` for in service.
         drain: Option<Drain>,
-        /// The way back.
-        reply: oneshot::Sender<()>,
+        /// The way back: what holds then, by the Node's own word if not by the operator's.
+        reply: oneshot::Sender<Option<Drain>>,
     },
     /// End a peer's session and start it, or exchange everything anew while it stays.
     Reset {

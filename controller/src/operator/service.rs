@@ -98,8 +98,8 @@ impl Operator {
         }
     }
 
-    /// Makes this the drain; the one before.
-    async fn hold(&self, drain: Option<Drain>) -> Result<Option<Drain>, Status> {
+    /// Makes this the operators' drain; the one before, and what holds then.
+    async fn hold(&self, drain: Option<Drain>) -> Result<(Option<Drain>, Option<Drain>), Status> {
         let mut held = self.0.held.lock().await;
         let (path, kept) = (self.0.path.clone(), drain.clone());
         let written = tokio::task::spawn_blocking(move || drain::keep(&path, kept.as_ref())).await;
@@ -115,8 +115,8 @@ impl Operator {
         let until = drain.as_ref().and_then(|drain| drain.until);
         let before = std::mem::replace(&mut *held, drain.clone());
         self.0.ends.send_replace(until);
-        self.order(|reply| Order::Drain { drain, reply }).await?;
-        Ok(before)
+        let holds = self.order(|reply| Order::Drain { drain, reply }).await?;
+        Ok((before, holds))
     }
 
     async fn order<T>(&self, order: impl FnOnce(oneshot::Sender<T>) -> Order) -> Result<T, Status> {
@@ -155,9 +155,10 @@ impl OperatorService for Service {
     }
 
     async fn undrain(&self, _: Request<v1::UndrainRequest>) -> Result<Response<v1::UndrainResponse>, Status> {
-        let before = self.0.hold(None).await?;
-        let drain = before.map(|drain| convert::drain(&drain, Timestamp::now()));
-        Ok(Response::new(v1::UndrainResponse { node: self.0.snapshot().node.clone(), drain }))
+        let (before, holds) = self.0.hold(None).await?;
+        let shown = |drain: Drain| convert::drain(&drain, Timestamp::now());
+        let (drain, remains) = (before.map(shown), holds.map(shown));
+        Ok(Response::new(v1::UndrainResponse { node: self.0.snapshot().node.clone(), drain, remains }))
     }
 
     async fn reset_peer(

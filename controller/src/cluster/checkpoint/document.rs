@@ -152,7 +152,7 @@ fn strip_nulls(value: &mut Value) {
 }
 
 pub(super) fn core_node(name: &str, facts: &NodeFacts) -> Value {
-    let NodeFacts { uid, labels, annotations, internal, pod_cidrs } = facts;
+    let NodeFacts { uid, labels, annotations, unschedulable, internal, pod_cidrs } = facts;
     let cidrs: Vec<String> = pod_cidrs.iter().map(ToString::to_string).collect();
     let addresses: Vec<Value> = internal
         .iter()
@@ -161,7 +161,7 @@ pub(super) fn core_node(name: &str, facts: &NodeFacts) -> Value {
     json!({
         "apiVersion": "v1", "kind": "Node",
         "metadata": {"name": name, "uid": uid, "labels": labels, "annotations": annotations},
-        "spec": {"podCIDRs": cidrs},
+        "spec": {"podCIDRs": cidrs, "unschedulable": unschedulable},
         "status": {"addresses": addresses},
     })
 }

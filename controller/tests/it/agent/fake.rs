@@ -116,6 +116,7 @@ pub(super) struct World {
 impl World {
     pub(super) fn new() -> Self {
         let identity = Identity {
+            follows_node: true,
             node: "n1".into(),
             source: "a test".into(),
             clock: Clock::start(),

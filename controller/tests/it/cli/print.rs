@@ -160,9 +160,12 @@ fn orders_say_what_follows() {
     let pods = v1::DrainResponse { node: node(), drain: Some(drain(true, "new disk", Some(1_800))) };
     insta::assert_snapshot!("drain", printed(&Drained(vec![plain.clone(), pods]), Format::Table));
     insta::assert_snapshot!("drain_json", printed(&Drained(vec![plain]), Format::Json));
-    let none = v1::UndrainResponse { node: node(), drain: None };
-    let ended = v1::UndrainResponse { node: node(), drain: Some(drain(true, "new disk", None)) };
-    insta::assert_snapshot!("undrain", printed(&Undrained(vec![none, ended]), Format::Table));
+    let none = v1::UndrainResponse { node: node(), drain: None, remains: None };
+    let ended =
+        v1::UndrainResponse { node: node(), drain: Some(drain(true, "new disk", None)), remains: None };
+    let stays =
+        v1::UndrainResponse { remains: Some(drain(true, "its Node was deleted", None)), ..none.clone() };
+    insta::assert_snapshot!("undrain", printed(&Undrained(vec![none, ended, stays]), Format::Table));
     let peer = Some(v1::PeerSource { name: "tor1".to_owned(), address: "10.0.2.1".to_owned() });
     let before = v1::SessionState::Established.into();
     let hard = v1::ResetPeerResponse { node: node(), peer, before, soft: false };

@@ -24,6 +24,7 @@ fn facts(uid: u8, rack: u8, at: u8, pods: u8) -> NodeFacts {
         internal.push(format!("fd00::{at}").parse().unwrap());
     }
     NodeFacts {
+        unschedulable: false,
         uid: if uid == 0 { String::new() } else { format!("uid-{uid}") },
         labels: labels.map(|(key, value)| (key.to_owned(), value)).into(),
         annotations: BTreeMap::new(),

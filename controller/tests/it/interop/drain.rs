@@ -12,7 +12,7 @@ use super::bird::{self, FAR_V4, FAR_V6, POD_V4, POD_V6, manifest, rack, until_bi
 use super::frr::{passive, until_frr};
 use super::node::Node;
 
-const OWN: &str = "10.244.200.1/32";
+pub(super) const OWN: &str = "10.244.200.1/32";
 
 fn advertising() -> String {
     manifest("10.0.1.1", &format!("advertise: {{prefixes: [{{prefix: {OWN}}}]}}"))
@@ -20,7 +20,7 @@ fn advertising() -> String {
 
 /// A verb that succeeds, and what it prints.
 #[track_caller]
-fn told(node: &Node, words: &str) -> String {
+pub(super) fn told(node: &Node, words: &str) -> String {
     let output = node.run(words);
     assert!(output.status.success(), "{words}: {output:?}");
     String::from_utf8(output.stdout).unwrap()
@@ -37,7 +37,7 @@ fn refused(node: &Node, words: &str, code: i32) -> String {
 
 /// Waits until a verb prints a word.
 #[track_caller]
-fn until_shown(node: &Node, verb: &str, word: &str) {
+pub(super) fn until_shown(node: &Node, verb: &str, word: &str) {
     node.until(&format!("{verb} to say {word}"), || {
         let shown = node.ask(verb);
         if shown.contains(word) { Ok(()) } else { Err(shown) }
@@ -45,7 +45,7 @@ fn until_shown(node: &Node, verb: &str, word: &str) {
 }
 
 /// Since when BIRD's session is up, as it says.
-fn since(bird: &Bird) -> String {
+pub(super) fn since(bird: &Bird) -> String {
     let shown = bird.birdc("show protocols");
     shown.lines().find(|line| line.starts_with("node ")).unwrap_or_default().to_owned()
 }
@@ -68,7 +68,7 @@ fn settled_updates(node: &Node) -> u64 {
     })
 }
 
-const SHUNNED: &str = "BGP.community: (65535,0)";
+pub(super) const SHUNNED: &str = "BGP.community: (65535,0)";
 
 #[test]
 fn bird_sees_the_community_the_withdrawal_and_no_reset() {

@@ -15,7 +15,7 @@ fn manifest() -> String {
     bird::manifest("10.0.1.1", "gracefulRestart: {restartTime: 30s}")
 }
 
-const BIRD: &str = r#"log stderr all;
+pub(super) const BIRD: &str = r#"log stderr all;
 router id 10.0.1.1;
 graceful restart wait 20;
 protocol device {}
@@ -34,7 +34,7 @@ protocol bgp node {
 "#;
 
 /// The route-maps stand first: bgpd sends nothing but End-of-RIB while it has not read those that it needs.
-const FRR: &str = "route-map node4 permit 10
+pub(super) const FRR: &str = "route-map node4 permit 10
  set ip next-hop 10.0.1.1
 route-map node6 permit 10
  set ipv6 next-hop global fd00:1::1

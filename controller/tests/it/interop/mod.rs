@@ -6,6 +6,7 @@
 mod add_path;
 mod bfd;
 pub(crate) mod bird;
+mod cordon;
 mod disk;
 mod drain;
 mod fault;
@@ -14,6 +15,7 @@ mod graceful;
 mod ground;
 mod hosts;
 mod key;
+mod leave;
 mod listen;
 mod masquerade;
 mod matrix;
