@@ -194,6 +194,14 @@ reasons! {
     Collision = "collision", "another connection with the same peer was kept", "RFC 4271 6.8";
     /// The agent is going down.
     Shutdown = "shutdown", "the agent is shutting down";
+
+    // Services: why an address that is to be advertised is not originated.
+    /// The node has the label node.kubernetes.io/exclude-from-external-load-balancers.
+    NodeExcluded = "node-excluded", "the node is excluded from external load balancers";
+    /// Nobody would answer.
+    NoReadyEndpoint = "no-ready-endpoint", "the Service has no ready endpoint";
+    /// Traffic of the Service stays on a node (`externalTrafficPolicy: Local`).
+    NoLocalEndpoint = "no-local-endpoint", "the Service keeps packets on a node, and has no ready endpoint on this one";
 }
 
 impl Reason {

@@ -79,6 +79,8 @@ pub enum RouteOrigin {
     PodCidr,
     /// A prefix that the configuration names.
     Static,
+    /// An address of a Service.
+    Service,
     /// Learned from a peer.
     Learned,
 }
@@ -88,6 +90,7 @@ impl fmt::Display for RouteOrigin {
         f.write_str(match self {
             Self::PodCidr => "PodCIDR",
             Self::Static => "static",
+            Self::Service => "Service",
             Self::Learned => "Learned",
         })
     }

@@ -96,7 +96,7 @@ impl Speaker {
     pub fn new(config: &SpeakerConfig, seed: u64) -> Self {
         let mut rib = Rib::new(rib_config(config, seed));
         let mut local = Vec::new();
-        for origin in [RouteOrigin::PodCidr, RouteOrigin::Static] {
+        for origin in [RouteOrigin::PodCidr, RouteOrigin::Static, RouteOrigin::Service] {
             let source = rib.add_source(Source {
                 kind: SourceKind::Local,
                 origin,
