@@ -18,6 +18,7 @@ use super::masquerade::Masquerade;
 use super::restart::GracefulRestart;
 use super::rule::{self, Check, Violation};
 use super::selector::LabelSelector;
+use super::service::{self, AdvertisedServices};
 use super::status::ObjectStatus;
 use super::timers::Timers;
 use super::value::RouteTable;
@@ -156,15 +157,20 @@ pub struct RouteReflectors {
 }
 
 /// What a node originates.
-#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Advertise {
     /// The node's PodCIDRs; yes if unset.
-    #[serde(rename = "podCIDRs", skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "podCIDRs", default, skip_serializing_if = "Option::is_none")]
     pub pod_cidrs: Option<bool>,
     /// Further prefixes.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub prefixes: Vec<AdvertisedPrefix>,
+    /// Addresses of Services; the first rule that names one says how it is advertised.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    #[x_kube(validation = Rule::new(rule::ENTRY_COUNT.cel).message(rule::ENTRY_COUNT.text))]
+    pub services: Vec<AdvertisedServices>,
 }
 
 /// A prefix that a node originates as it stands.
@@ -291,6 +297,14 @@ impl Advertise {
             for community in &advertised.communities {
                 let known = is_community(community);
                 check.that(known, &format!("{field}.communities"), rule::COMMUNITY);
+            }
+        }
+        check.that(self.services.len() <= service::MOST, "spec.advertise.services", rule::ENTRY_COUNT);
+        for (at, services) in self.services.iter().enumerate() {
+            let field = format!("spec.advertise.services[{at}]");
+            services.check(&field, check);
+            for community in &services.communities {
+                check.that(is_community(community), &format!("{field}.communities"), rule::COMMUNITY);
             }
         }
     }

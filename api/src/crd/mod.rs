@@ -11,6 +11,7 @@
 //!  reach                  how far away a peer may be
 //!  policy                 import and export rules
 //!  masquerade             what leaves a node under its own address
+//!  service                which addresses of Services nodes originate
 //!  status                 what is said of an object that people write
 //!  fabric peer node       the kinds; target: peers that are found on each node
 //!  pending                what is designed and not built
@@ -26,6 +27,7 @@ pub mod reach;
 pub mod restart;
 pub mod rule;
 pub mod selector;
+pub mod service;
 pub mod status;
 pub mod target;
 pub mod timers;

@@ -5,7 +5,7 @@
 pub type Path = &'static [&'static str];
 
 /// Pending fields of `Fabric`.
-pub const FABRIC: &[Path] = &[&["advertise", "services"]];
+pub const FABRIC: &[Path] = &[];
 
 /// Pending fields of `FabricPeer`.
 pub const FABRIC_PEER: &[Path] = &[];

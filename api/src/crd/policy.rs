@@ -83,6 +83,8 @@ pub struct PrefixMatch {
 pub enum RouteOrigin {
     /// A PodCIDR of the node.
     PodCIDR,
+    /// An address of a Service.
+    Service,
     /// Learned from a peer.
     Learned,
 }
@@ -163,7 +165,8 @@ impl RouteMatch {
         communities(&self.communities, &format!("{field}.communities"), check);
         let path = self.as_path.as_deref().is_none_or(is_path_pattern);
         check.that(path, &format!("{field}.asPath"), rule::PATH_PATTERN);
-        let met = direction == Direction::Export || self.origin != Some(RouteOrigin::PodCIDR);
+        let met = direction == Direction::Export
+            || !matches!(self.origin, Some(RouteOrigin::PodCIDR | RouteOrigin::Service));
         check.that(met, &format!("{field}.origin"), rule::IMPORT_ORIGIN);
     }
 }

@@ -115,6 +115,15 @@ rules! {
     /// A prefix belongs to one origination.
     ORIGIN_ONCE = "prefix-once", "a prefix is advertised once",
         agent_alone "prefixes with other host bits are the same, and each would be compared with each";
+    /// A rule that names no address does nothing.
+    SERVICE_ADDRESSES = "service-addresses", "addresses names one to three kinds of address",
+        cel "self.size() >= 1 && self.size() <= 3";
+    /// Lengths of prefixes.
+    AGGREGATE_LENGTH = "aggregate-length", "an aggregate's length is 1 to 32 in IPv4, and 1 to 128 in IPv6",
+        cel "(!has(self.v4) || (self.v4 >= 1 && self.v4 <= 32)) && (!has(self.v6) || (self.v6 >= 1 && self.v6 <= 128))";
+    /// The cost of a look at a selector.
+    SELECTOR_COUNT = "selector-count", "a selector has at most 64 requirements",
+        cel "self.size() <= 64";
     /// What a peer is.
     ONE_TARGET = "one-target", "exactly one of address, addressFrom, interface, peers and listen is set",
         cel "[has(self.address), has(self.addressFrom), has(self.interface), has(self.peers), has(self.listen)].filter(x, x).size() == 1";
@@ -172,7 +181,7 @@ rules! {
     RULE_COUNT = "rule-count", "a list has at most 256 rules",
         cel "self.size() <= 256";
     /// The cost of a path.
-    ENTRY_COUNT = "entry-count", "a list inside a rule has at most 64 entries",
+    ENTRY_COUNT = "entry-count", "a list of rules for Services, or inside of a rule, has at most 64 entries",
         cel "self.size() <= 64";
     /// Bounds that some prefix meets.
     PREFIX_BOUNDS = "prefix-bounds", "ge is at least the length of cidr, le at least ge, and neither is longer than an address",

@@ -11,15 +11,20 @@ use serde::{Deserialize, Serialize};
 
 use super::rule::{self, Check};
 
+/// The most requirements.
+const MOST: usize = 64;
+
 /// A label selector; empty selects everything. All requirements must hold.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LabelSelector {
     /// Labels with these values.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub match_labels: BTreeMap<String, String>,
     /// Requirements on single keys.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    #[x_kube(validation = Rule::new(rule::SELECTOR_COUNT.cel).message(rule::SELECTOR_COUNT.text))]
     pub match_expressions: Vec<Requirement>,
 }
 
@@ -60,6 +65,8 @@ impl LabelSelector {
 
     /// Checks the requirements' operators against their values.
     pub(crate) fn check(&self, field: &str, check: &mut Check) {
+        let few = self.match_expressions.len() <= MOST;
+        check.that(few, &format!("{field}.matchExpressions"), rule::SELECTOR_COUNT);
         for (at, requirement) in self.match_expressions.iter().enumerate() {
             let wants_values = matches!(requirement.operator, Operator::In | Operator::NotIn);
             let field = format!("{field}.matchExpressions[{at}]");

@@ -41,6 +41,34 @@ fn fabrics() -> Table {
         (json!({"mesh": "Full", "routeReflectors": {"nodeSelector": {}, "clusterID": "10.0.0.1"}}), vec![]),
         (json!({"mesh": "None", "routeReflectors": {"nodeSelector": {}}}), vec![rule::REFLECTED_MESH]),
         (json!({"routeReflectors": {"nodeSelector": {}, "clusterID": "0.0.0.0"}}), vec![rule::CLUSTER_ID]),
+        (
+            json!({"advertise": {"services": [
+                {"selector": {"matchLabels": {"a": "b"}}, "addresses": ["LoadBalancerIP", "ExternalIP", "ClusterIP"],
+                 "aggregate": {"v4": 24, "v6": 64}, "communities": ["65000:1", "no-export"], "localPreference": 200},
+                {"addresses": ["ClusterIP"], "aggregate": {}}]}}),
+            vec![],
+        ),
+        (json!({"advertise": {"services": [{"addresses": []}]}}), vec![rule::SERVICE_ADDRESSES]),
+        (
+            json!({"advertise": {"services": [{"addresses": ["ClusterIP"], "aggregate": {"v4": 33}}]}}),
+            vec![rule::AGGREGATE_LENGTH],
+        ),
+        (
+            json!({"advertise": {"services": [{"addresses": ["ClusterIP"], "aggregate": {"v6": 0}}]}}),
+            vec![rule::AGGREGATE_LENGTH],
+        ),
+        (
+            json!({"advertise": {"services": [{"addresses": ["ClusterIP"], "communities": ["65000"]}]}}),
+            vec![rule::COMMUNITY],
+        ),
+        (
+            json!({"advertise": {"services": vec![json!({"addresses": ["ClusterIP"]}); 65]}}),
+            vec![rule::ENTRY_COUNT],
+        ),
+        (
+            json!({"nodeSelector": {"matchExpressions": vec![json!({"key": "a", "operator": "Exists"}); 65]}}),
+            vec![rule::SELECTOR_COUNT],
+        ),
         (json!({"asn": {}}), vec![rule::ASN_SOURCE]),
         (json!({"asn": {"value": 1, "fromLabel": "asn"}}), vec![rule::ASN_SOURCE]),
         (json!({"asn": {"value": 0}}), vec![rule::ASN_USABLE]),
@@ -265,7 +293,10 @@ fn rules_that_are_fine_and_rules_that_break_one() {
     for (rules, word) in [
         (json!([{"set": {}}]), "missing field `action`"),
         (json!([{"action": "Drop"}]), "unknown variant `Drop`, expected `Accept` or `Reject`"),
-        (json!([{"action": "Accept", "match": {"origin": "Service"}}]), "expected `PodCIDR` or `Learned`"),
+        (
+            json!([{"action": "Accept", "match": {"origin": "Kernel"}}]),
+            "expected one of `PodCIDR`, `Service`, `Learned`",
+        ),
         (json!([{"action": "Accept", "match": {"aspath": ""}}]), "unknown field `aspath`"),
     ] {
         let error = peer(json!({"address": "10.0.1.1", "asn": 1, "export": rules})).unwrap_err();

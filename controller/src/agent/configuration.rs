@@ -12,6 +12,7 @@ use bgp::zone::{self, Zone};
 
 use crate::cluster::{Checkpoint, Objects, Problem, SourceEvent};
 use crate::desired::derivation::Derivation;
+use crate::desired::services::Withheld;
 use crate::desired::{self, Desired, Surroundings};
 use crate::discovery::{Finding, Neighbours};
 use crate::kernel::{KernelConfig, LocalAddress};
@@ -304,6 +305,11 @@ impl Configuration {
     /// The prefixes of this node's pods.
     pub(super) fn pods(&self) -> &[Prefix] {
         self.desired.as_ref().map_or(&[], |desired| &desired.kernel.unreachable)
+    }
+
+    /// Addresses of Services that are not originated, and why.
+    pub(super) fn withheld(&self) -> Arc<Withheld> {
+        self.desired.as_ref().map(|desired| Arc::clone(&desired.withheld)).unwrap_or_default()
     }
 
     /// When the configuration in use was read.

@@ -328,6 +328,7 @@ pub(super) fn snapshot(shown: &Shown<'_>, convergence: &mut Convergence, now: In
         kernel,
         fib,
         pods: configuration.pods().to_vec(),
+        withheld: configuration.withheld(),
         pod_mtu: configuration.pod_mtu(),
         source: SourceStatus {
             description: identity.source.clone(),

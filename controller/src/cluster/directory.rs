@@ -49,7 +49,9 @@ pub fn read(directory: &Path) -> Result<Objects, Vec<Problem>> {
     let empty = objects.secrets.is_empty()
         && objects.fabrics.is_empty()
         && objects.peers.is_empty()
-        && objects.nodes.is_empty();
+        && objects.nodes.is_empty()
+        && objects.services.is_empty()
+        && objects.slices.is_empty();
     if problems.is_empty() && empty {
         let text = format!("the files of directory {} hold no object", directory.display());
         problems.push(Problem::anywhere(text));

@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use super::decode::{self, Flaw};
 use super::object::{NodeFacts, Objects, Place, Problem, Sourced};
 use super::secret;
+use super::service;
 use super::tree::{Node, Value};
 
 /// Adds the objects of one file to a set; names every problem of the file.
@@ -96,14 +97,21 @@ impl Reader<'_> {
         let Some(kind) = self.node.text("kind") else {
             return Err(vec![self.problem(self.node.line, "not an object: field `kind` is missing".into())]);
         };
-        let core = matches!(kind, "Node" | "Secret");
-        let expected = if core { "v1".to_owned() } else { format!("{GROUP}/{VERSION}") };
-        if !matches!(kind, "Fabric" | "FabricPeer" | "Node" | "Secret") {
+        let core = matches!(kind, "Node" | "Secret" | "Service" | "EndpointSlice");
+        let expected = match kind {
+            "EndpointSlice" => "discovery.k8s.io/v1".to_owned(),
+            _ if core => "v1".to_owned(),
+            _ => format!("{GROUP}/{VERSION}"),
+        };
+        if !core && !matches!(kind, "Fabric" | "FabricPeer") {
             let of = if version.is_empty() { String::new() } else { format!(" of {version}") };
-            let text = format!("kind {kind}{of} is not read; Fabric, FabricPeer, Node and Secret are");
+            let text = format!(
+                "kind {kind}{of} is not read; Fabric, FabricPeer, Node, Secret, Service and EndpointSlice are"
+            );
             return Err(vec![self.problem(self.line_of(&["kind"]), text)]);
         }
-        if version != expected {
+        let older = kind == "EndpointSlice" && version == "discovery.k8s.io/v1beta1";
+        if version != expected && !older {
             let text = format!("field `apiVersion`: {kind} is of {expected}, not of `{version}`");
             return Err(vec![self.problem(self.line_of(&["apiVersion"]), text)]);
         }
@@ -116,6 +124,8 @@ impl Reader<'_> {
         if !core {
             self.refuse_pending(kind, name)?;
         }
+        let namespace = metadata.and_then(|metadata| metadata.text("namespace")).unwrap_or("default");
+        let full = format!("{namespace}/{name}");
         match kind {
             "Fabric" => {
                 let fabric: Fabric = self.decode(kind, name)?;
@@ -132,6 +142,19 @@ impl Reader<'_> {
                     vec![self.problem(line, format!("{kind} \"{name}\": field `{field}` {text}"))]
                 })?;
                 self.insert(kind, name, &mut objects.secrets, data)
+            }
+            "Service" => {
+                let facts = service::service(self.decode(kind, &full)?)
+                    .map_err(|(path, text)| vec![self.named(kind, &full, &path, &text)])?;
+                let found = self.sourced(kind, &full, objects.services.get(&full), Arc::new(facts))?;
+                objects.services.insert(&full, found);
+                Ok(())
+            }
+            "EndpointSlice" => {
+                let facts = service::slice(self.decode(kind, &full)?);
+                let found = self.sourced(kind, &full, objects.slices.get(&full), Arc::new(facts))?;
+                objects.slices.insert(&full, found);
+                Ok(())
             }
             _ => {
                 let facts = facts(self.decode(kind, name)?)

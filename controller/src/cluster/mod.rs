@@ -6,6 +6,7 @@
 //!  named                  a map by name whose copies share what they hold
 //!  object                 the set of objects, and what is wrong with one
 //!  secret                 a Secret's values, which nothing prints
+//!  service                what matters of a Service and of an EndpointSlice
 //!  tree decode            YAML with lines -> typed values, errors with line and field
 //!  manifest               one file -> objects
 //!  directory              all files -> the set
@@ -21,6 +22,7 @@ pub mod manifest;
 pub mod named;
 pub mod object;
 pub mod secret;
+pub mod service;
 pub mod watch;
 
 mod decode;

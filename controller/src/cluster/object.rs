@@ -11,6 +11,7 @@ use bgp::prefix::{Family, Prefix};
 
 use super::named::Named;
 use super::secret::SecretData;
+use super::service::{ServiceFacts, SliceFacts};
 
 /// Everything that a source holds, by kind and name.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -21,6 +22,10 @@ pub struct Objects {
     pub peers: BTreeMap<String, Sourced<FabricPeerSpec>>,
     /// The core `Node`s.
     pub nodes: Named<SourcedNode>,
+    /// The core `Service`s, by namespace and name; from an API server only where a Fabric of the node wants them.
+    pub services: Named<SourcedService>,
+    /// The `EndpointSlice`s, by namespace and name; as the Services.
+    pub slices: Named<SourcedSlice>,
     /// The core `Secret`s of the agent's own namespace.
     pub secrets: BTreeMap<String, Sourced<SecretData>>,
     /// What is dangerous about how the objects are kept.
@@ -42,6 +47,12 @@ pub struct Sourced<T> {
 
 /// A core `Node`, shared by all who keep it.
 pub type SourcedNode = Sourced<Arc<NodeFacts>>;
+
+/// A core `Service`, shared by all who keep it.
+pub type SourcedService = Sourced<Arc<ServiceFacts>>;
+
+/// An `EndpointSlice`, shared by all who keep it.
+pub type SourcedSlice = Sourced<Arc<SliceFacts>>;
 
 /// What matters of a core `Node`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -114,7 +114,7 @@ fn of_node(
             secrets: objects.secrets.clone(),
             peers,
             nodes,
-            warnings: Vec::new(),
+            ..Objects::default()
         };
         let problems = super::compute(&these, name, Surroundings::default()).err().unwrap_or_default();
         let names: Vec<&String> = these.peers.keys().collect();

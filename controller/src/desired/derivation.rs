@@ -10,6 +10,7 @@ use bgp::prefix::Prefix;
 
 use super::merge::{self, Merged};
 use super::others::{Effect, Others};
+use super::services::Services;
 use super::site::{Site, Surroundings};
 use super::{Desired, lasting, whole};
 use crate::cluster::named::Difference;
@@ -38,7 +39,7 @@ struct Basis {
     facts: NodeFacts,
     warnings: Vec<Problem>,
     /// `None` where the node itself stands in the way, which no other Node changes.
-    parts: Option<(Merged, Others)>,
+    parts: Option<(Merged, Others, Services)>,
 }
 
 impl Derivation {
@@ -53,26 +54,20 @@ impl Derivation {
         around: Surroundings<'_>,
     ) -> Option<Result<Desired, Vec<Problem>>> {
         if let Some(basis) = self.basis.as_mut().filter(|basis| basis.stands(objects, name, around)) {
-            let changes = match Arc::ptr_eq(&basis.objects, objects) {
-                true => Vec::new(),
-                false => basis.objects.nodes.differences(&objects.nodes),
-            };
-            basis.objects = Arc::clone(objects);
-            if changes.is_empty() {
-                return None;
-            }
+            let before = std::mem::replace(&mut basis.objects, Arc::clone(objects));
+            let changes = before.nodes.differences(&objects.nodes);
             let looks = changes.iter().flat_map(|it| [&it.before, &it.after]).flatten().count();
-            self.looked_at += looks as u64;
-            return basis.follow(&changes).then(|| basis.whole())?;
+            let (served, services) = basis.serve(&before);
+            self.looked_at += (looks + services) as u64;
+            return (basis.follow(&changes) | served).then(|| basis.whole())?;
         }
-        let all = objects.nodes.len() as u64;
-        self.looked_at += all;
+        self.looked_at += (objects.nodes.len() + objects.services.len()) as u64;
         let (basis, outcome) = Basis::new(objects, name, around);
         self.basis = basis;
         Some(outcome)
     }
 
-    /// How often a Node's facts were looked at so far.
+    /// How often a Node's facts, or a Service's, were looked at so far.
     #[must_use]
     pub fn looked_at(&self) -> u64 {
         self.looked_at
@@ -106,8 +101,9 @@ impl Basis {
         match merge::merge(&site) {
             Ok(merged) => {
                 let others = Others::of(&site, &merged);
-                let outcome = whole(&site, &merged, &others, basis.warnings.clone());
-                basis.parts = Some((merged, others));
+                let services = Services::of(&site, &merged);
+                let outcome = whole(&site, &merged, &others, &services, basis.warnings.clone());
+                basis.parts = Some((merged, others, services));
                 (Some(basis), outcome)
             }
             Err(problems) => (Some(basis), Err(problems)),
@@ -142,7 +138,7 @@ impl Basis {
             neighbours: &self.neighbours,
         };
         let site = Site::new(&self.objects, &self.name, &self.facts, around);
-        let Some((merged, others)) = &mut self.parts else { return false };
+        let Some((merged, others, _)) = &mut self.parts else { return false };
         let (mut news, mut accept) = (false, false);
         for Difference { name, before, after } in changes {
             let Effect { peers, known, pods } =
@@ -158,6 +154,19 @@ impl Basis {
         news || accept
     }
 
+    /// Takes in what has become of Services and their endpoints since these objects; whether that may change anything,
+    /// and how many Services were looked at.
+    fn serve(&mut self, before: &Objects) -> (bool, usize) {
+        let (services, slices) = (
+            before.services.differences(&self.objects.services),
+            before.slices.differences(&self.objects.slices),
+        );
+        let around = Surroundings::default();
+        let site = Site::new(&self.objects, &self.name, &self.facts, around);
+        let Some((merged, _, known)) = &mut self.parts else { return (false, 0) };
+        known.follow(&site, merged, &services, &slices)
+    }
+
     fn whole(&self) -> Option<Result<Desired, Vec<Problem>>> {
         let around = Surroundings {
             addresses: &self.addresses,
@@ -167,8 +176,8 @@ impl Basis {
             links: self.links.as_ref(),
             neighbours: &self.neighbours,
         };
-        let (merged, others) = self.parts.as_ref()?;
+        let (merged, others, services) = self.parts.as_ref()?;
         let site = Site::new(&self.objects, &self.name, &self.facts, around);
-        Some(whole(&site, merged, others, self.warnings.clone()))
+        Some(whole(&site, merged, others, services, self.warnings.clone()))
     }
 }

@@ -7,6 +7,7 @@ use std::net::Ipv4Addr;
 use api::crd::FabricSpec;
 use api::crd::fabric::{AsnSource, Mesh, NextHopGroups, RouteReflectors, RouterIdSource, is_usable_asn};
 use api::crd::restart::GracefulRestart;
+use api::crd::service::AdvertisedServices;
 use api::crd::timers::Timers as TimerSpec;
 use bgp::config::{Origination, Restart, Timers};
 use bgp::id::{Asn, RouterId};
@@ -31,6 +32,8 @@ pub(super) struct Merged {
     pub(super) reflectors: Option<RouteReflectors>,
     pub(super) pod_cidrs: bool,
     pub(super) prefixes: BTreeMap<Prefix, Origination>,
+    /// Which addresses of Services are advertised; the first that names one says how.
+    pub(super) services: Vec<AdvertisedServices>,
     /// The prefixes that peers may be heard with; `None` means any.
     pub(super) accept: Option<Vec<Prefix>>,
     /// Whether those are the PodCIDRs of all Nodes, for want of anything better.
@@ -136,6 +139,7 @@ pub(super) fn merge(site: &Site<'_>) -> Result<Merged, Vec<Problem>> {
     let mut prefixes: BTreeMap<Prefix, (&str, Origination)> = BTreeMap::new();
     let mut accept: Option<Vec<Prefix>> = None;
     let mut pod_prefixes = Vec::new();
+    let mut services = Vec::new();
 
     for fabric in &fabrics {
         let (name, place, spec) = fabric;
@@ -188,6 +192,7 @@ pub(super) fn merge(site: &Site<'_>) -> Result<Merged, Vec<Problem>> {
                 _ => drop(prefixes.insert(origin.prefix, (name, origin))),
             }
         }
+        services.extend(advertise.services);
         if let Some(more) = &spec.accept {
             accept.get_or_insert_default().extend(more.iter().copied().map(prefix));
         }
@@ -224,6 +229,7 @@ pub(super) fn merge(site: &Site<'_>) -> Result<Merged, Vec<Problem>> {
         reflectors: reflectors.set.map(|(_, reflectors)| reflectors),
         pod_cidrs: pod_cidrs.or(true),
         prefixes: prefixes.into_iter().map(|(prefix, (_, origin))| (prefix, origin)).collect(),
+        services,
         masquerade: Hiding {
             enabled: hide.or(true),
             except,
@@ -341,13 +347,19 @@ fn origination(advertised: &api::crd::fabric::AdvertisedPrefix) -> Option<Origin
         med: advertised.med,
         ..plain(prefix(advertised.prefix))
     };
-    for text in &advertised.communities {
+    carry(&mut origin, &advertised.communities)?;
+    Some(origin)
+}
+
+/// Adds communities to what is originated; `None` where one is none.
+pub(super) fn carry(origin: &mut Origination, communities: &[String]) -> Option<()> {
+    for text in communities {
         match scalar::community(text)? {
             AnyCommunity::Standard(community) => origin.communities.push(community),
             AnyCommunity::Large(community) => origin.large_communities.push(community),
         }
     }
-    Some(origin)
+    Some(())
 }
 
 /// A session's timers: the peer's, else the Fabric's, else the defaults. The

@@ -12,6 +12,7 @@
 //!  derivation the same once more when something has changed, by what has changed
 //!  merge      Fabrics that select one node -> one set of values
 //!  masquerade what is hidden behind the node
+//!  services   which addresses of Services are originated
 //!  address    which own address faces a peer, and what must be protected
 //!  rules      import and export rules
 //!  limits     limits of prefixes
@@ -41,12 +42,14 @@ mod peers;
 mod reach;
 mod rules;
 mod scalar;
+pub mod services;
 mod site;
 mod target;
 mod unnumbered;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use api::crd::fabric::NextHopGroups as Groups;
 use bgp::config::{Origination, SpeakerConfig};
@@ -61,6 +64,7 @@ use crate::transport::Neighbours;
 
 use merge::{Merged, plain};
 use others::Others;
+use services::{Services, Withheld};
 use site::Site;
 
 pub use site::Surroundings;
@@ -82,6 +86,8 @@ pub struct Desired {
     pub nodes: BTreeMap<IpAddr, String>,
     /// For the masquerade driver, and whether learned prefixes are left out; `None` where nothing is hidden.
     pub masquerade: Option<(Masquerade, bool)>,
+    /// Addresses of Services that are not originated though a Fabric says so, and why.
+    pub withheld: Arc<Withheld>,
     /// What was left out, and why; the rest stands without it.
     pub warnings: Vec<Problem>,
 }
@@ -99,7 +105,8 @@ pub fn compute(objects: &Objects, name: &str, around: Surroundings<'_>) -> Resul
     let site = Site::new(objects, name, &facts, around);
     let merged = merge::merge(&site)?;
     let others = Others::of(&site, &merged);
-    whole(&site, &merged, &others, warnings)
+    let services = Services::of(&site, &merged);
+    whole(&site, &merged, &others, &services, warnings)
 }
 
 /// What the node is to be, of what its Fabrics say and what the other Nodes are to it.
@@ -107,6 +114,7 @@ fn whole(
     site: &Site<'_>,
     merged: &Merged,
     others: &Others,
+    services: &Services,
     mut warnings: Vec<Problem>,
 ) -> Result<Desired, Vec<Problem>> {
     let overlaps = others.overlaps();
@@ -114,7 +122,7 @@ fn whole(
         return Err(overlaps);
     }
     warnings.extend(site.objects.warnings.iter().cloned());
-    let origins = origins(site, merged, &mut warnings);
+    let origins = origins(site, merged, services, &mut warnings);
     let peers::Peers { peers, dynamic, neighbours, links, watch } =
         peers::peers(site, merged, others, &mut warnings)?;
     let speaker = SpeakerConfig {
@@ -155,7 +163,8 @@ fn whole(
     let incarnation = |address: IpAddr| Some((address, others.uid(address)?.clone()));
     let nodes = speaker.peers.iter().filter_map(|peer| incarnation(peer.address)).collect();
     let masquerade = masquerade::masquerade(site, merged, others, &speaker);
-    Ok(Desired { speaker, neighbours, links, watch, kernel, nodes, masquerade, warnings })
+    let withheld = Arc::new(services.withheld());
+    Ok(Desired { speaker, neighbours, links, watch, kernel, nodes, masquerade, withheld, warnings })
 }
 
 /// The node's facts without InternalIPs that pass (RFC 8981): a kubelet may report one, and a session or a next hop
@@ -174,9 +183,14 @@ fn lasting(name: &str, facts: &NodeFacts, passing: &[IpAddr]) -> (NodeFacts, Vec
 }
 
 /// The node's PodCIDRs, its pods outside of them, and the prefixes of its Fabrics; what a Fabric says of a
-/// PodCIDR stands.
-fn origins(site: &Site<'_>, merged: &Merged, warnings: &mut Vec<Problem>) -> Vec<Origination> {
-    let mut origins: BTreeMap<Prefix, Origination> = BTreeMap::new();
+/// PodCIDR or of an address of a Service stands.
+fn origins(
+    site: &Site<'_>,
+    merged: &Merged,
+    services: &Services,
+    warnings: &mut Vec<Problem>,
+) -> Vec<Origination> {
+    let mut origins: BTreeMap<Prefix, Origination> = services.origins();
     if merged.pod_cidrs {
         if site.facts.pod_cidrs.is_empty() && !merged.transit {
             let text = format!("Node \"{}\" has no podCIDRs, so none is advertised", site.name);

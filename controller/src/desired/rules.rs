@@ -33,6 +33,7 @@ fn condition(when: &RouteMatch) -> Result<Condition, String> {
         as_path: pattern.map_err(|error: PatternError| error.to_string())?,
         origin: when.origin.map(|origin| match origin {
             Origin::PodCIDR => RouteOrigin::PodCidr,
+            Origin::Service => RouteOrigin::Service,
             Origin::Learned => RouteOrigin::Learned,
         }),
     })

@@ -84,7 +84,8 @@ impl Service {
             return self.of_peer(peer, snapshot).await;
         }
         let story = self.questions.ask(|reply| Query::Address { address, reply }).await?;
-        Ok(object::name(convert::address_explanation(address, &story, &snapshot.node)).await)
+        Ok(object::name(convert::address_explanation(address, &story, &snapshot.withheld, &snapshot.node))
+            .await)
     }
 
     /// The story of a pod of this node.
@@ -175,7 +176,7 @@ impl StatusService for Service {
             Subject::Prefix(text) => {
                 let prefix = prefix(&text)?;
                 let story = self.questions.ask(|reply| Query::Explain { prefix, reply }).await?;
-                object::name(convert::explanation(&story, &snapshot.node)).await
+                object::name(convert::explanation(&story, &snapshot.withheld, &snapshot.node)).await
             }
             Subject::Peer(text) => self.of_peer(peer::find(&text, &snapshot)?, &snapshot).await?,
             Subject::Address(text) => self.of_address(address(&text)?, &snapshot).await?,

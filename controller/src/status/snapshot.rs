@@ -15,6 +15,7 @@ use super::clock::Clock;
 use super::counter::Counters;
 use super::event::Event;
 use super::ring::{Recorder, Ring};
+use crate::desired::services::Withheld;
 use crate::drain::Drain;
 use crate::kernel::Fib;
 
@@ -41,6 +42,8 @@ pub struct Snapshot {
     pub fib: Option<Fib>,
     /// The prefixes of this node's pods.
     pub pods: Vec<Prefix>,
+    /// Addresses of Services that are not originated though a Fabric says so, and why.
+    pub withheld: Arc<Withheld>,
     /// The smallest MTU of the node's uplinks, in bytes, if that is known.
     pub pod_mtu: Option<u32>,
     /// Where the configuration comes from.

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use super::super::manifest;
 use super::super::object::{NodeFacts, Objects, Problem};
+use super::super::service::{SERVICE_NAME, ServiceFacts, Serving, SliceFacts};
 use super::file::{self, SHAPE};
 
 /// A file, as it is written and as it is read. Objects go through one at a time: as JSON values in memory those of
@@ -149,6 +150,40 @@ fn strip_nulls(value: &mut Value) {
         Value::Array(elements) => elements.iter_mut().for_each(strip_nulls),
         _ => {}
     }
+}
+
+/// A Service, as far as it is kept.
+pub(super) fn core_service(name: &str, facts: &ServiceFacts) -> Value {
+    let ServiceFacts { labels, cluster, external, load_balancer, local, internal_local } = facts;
+    let policy = |local: bool| if local { "Local" } else { "Cluster" };
+    let ingress: Vec<Value> = load_balancer.iter().map(|address| json!({"ip": address})).collect();
+    json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": metadata(name, labels),
+        "spec": {
+            "clusterIPs": cluster, "externalIPs": external,
+            "externalTrafficPolicy": policy(*local), "internalTrafficPolicy": policy(*internal_local),
+        },
+        "status": {"loadBalancer": {"ingress": ingress}},
+    })
+}
+
+/// An EndpointSlice, as far as it is kept.
+pub(super) fn endpoint_slice(name: &str, facts: &SliceFacts) -> Value {
+    let endpoint = |(node, serving): (&String, &Serving)| {
+        let ready = *serving == Serving::Ready;
+        json!({"nodeName": node, "conditions": {"ready": ready, "serving": true, "terminating": !ready}})
+    };
+    let family = facts.family.map_or("FQDN".to_owned(), |family| family.to_string());
+    let labels = BTreeMap::from([(SERVICE_NAME.to_owned(), facts.service.clone())]);
+    json!({
+        "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "metadata": metadata(name, &labels),
+        "addressType": family, "endpoints": facts.nodes.iter().map(endpoint).collect::<Vec<_>>(),
+    })
+}
+
+fn metadata(full: &str, labels: &BTreeMap<String, String>) -> Value {
+    let (namespace, name) = full.split_once('/').unwrap_or(("default", full));
+    json!({"namespace": namespace, "name": name, "labels": labels})
 }
 
 pub(super) fn core_node(name: &str, facts: &NodeFacts) -> Value {

@@ -6,12 +6,14 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::super::manifest;
+use super::super::named::Named;
 use super::super::object::{Objects, Problem, Sourced};
 use super::document;
 use super::file::{self, SHAPE, problem};
@@ -49,16 +51,29 @@ impl Line {
         let mut line = Self { written_time: now.to_string(), put: Vec::new(), gone: Vec::new() };
         line.few("Fabric", &before.fabrics, &after.fabrics)?;
         line.few("FabricPeer", &before.peers, &after.peers)?;
-        for change in before.nodes.differences(&after.nodes) {
-            let old = change.before.as_ref().map(|node| &node.value);
+        line.many("Node", &before.nodes, &after.nodes, document::core_node);
+        line.many("Service", &before.services, &after.services, document::core_service);
+        line.many("EndpointSlice", &before.slices, &after.slices, document::endpoint_slice);
+        Ok(line)
+    }
+
+    /// Takes in objects of which there may be thousands.
+    fn many<T: PartialEq>(
+        &mut self,
+        kind: &str,
+        before: &Named<Sourced<Arc<T>>>,
+        after: &Named<Sourced<Arc<T>>>,
+        object: impl Fn(&str, &T) -> Value,
+    ) {
+        for change in before.differences(after) {
+            let old = change.before.as_ref().map(|it| &it.value);
             match change.after {
                 // It is written elsewhere.
-                Some(node) if old == Some(&node.value) => {}
-                Some(node) => line.put.push(document::core_node(&change.name, &node.value)),
-                None => line.gone.push(Gone { kind: "Node".to_owned(), name: change.name.to_string() }),
+                Some(it) if old == Some(&it.value) => {}
+                Some(it) => self.put.push(object(&change.name, &it.value)),
+                None => self.gone.push(Gone { kind: kind.to_owned(), name: change.name.to_string() }),
             }
         }
-        Ok(line)
     }
 
     /// Takes in objects that people write: few, so that all are looked at.
@@ -88,6 +103,8 @@ impl Line {
                 "Fabric" => objects.fabrics.remove(name).is_some(),
                 "FabricPeer" => objects.peers.remove(name).is_some(),
                 "Node" => objects.nodes.remove(name),
+                "Service" => objects.services.remove(name),
+                "EndpointSlice" => objects.slices.remove(name),
                 _ => return Err(format!("kind {kind} is not kept")),
             };
             if !gone {
@@ -95,12 +112,15 @@ impl Line {
             }
         }
         for object in self.put {
-            let name = |object: &Value| object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+            let word = |at: &str| object["metadata"][at].as_str().unwrap_or_default();
+            let (name, full) = (word("name"), format!("{}/{}", word("namespace"), word("name")));
             // The reader of manifests takes a name once.
             match object["kind"].as_str() {
-                Some("Fabric") => drop(objects.fabrics.remove(&name(&object))),
-                Some("FabricPeer") => drop(objects.peers.remove(&name(&object))),
-                _ => drop(objects.nodes.remove(&name(&object))),
+                Some("Fabric") => drop(objects.fabrics.remove(name)),
+                Some("FabricPeer") => drop(objects.peers.remove(name)),
+                Some("Service") => drop(objects.services.remove(&full)),
+                Some("EndpointSlice") => drop(objects.slices.remove(&full)),
+                _ => drop(objects.nodes.remove(name)),
             }
             let mut problems = Vec::new();
             manifest::read("checkpoint", &object.to_string(), objects, &mut problems);

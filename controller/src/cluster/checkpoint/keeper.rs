@@ -100,7 +100,10 @@ impl Keeper {
         let passwords = self.passwords(&document::secrets(objects), now)?;
         let customs = document::customs(objects).map_err(io::Error::other)?;
         let nodes = || objects.nodes.iter().map(|(name, node)| document::core_node(name, &node.value));
-        let written = self.write(&self.path, Each(|| customs.iter().cloned().chain(nodes())), now)?;
+        let services = || objects.services.iter().map(|(name, it)| document::core_service(name, &it.value));
+        let slices = || objects.slices.iter().map(|(name, it)| document::endpoint_slice(name, &it.value));
+        let all = || customs.iter().cloned().chain(nodes()).chain(services()).chain(slices());
+        let written = self.write(&self.path, Each(all), now)?;
         file::remove(&file::journal(&self.path))?;
         Ok(passwords + written)
     }

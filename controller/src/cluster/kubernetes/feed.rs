@@ -14,6 +14,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use futures::TryStreamExt;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::APIGroup;
 use kube::core::params::{ListParams, WatchParams};
 use kube::core::{Request, WatchEvent};
 use tokio::sync::mpsc;
@@ -21,7 +22,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::backoff::{Backoff, lists, spread};
 use super::connection::{Connection, Linked};
-use super::item::{Item, Kind, List};
+use super::item::{DISCOVERY, Item, Kind, List};
 use super::standing::Standing;
 use super::store::{Change, Feed, Head, Message, Value};
 use super::trouble::Trouble;
@@ -102,7 +103,8 @@ impl Task {
     /// One watch to its end, and a list before it where one is needed.
     async fn round(&mut self, backoff: &mut Backoff) -> Result<(), End> {
         let linked = self.connection.linked().await?;
-        let request = Request::new(self.feed.kind.path(&linked.namespace));
+        let version = self.group_version(&linked).await?;
+        let request = Request::new(self.feed.kind.path(&linked.namespace, version));
         let fields = self.feed.name.as_ref().map(|name| format!("metadata.name={name}"));
         let version = match self.version.clone() {
             Some(version) => version,
@@ -137,12 +139,27 @@ impl Task {
                 }
                 WatchEvent::Deleted(item) => {
                     self.version = Some(item.metadata.resource_version.clone());
-                    self.tell(Change::Gone(item.metadata.name)).await?;
+                    self.tell(Change::Gone(item.name(self.feed.kind))).await?;
                 }
                 WatchEvent::Bookmark(mark) => self.version = Some(mark.metadata.resource_version),
                 WatchEvent::Error(status) => return Err(Trouble::status(server, &status).into()),
             }
         }
+    }
+
+    /// The version of EndpointSlices that the server has: before 1.21 an older one.
+    async fn group_version(&self, linked: &Linked) -> Result<&'static str, Trouble> {
+        if self.feed.kind != Kind::EndpointSlice {
+            return Ok("v1");
+        }
+        let asked = http::Request::get(DISCOVERY).body(Vec::new());
+        let asked = asked.map_err(|error| Trouble::local(error.to_string()))?;
+        let answer = timeout(ANSWER, linked.client.request::<APIGroup>(asked)).await;
+        let group = answer
+            .map_err(|_| Trouble::silent(&linked.server))?
+            .map_err(|error| Trouble::of(&linked.server, &error))?;
+        let newest = group.versions.iter().any(|version| version.version == "v1");
+        Ok(if newest { "v1" } else { "v1beta1" })
     }
 
     /// The whole list in pages; its version.
@@ -184,8 +201,8 @@ impl Task {
     }
 
     async fn put(&self, item: Item) -> Result<(), End> {
-        let name = item.metadata.name.clone();
         let kind = self.feed.kind;
+        let name = item.name(kind);
         let head = Head {
             uid: item.metadata.uid.clone(),
             generation: item.metadata.generation,
@@ -201,6 +218,9 @@ impl Task {
         self.out.send(message).await.map_err(|_| End::Unheard)
     }
 }
+
+/// The feeds that run where a Fabric of the node wants Services.
+pub(super) const SERVICES: [Kind; 2] = [Kind::Service, Kind::EndpointSlice];
 
 /// The feeds that always run.
 pub(super) const KINDS: [Kind; 3] = [Kind::Node, Kind::Fabric, Kind::FabricPeer];

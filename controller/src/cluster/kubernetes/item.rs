@@ -13,6 +13,9 @@ use super::super::object::{Objects, Problem};
 /// addresses, and others' notes on a Node fill more memory than all the rest of it.
 const ANNOTATION: usize = 512;
 
+/// Where the API server tells which versions of EndpointSlices it has.
+pub(super) const DISCOVERY: &str = "/apis/discovery.k8s.io";
+
 /// The kinds that are watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
@@ -24,6 +27,10 @@ pub enum Kind {
     FabricPeer,
     /// core `Secret`
     Secret,
+    /// core `Service`
+    Service,
+    /// `EndpointSlice` of discovery.k8s.io
+    EndpointSlice,
 }
 
 impl Kind {
@@ -35,23 +42,34 @@ impl Kind {
             Self::Fabric => "Fabric",
             Self::FabricPeer => "FabricPeer",
             Self::Secret => "Secret",
+            Self::Service => "Service",
+            Self::EndpointSlice => "EndpointSlice",
         }
     }
 
-    /// Where the API server lists them; `namespace` for those that are in one.
+    /// Whether objects of several namespaces are watched.
+    pub(super) const fn is_namespaced(self) -> bool {
+        matches!(self, Self::Service | Self::EndpointSlice)
+    }
+
+    /// Where the API server lists them; `namespace` for those of the agent's own. An EndpointSlice is of the `version`
+    /// that the server has.
     #[must_use]
-    pub fn path(self, namespace: &str) -> String {
+    pub fn path(self, namespace: &str, version: &str) -> String {
         match self {
             Self::Node => "/api/v1/nodes".to_owned(),
             Self::Fabric => format!("/apis/{}/{}/fabrics", api::crd::GROUP, api::crd::VERSION),
             Self::FabricPeer => format!("/apis/{}/{}/fabricpeers", api::crd::GROUP, api::crd::VERSION),
             Self::Secret => format!("/api/v1/namespaces/{namespace}/secrets"),
+            Self::Service => "/api/v1/services".to_owned(),
+            Self::EndpointSlice => format!("{DISCOVERY}/{version}/endpointslices"),
         }
     }
 
     fn api_version(self) -> String {
         match self {
-            Self::Node | Self::Secret => "v1".to_owned(),
+            Self::Node | Self::Secret | Self::Service => "v1".to_owned(),
+            Self::EndpointSlice => "discovery.k8s.io/v1".to_owned(),
             Self::Fabric | Self::FabricPeer => format!("{}/{}", api::crd::GROUP, api::crd::VERSION),
         }
     }
@@ -67,6 +85,10 @@ pub struct Item {
     #[serde(default)]
     data: Option<Value>,
     #[serde(default)]
+    endpoints: Option<Value>,
+    #[serde(default, rename = "addressType")]
+    address_type: Option<Value>,
+    #[serde(default)]
     status: Option<Status>,
 }
 
@@ -76,6 +98,9 @@ pub struct Item {
 pub struct Metadata {
     /// The name.
     pub name: String,
+    /// The namespace, of what is in one.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub namespace: String,
     /// The one of all objects that ever had the name.
     pub uid: String,
     /// The version of this state of the object.
@@ -90,9 +115,12 @@ pub struct Metadata {
 }
 
 #[derive(Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Status {
     #[serde(default)]
     addresses: Option<Value>,
+    #[serde(default)]
+    load_balancer: Option<Value>,
     #[serde(default)]
     conditions: Vec<Said>,
 }
@@ -143,6 +171,15 @@ pub struct ListMetadata {
 }
 
 impl Item {
+    /// Its name, behind its namespace where objects of several are watched.
+    #[must_use]
+    pub fn name(&self, kind: Kind) -> String {
+        match kind.is_namespaced() {
+            true => format!("{}/{}", self.metadata.namespace, self.metadata.name),
+            false => self.metadata.name.clone(),
+        }
+    }
+
     /// What the object says of itself, of the condition of that type.
     #[must_use]
     pub fn said(&self, kind: &str) -> Option<Said> {
@@ -161,7 +198,7 @@ impl Item {
     /// # Errors
     /// What is wrong with it, in the words that a manifest gets.
     pub fn read(self, kind: Kind) -> Result<Objects, Vec<Problem>> {
-        let Self { mut metadata, spec, data, status } = self;
+        let Self { mut metadata, spec, data, endpoints, address_type, status } = self;
         metadata.annotations.retain(|key, value| value.len() <= ANNOTATION && !is_of_kubernetes(key));
         let mut value = json!({"apiVersion": kind.api_version(), "kind": kind.name(), "metadata": metadata});
         if let Some(spec) = spec {
@@ -174,6 +211,15 @@ impl Item {
                 }
             }
             Kind::Secret => value["data"] = data.unwrap_or_default(),
+            Kind::Service => {
+                if let Some(Status { load_balancer: Some(balancer), .. }) = status {
+                    value["status"] = json!({"loadBalancer": balancer});
+                }
+            }
+            Kind::EndpointSlice => {
+                value["endpoints"] = endpoints.unwrap_or_default();
+                value["addressType"] = address_type.unwrap_or_else(|| "".into());
+            }
             Kind::Fabric | Kind::FabricPeer => {}
         }
         let mut objects = Objects::default();

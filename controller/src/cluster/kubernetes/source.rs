@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use super::super::object::{Objects, Problem, SourceEvent};
 use super::connection::Connection;
-use super::feed::{self, KINDS};
+use super::feed::{self, KINDS, SERVICES};
 use super::item::Kind;
 use super::standing::Standing;
 use super::store::{Change, Conflicts, Feed, Message, Store};
@@ -132,13 +132,17 @@ impl Source {
         let judged = matches!(message.feed.kind, Kind::Fabric | Kind::FabricPeer);
         self.stand(&message);
         self.store.take(message);
-        let secrets = self.store.secrets_of(&self.node, SECRETS);
-        for feed in self.store.want(&secrets) {
+        let secrets = self.store.secrets_of(&self.node, SECRETS).into_iter();
+        let mut wanted: BTreeSet<Feed> =
+            secrets.map(|name| Feed { kind: Kind::Secret, name: Some(name) }).collect();
+        if self.store.wants_services(&self.node) {
+            wanted.extend(SERVICES.map(|kind| Feed { kind, name: None }));
+        }
+        for feed in self.store.want(&wanted) {
             self.start(feed);
         }
-        let unwanted = |feed: &Feed| feed.name.as_ref().is_some_and(|name| !secrets.contains(name));
         self.tasks.retain(|feed, task| {
-            let unwanted = unwanted(feed);
+            let unwanted = !KINDS.contains(&feed.kind) && !wanted.contains(feed);
             if unwanted {
                 task.abort();
             }

@@ -5,7 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::super::object::{NodeFacts, Objects, Problem, Sourced};
+use super::super::named::Named;
+use super::super::object::{NodeFacts, Objects, Problem, Sourced, SourcedService, SourcedSlice};
 use super::super::secret::SecretData;
 use super::item::{Kind, Said};
 use super::standing::Standing;
@@ -72,6 +73,10 @@ pub enum Value {
     Peer(Box<Sourced<FabricPeerSpec>>),
     /// A Secret.
     Secret(Sourced<SecretData>),
+    /// A Service.
+    Service(SourcedService),
+    /// An EndpointSlice.
+    Slice(SourcedSlice),
 }
 
 impl Value {
@@ -85,6 +90,8 @@ impl Value {
             Kind::Fabric => objects.fabrics.pop_first().map(|(_, value)| Self::Fabric(Box::new(value))),
             Kind::FabricPeer => objects.peers.pop_first().map(|(_, value)| Self::Peer(Box::new(value))),
             Kind::Secret => objects.secrets.pop_first().map(|(_, value)| Self::Secret(value)),
+            Kind::Service => objects.services.pop_first().map(|(_, value)| Self::Service(value)),
+            Kind::EndpointSlice => objects.slices.pop_first().map(|(_, value)| Self::Slice(value)),
         };
         value.ok_or_else(|| vec![Problem::anywhere(format!("no {}", kind.name()))])
     }
@@ -178,6 +185,13 @@ impl Store {
             into.insert(name, value);
             true
         }
+        fn name_it<T: PartialEq>(into: &mut Named<T>, name: &str, value: T) -> bool {
+            let news = into.get(name) != Some(&value);
+            if news {
+                into.insert(name, value);
+            }
+            news
+        }
         match value {
             Value::Node(value) => {
                 let nodes = &mut self.objects.nodes;
@@ -191,6 +205,8 @@ impl Store {
             Value::Fabric(value) => put(&mut self.objects.fabrics, name, *value),
             Value::Peer(value) => put(&mut self.objects.peers, name, *value),
             Value::Secret(value) => put(&mut self.objects.secrets, name, value),
+            Value::Service(value) => name_it(&mut self.objects.services, &name, value),
+            Value::Slice(value) => name_it(&mut self.objects.slices, &name, value),
         }
     }
 
@@ -209,7 +225,12 @@ impl Store {
                 }
                 Kind::Fabric => copy(&kept.fabrics, &mut objects.fabrics, &name),
                 Kind::FabricPeer => copy(&kept.peers, &mut objects.peers, &name),
-                Kind::Secret => {}
+                Kind::Service => {
+                    if let Some(service) = kept.services.get(&name) {
+                        objects.services.insert(&name, service.clone());
+                    }
+                }
+                Kind::Secret | Kind::EndpointSlice => {}
             }
         }
         self.wrong.insert((kind, name), problems.clone()) != Some(problems)
@@ -230,6 +251,8 @@ impl Store {
             Kind::Fabric => self.objects.fabrics.remove(name).is_some(),
             Kind::FabricPeer => self.objects.peers.remove(name).is_some(),
             Kind::Secret => self.objects.secrets.remove(name).is_some(),
+            Kind::Service => self.objects.services.remove(name),
+            Kind::EndpointSlice => self.objects.slices.remove(name),
         };
         wrong | good
     }
@@ -240,6 +263,8 @@ impl Store {
             Kind::Fabric => self.objects.fabrics.contains_key(name),
             Kind::FabricPeer => self.objects.peers.contains_key(name),
             Kind::Secret => self.objects.secrets.contains_key(name),
+            Kind::Service => self.objects.services.contains_key(name),
+            Kind::EndpointSlice => self.objects.slices.contains_key(name),
         }
     }
 
@@ -253,6 +278,8 @@ impl Store {
             Kind::Fabric => self.objects.fabrics.keys().cloned().collect(),
             Kind::FabricPeer => self.objects.peers.keys().cloned().collect(),
             Kind::Secret => self.objects.secrets.keys().cloned().collect(),
+            Kind::Service => self.objects.services.keys().map(str::to_owned).collect(),
+            Kind::EndpointSlice => self.objects.slices.keys().map(str::to_owned).collect(),
         };
         let wrong = self.wrong.keys().filter(|(kind, _)| *kind == feed.kind).map(|(_, name)| name.clone());
         good.into_iter().chain(wrong).collect()
@@ -269,22 +296,28 @@ impl Store {
         names.into_iter().take(most).cloned().collect()
     }
 
-    /// Feeds from here on these Secrets and no others; which are new.
-    pub fn want(&mut self, secrets: &BTreeSet<String>) -> Vec<Feed> {
-        let of = |name: &String| Feed { kind: Kind::Secret, name: Some(name.clone()) };
-        let dropped: Vec<Feed> = self
-            .feeds
-            .keys()
-            .filter(|feed| {
-                feed.kind == Kind::Secret && feed.name.as_ref().is_none_or(|name| !secrets.contains(name))
-            })
-            .cloned()
-            .collect();
+    /// Whether a Fabric of a node wants Services to be known.
+    #[must_use]
+    pub fn wants_services(&self, node: &str) -> bool {
+        let Some(node) = self.objects.nodes.get(node) else { return false };
+        self.objects.fabrics.values().map(|fabric| &fabric.value).any(|fabric| {
+            let said = fabric.advertise.as_ref().is_some_and(|advertise| !advertise.services.is_empty());
+            said && fabric.node_selector.matches(&node.value.labels)
+        })
+    }
+
+    /// Feeds from here on these and no others beside those that it began with; which are new.
+    pub fn want(&mut self, wanted: &BTreeSet<Feed>) -> Vec<Feed> {
+        let always = |feed: &Feed| matches!(feed.kind, Kind::Node | Kind::Fabric | Kind::FabricPeer);
+        let dropped: Vec<Feed> =
+            self.feeds.keys().filter(|feed| !always(feed) && !wanted.contains(feed)).cloned().collect();
         for feed in dropped {
+            for name in self.names(&feed) {
+                self.changed |= self.remove(feed.kind, &name);
+            }
             self.feeds.remove(&feed);
-            self.changed |= feed.name.is_some_and(|name| self.remove(Kind::Secret, &name));
         }
-        let new: Vec<Feed> = secrets.iter().map(of).filter(|feed| !self.feeds.contains_key(feed)).collect();
+        let new: Vec<Feed> = wanted.iter().filter(|feed| !self.feeds.contains_key(feed)).cloned().collect();
         self.feeds.extend(new.iter().map(|feed| (feed.clone(), FeedState::default())));
         new
     }

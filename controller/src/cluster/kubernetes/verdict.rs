@@ -221,7 +221,7 @@ async fn write(connection: &Connection, verdict: &Verdict) -> Result<(), Trouble
         "apiVersion": format!("{GROUP}/{VERSION}"), "kind": verdict.kind.name(),
         "metadata": {"name": verdict.name, "uid": verdict.uid}, "status": {"conditions": [condition]},
     });
-    let request = Request::new(verdict.kind.path(&linked.namespace));
+    let request = Request::new(verdict.kind.path(&linked.namespace, "v1"));
     let params = PatchParams::apply("underlay-agent").force();
     let request = request.patch_subresource("status", &verdict.name, &params, &Patch::Apply(object));
     let request = request.map_err(|error| Trouble::local(error.to_string()))?;

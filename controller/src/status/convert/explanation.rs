@@ -1,22 +1,27 @@
 //! The story of a prefix, and its one line.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use api::v1;
+use bgp::prefix::Prefix;
 use bgp::reason::Reason;
 use bgp::view::{Explanation, KernelView, PathSource, PathView, RouteView, SentView};
 
 use super::route::{attributes, errno_text, route, selected};
 use super::scalar::next_hop;
 
+use crate::desired::services::Withheld;
 use crate::discovery::shown;
 
-/// The story of one prefix as the node called `node` tells it.
+/// The story of one prefix as the node called `node` tells it. `withheld` are addresses of Services that it does not
+/// originate.
 #[must_use]
-pub fn explanation(story: &Explanation, node: &str) -> v1::ExplainResponse {
+pub fn explanation(story: &Explanation, withheld: &Withheld, node: &str) -> v1::ExplainResponse {
+    let ending = ending(story) + &unserved(&story.prefix, withheld);
     v1::ExplainResponse {
         node: node.to_owned(),
-        summary: format!("{} on {node} {}", story.prefix, ending(story)),
+        summary: format!("{} on {node} {ending}", story.prefix),
         explanation: Some(v1::explain_response::Explanation::Prefix(prefix_story(story))),
     }
 }
@@ -42,13 +47,28 @@ pub(super) fn prefix_story(story: &Explanation) -> v1::PrefixExplanation {
 
 /// The story of the prefix that covers an address.
 #[must_use]
-pub fn address_explanation(address: IpAddr, story: &Explanation, node: &str) -> v1::ExplainResponse {
-    let told = explanation(story, node);
+pub fn address_explanation(
+    address: IpAddr,
+    story: &Explanation,
+    withheld: &Withheld,
+    node: &str,
+) -> v1::ExplainResponse {
+    let told = explanation(story, withheld, node);
     let summary = match &story.route {
         Some(_) => format!("{address} is covered by {} which on {node} {}", story.prefix, ending(story)),
         None => format!("{address} on {node} is covered by no prefix with a selected path"),
     };
+    let summary = summary + &unserved(&Prefix::host(address), withheld);
     v1::ExplainResponse { summary, ..told }
+}
+
+/// Why the node does not originate an address of a Service; empty where it does, or it is none.
+fn unserved(prefix: &Prefix, withheld: &Withheld) -> String {
+    let told = |(service, reason): &(Arc<str>, Reason)| {
+        format!("; it is of Service {service} and NOT advertised: {reason}: {}", reason.says())
+    };
+    let found = withheld.iter().find(|(outer, _)| outer.contains(*prefix));
+    found.map(|(_, why)| told(why)).unwrap_or_default()
 }
 
 fn advertisement(sent: &SentView) -> v1::Advertisement {

@@ -14,6 +14,7 @@ use controller::cli::render::{Format, Render, Style, render};
 use controller::cli::reset::Resets;
 use controller::cli::routes::Routes;
 use controller::cli::status::Statuses;
+use controller::desired::services::Withheld;
 use controller::kernel::Fib;
 use controller::status::convert;
 use controller::status::snapshot::{ConditionKind, Snapshot};
@@ -48,7 +49,7 @@ fn routes() -> Routes {
 }
 
 fn explain(story: &Explanation) -> Explanations {
-    Explanations(vec![convert::explanation(story, "worker-1")])
+    Explanations(vec![convert::explanation(story, &Withheld::default(), "worker-1")])
 }
 
 /// As a pipe gets it.
@@ -280,7 +281,7 @@ fn summaries() {
     let summary = |change: &dyn Fn(&mut Explanation)| {
         let mut story = fixture::installed_story();
         change(&mut story);
-        convert::explanation(&story, "n").summary
+        convert::explanation(&story, &Withheld::default(), "n").summary
     };
     let route = |story: &mut Explanation, kernel| {
         story.route.as_mut().expect("the fixture has one").kernel = kernel;
@@ -347,7 +348,7 @@ fn explanations_of_peers() {
 fn explanation_of_an_address_names_it() {
     let story = fixture::installed_story();
     let address = fixture::address("10.244.4.7");
-    let summary = convert::address_explanation(address, &story, "n").summary;
+    let summary = convert::address_explanation(address, &story, &Withheld::default(), "n").summary;
     assert_eq!(
         summary,
         "10.244.4.7 is covered by 10.244.4.0/24 which on n is installed: via 10.0.2.1, 10.0.3.1"

@@ -79,19 +79,16 @@ fn a_problem_names_file_line_and_field() {
 }
 
 #[test]
-fn a_pending_field_is_refused_by_name_wherever_it_stands() {
-    refused(
-        &format!("{HEAD}kind: Fabric\nmetadata: {{name: f}}\nspec:\n  advertise:\n    services: []\n"),
-        &["a.yaml:6: field `advertise.services` of Fabric \"f\" is not implemented yet"],
-    );
-}
-
-#[test]
 fn what_is_no_object_of_ours_is_refused_by_kind() {
-    refused("kind: Foo\n", &["a.yaml:1: kind Foo is not read; Fabric, FabricPeer, Node and Secret are"]);
     refused(
-        "apiVersion: v1\nkind: Service\nmetadata: {name: s}\n",
-        &["a.yaml:2: kind Service of v1 is not read; Fabric, FabricPeer, Node and Secret are"],
+        "kind: Foo\n",
+        &["a.yaml:1: kind Foo is not read; Fabric, FabricPeer, Node, Secret, Service and EndpointSlice are"],
+    );
+    refused(
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: s}\n",
+        &[
+            "a.yaml:2: kind Pod of v1 is not read; Fabric, FabricPeer, Node, Secret, Service and EndpointSlice are",
+        ],
     );
     refused(
         "apiVersion: underlay.dev/v1\nkind: Fabric\nmetadata: {name: s}\n",

@@ -13,6 +13,7 @@ mod manifests;
 mod masquerade;
 mod policy;
 mod reach;
+mod services;
 mod target;
 mod unnumbered;
 mod watch;

@@ -141,6 +141,7 @@ pub(crate) fn snapshot(node: &str, peers: Vec<PeerView>) -> Snapshot {
             ipv6: KernelCounts { installed: 5, pending: 1, failed: 2 },
         },
         fib: None,
+        withheld: Default::default(),
         pods: Vec::new(),
         pod_mtu: None,
         source: SourceStatus {

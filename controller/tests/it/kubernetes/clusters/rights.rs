@@ -12,6 +12,15 @@ use crate::interop::bird::config;
 use super::audit::asked;
 use super::{FABRIC, LIMIT, NAMESPACE, World, manifests};
 
+/// A Service with an address that nobody has to give it.
+const SERVICE: &str = "---\napiVersion: v1\nkind: Service\nmetadata: {name: web}\n\
+    spec: {ports: [{port: 80}], externalIPs: [192.0.2.77]}";
+
+/// Its endpoint, on the node, as servers before 1.21 have it and others still take it from clients of then.
+const SLICE: &str = "---\napiVersion: discovery.k8s.io/v1beta1\nkind: EndpointSlice\n\
+    metadata: {name: web-1, labels: {kubernetes.io/service-name: web}}\naddressType: IPv4\n\
+    endpoints: [{addresses: [10.244.1.5], conditions: {ready: READY}, topology: {kubernetes.io/hostname: n1}}]\nports: []";
+
 /// A right: verb, group, resource with subresource, namespace.
 type Right = (String, String, String, String);
 
@@ -140,6 +149,20 @@ fn the_agent_asks_for_what_its_role_grants_and_for_nothing_else() {
         agent.until("peers", "Established");
         world.api.kubectl(&["patch", "fp", "tor", "--type=merge", "-p", "{\"spec\":{\"asn\":65100}}"]);
         until_accepted("fp", "tor", "True");
+
+        // Services are watched from the moment on in which a Fabric advertises some.
+        assert!(!world.api.audit().contains("\"endpointslices\""), "nobody wants them");
+        let services = "{\"spec\":{\"advertise\":{\"services\":[{\"addresses\":[\"ExternalIP\"]}]}}}";
+        world.api.kubectl(&["patch", "fabric", "all", "--type=merge", "-p", services]);
+        world.api.apply(SERVICE);
+        agent.until("explain 192.0.2.77", "no-ready-endpoint");
+        let endpoint = |ready: bool| {
+            world.api.apply(&SLICE.replace("READY", &ready.to_string()));
+        };
+        endpoint(true);
+        agent.until("routes --sent tor", "192.0.2.77/32");
+        endpoint(false);
+        agent.until("explain 192.0.2.77", "Service default/web and NOT advertised: no-ready-endpoint");
 
         // Two nodes with one prefix: the one keeps what it had, and says so.
         world.put_node("n2", 3);
