@@ -16,6 +16,9 @@ use crate::reason::Reason;
 use crate::time::Instant;
 use crate::wire::notification::Notification;
 
+/// The most octets that one read gives.
+pub const READ: usize = 64 << 10;
+
 /// Something that happened outside.
 #[derive(Clone, Copy, Debug)]
 pub enum Event<'a> {
@@ -42,7 +45,7 @@ pub enum Event<'a> {
         /// The other end.
         remote: SocketAddr,
     },
-    /// Bytes as they were read, at most 64 KiB.
+    /// Bytes as they were read, at most [`READ`].
     Bytes {
         /// The connection.
         conn: ConnId,

@@ -8,7 +8,7 @@
 
 use crate::reason::Reason;
 use crate::rib::attributes::AttrId;
-use crate::rib::decision::{Candidate, is_above_med, joins_selected, loses_to_best};
+use crate::rib::decision::{is_above_med, joins_selected, loses_to_best};
 use crate::rib::place::Place;
 use crate::rib::source::PathKey;
 use crate::rib::stale::Epoch;
@@ -146,6 +146,8 @@ pub(super) fn replace<K: Key>(table: &mut Table<K>, state: &mut State, slot: u32
     if is_harmless_loss(old, state) {
         tell_of_all(table, state, slot, old.is_accepted());
         arrived(table, state, slot, path);
+    } else if path.is_accepted() {
+        state.mark_waiting(table, slot);
     } else {
         state.mark_dirty(table, slot);
     }
@@ -200,13 +202,16 @@ fn arrived<K: Key>(table: &mut Table<K>, state: &mut State, slot: u32, path: Pat
     if !path.is_accepted() || table.entry(slot).has(Flags::DIRTY) {
         return;
     }
+    if state.due.is_patient() {
+        return state.mark_waiting(table, slot);
+    }
     let entry = EntryId::new(K::FAMILY, slot);
-    if table.paths(slot).len() == 1
-        && is_decided_here(table, state, slot)
-        && let Some(Candidate { metric: Some(_), .. }) = state.candidate(entry, path)
+    if is_decided_here(table, state, slot)
+        && let [only] = table.paths_mut(slot)
+        && state.resolves(path)
     {
         // Every rung leaves the only path in.
-        table.paths_mut(slot)[0].set_verdict(Reason::Best);
+        only.set_verdict(Reason::Best);
         state.mark_changed(table, slot);
         return;
     }

@@ -94,35 +94,31 @@ pub(super) const fn is_above_med(verdict: Reason) -> bool {
 /// difference and its rung.
 fn by_preference(a: &Candidate, b: &Candidate) -> Option<(Ordering, Reason)> {
     let local = |path: &Candidate| path.kind != SourceKind::Local;
-    let steps = [
-        (a.metric.is_none().cmp(&b.metric.is_none()), Reason::NextHopUnreachable),
-        (a.long_lived.cmp(&b.long_lived), Reason::LongLivedStale),
-        (a.stale.cmp(&b.stale), Reason::Stale),
-        (local(a).cmp(&local(b)), Reason::LocalPreferred),
-        (b.local_preference.cmp(&a.local_preference), Reason::LowerLocalPreference),
-        (a.hops.cmp(&b.hops), Reason::LongerAsPath),
-        (a.origin.cmp(&b.origin), Reason::HigherOrigin),
-    ];
-    steps.into_iter().find(|(ordering, _)| ordering.is_ne())
+    differ(a.metric.is_none().cmp(&b.metric.is_none()), Reason::NextHopUnreachable)
+        .or_else(|| differ(a.long_lived.cmp(&b.long_lived), Reason::LongLivedStale))
+        .or_else(|| differ(a.stale.cmp(&b.stale), Reason::Stale))
+        .or_else(|| differ(local(a).cmp(&local(b)), Reason::LocalPreferred))
+        .or_else(|| differ(b.local_preference.cmp(&a.local_preference), Reason::LowerLocalPreference))
+        .or_else(|| differ(a.hops.cmp(&b.hops), Reason::LongerAsPath))
+        .or_else(|| differ(a.origin.cmp(&b.origin), Reason::HigherOrigin))
+}
+
+/// A difference and its rung, if it is one.
+const fn differ(ordering: Ordering, rung: Reason) -> Option<(Ordering, Reason)> {
+    if ordering.is_ne() { Some((ordering, rung)) } else { None }
 }
 
 fn by_distance(a: &Candidate, b: &Candidate) -> Option<(Ordering, Reason)> {
-    let steps = [
-        (a.kind.cmp(&b.kind), Reason::ExternalPreferred),
-        (a.metric.cmp(&b.metric), Reason::HigherIgpMetric),
-    ];
-    steps.into_iter().find(|(ordering, _)| ordering.is_ne())
+    differ(a.kind.cmp(&b.kind), Reason::ExternalPreferred)
+        .or_else(|| differ(a.metric.cmp(&b.metric), Reason::HigherIgpMetric))
 }
 
 fn by_identity(a: &Candidate, b: &Candidate) -> Option<(Ordering, Reason)> {
-    let steps = [
-        (a.router_id.cmp(&b.router_id), Reason::HigherRouterId),
-        (a.cluster_len.cmp(&b.cluster_len), Reason::LongerClusterList),
-        (a.address.cmp(&b.address), Reason::HigherPeerAddress),
-        (a.tie.cmp(&b.tie), Reason::HigherPeerAddress),
-        (a.path_id.cmp(&b.path_id), Reason::HigherPathId),
-    ];
-    steps.into_iter().find(|(ordering, _)| ordering.is_ne())
+    differ(a.router_id.cmp(&b.router_id), Reason::HigherRouterId)
+        .or_else(|| differ(a.cluster_len.cmp(&b.cluster_len), Reason::LongerClusterList))
+        .or_else(|| differ(a.address.cmp(&b.address), Reason::HigherPeerAddress))
+        .or_else(|| differ(a.tie.cmp(&b.tie), Reason::HigherPeerAddress))
+        .or_else(|| differ(a.path_id.cmp(&b.path_id), Reason::HigherPathId))
 }
 
 /// The verdict on a path of which the best path differs in what no other path

@@ -19,7 +19,7 @@ use crate::reason::Reason;
 use crate::rib::attributes::AttrId;
 use crate::rib::source::{SourceId, SourceKind};
 use crate::rib::state::{Scratch, State};
-use crate::rib::table::{EntryId, Flags, Key, Path, Table};
+use crate::rib::table::{Entry, EntryId, Flags, Key, Path, Table};
 use crate::rib::{adj_in, decision::Candidate};
 use crate::view::KernelView;
 
@@ -176,17 +176,16 @@ pub(super) fn acknowledge<K: Key>(table: &mut Table<K>, state: &mut State, key: 
 }
 
 /// What may be advertised of an entry.
-pub(super) fn advertise<K: Key>(table: &Table<K>, state: &State, slot: u32) -> Advertise {
-    let entry = table.entry(slot);
+pub(super) fn advertise<K: Key>(entry: &Entry<K>, paths: &[Path], state: &State) -> Advertise {
     if entry.has(Flags::DIRTY) {
         return Advertise::Hold;
     }
-    let Some(best) = table.paths(slot).first().filter(|path| path.is_best()) else {
+    let Some(best) = paths.first().filter(|path| path.is_best()) else {
         return Advertise::Nothing;
     };
     let advertised = Advertise::Path { attrs: best.attrs(), source: best.source() };
-    let is_local = state.sources.get(best.source()).is_some_and(|source| source.kind == SourceKind::Local);
-    if is_local || !state.config.install {
+    let is_local = || state.sources.get(best.source()).is_some_and(|source| source.kind == SourceKind::Local);
+    if !state.config.install || is_local() {
         return advertised;
     }
     // A set that lost its last member carries nothing, though the decision has yet to say so.
@@ -202,8 +201,7 @@ pub(super) fn advertise<K: Key>(table: &Table<K>, state: &State, slot: u32) -> A
 }
 
 /// What the kernel holds of an entry.
-pub(super) fn kernel<K: Key>(table: &Table<K>, state: &State, slot: u32) -> KernelView {
-    let entry = table.entry(slot);
+pub(super) fn kernel<K: Key>(entry: &Entry<K>, state: &State, slot: u32) -> KernelView {
     if entry.has(Flags::PENDING) {
         return KernelView::Pending;
     }

@@ -1,14 +1,44 @@
-//! Questions to the base about one path or one entry.
+//! Questions to the base about one path or one entry, and what it is to expect.
 
 use crate::id::PathId;
 use crate::io::NextHop;
 use crate::policy::Outgoing;
 use crate::prefix::{Family, Prefix};
 use crate::rib::decision::Comparison;
+use crate::rib::next_hop::HopId;
+use crate::rib::state::State;
 use crate::rib::table::Key;
 use crate::rib::{AttrId, EntryId, Path, Rib, Source, SourceId, query};
 
 impl Rib {
+    /// A next hop that paths are likely to name: its resolution is asked for at once.
+    pub fn expect_next_hop(&mut self, next_hop: NextHop) {
+        let State { attributes, tracker, .. } = &mut self.state;
+        let address = attributes.retain_address(next_hop.address);
+        tracker.expect(HopId::of(address, next_hop.via_default), next_hop);
+    }
+
+    /// Gives a [`Rib::expect_next_hop`] up.
+    pub fn forget_next_hop(&mut self, next_hop: NextHop) {
+        let State { attributes, tracker, .. } = &mut self.state;
+        if let Some(address) = attributes.address_id(next_hop.address) {
+            tracker.forget(HopId::of(address, next_hop.via_default));
+            attributes.release_address(address);
+        }
+    }
+
+    /// Several peers are sending, or not any more: while they are, a decision that a
+    /// path that comes asks for waits for those of the others.
+    pub const fn expect_more(&mut self, several: bool) {
+        self.state.due.expect_more(several);
+    }
+
+    /// Whether decisions wait for more paths.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        self.state.due.is_waiting()
+    }
+
     /// The prefix of an entry; `None` if it was freed.
     #[must_use]
     pub fn prefix(&self, id: EntryId) -> Option<Prefix> {

@@ -10,6 +10,7 @@
 //!  adj_in  decision  loc   what was announced -> what is best -> kernel, advertisement
 //!  adj_out                 what was sent to whom, over `Rib`
 //!  stale  restart          paths of peers that restart; selection put off after an own one
+//!  due                     which decisions run, and which wait for more paths
 //!  walk                    changes that concern many prefixes, bounded a turn
 //! ```
 //!
@@ -38,6 +39,7 @@ pub mod table;
 
 mod adj_in;
 mod deferral;
+mod due;
 mod loc;
 mod long_lived;
 mod look;
@@ -285,7 +287,7 @@ impl Rib {
         if !self.state.tracker.is_news(hop, metric) {
             return;
         }
-        self.state.tracker.set_metric(hop, metric, self.walk.request());
+        self.state.tracker.set_metric(hop, metric, || self.walk.request());
         if metric.is_none() {
             self.state.sets.shrink(next_hop);
         }
@@ -313,11 +315,14 @@ impl Rib {
     /// merely looked at count as one.
     pub fn work(&mut self, budget: usize, judge: &mut Judge<'_>) -> bool {
         let mut left = budget.saturating_mul(GLANCES);
+        let mut meanwhile = self.state.due.meanwhile();
         while left > 0 {
-            if let Some(id) = self.state.dirty.pop_front() {
+            if let Some((id, waited)) = self.state.due.next(meanwhile) {
                 left = left.saturating_sub(GLANCES);
+                meanwhile -= usize::from(waited);
                 in_table!(self, id.family(), |mut table| {
-                    if !restart::put_off(table, &mut self.state, id) {
+                    let is_due = !waited || due::take_up(table, id.slot());
+                    if is_due && !restart::put_off(table, &mut self.state, id) {
                         loc::decide(table, &mut self.state, id.slot());
                     }
                 });
@@ -346,7 +351,7 @@ impl Rib {
     /// Whether [`Rib::work`] has something to do.
     #[must_use]
     pub fn is_working(&self) -> bool {
-        !self.state.dirty.is_empty() || self.walk.at().is_some()
+        !self.state.due.is_empty() || self.walk.at().is_some()
     }
 
     /// Appends the entries whose advertisement may have changed since they were
@@ -370,8 +375,12 @@ impl Rib {
         tracker.drain(attributes, |next_hop| sets.has_member(next_hop), &mut effects.tracking);
         sets.drain(&mut effects.sets);
         effects.routes.append(&mut self.state.routes);
-        for id in core::mem::take(&mut self.state.retiring) {
-            in_table!(self, id.family(), |mut table| self.state.free(table, id.slot()));
+        let retiring = core::mem::take(&mut self.state.retiring);
+        for near in retiring.chunks(GLANCES) {
+            self.warm(near.iter().filter_map(|&id| self.prefix(id)));
+            for id in near {
+                in_table!(self, id.family(), |mut table| self.state.free(table, id.slot()));
+            }
         }
         self.state.attributes.sweep();
     }

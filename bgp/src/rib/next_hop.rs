@@ -1,6 +1,6 @@
 //! Tracked next hops: which ones accepted paths use, and what the kernel says of them.
 //!
-//! - A next hop is tracked from its first accepted path until no path uses it
+//! - A next hop is tracked from its first accepted path, or from when it is expected, until no path uses it
 //!   and no set has it; it is unreachable until the kernel has spoken. Its number
 //!   is its own for as long.
 //! - Counts the paths of each (source, next hop), so that the loss of a source
@@ -46,6 +46,8 @@ struct Hop {
     next_hop: NextHop,
     /// Accepted paths that use it.
     paths: u32,
+    /// Peers whose paths are likely to use it.
+    expected: u32,
     /// The metric of the route that resolves it.
     metric: Option<u32>,
     /// Whether the kernel driver was told to track it.
@@ -61,6 +63,7 @@ struct Hop {
 const UNUSED: Hop = Hop {
     next_hop: NextHop { address: IpAddr::V4(Ipv4Addr::UNSPECIFIED), via_default: false },
     paths: 0,
+    expected: 0,
     metric: None,
     tracked: false,
     answered: false,
@@ -120,15 +123,34 @@ impl Tracker {
         }
     }
 
-    /// Counts an accepted path of a source.
-    pub(super) fn add(&mut self, source: SourceId, hop: HopId, next_hop: NextHop) {
+    /// A next hop that is likely to be used: tracked before the first path names it, so that no path waits
+    /// for the kernel's first word.
+    pub(super) fn expect(&mut self, hop: HopId, next_hop: NextHop) {
+        let held = self.hop_mut(hop);
+        held.expected += 1;
+        held.next_hop = next_hop;
+        self.list(hop);
+    }
+
+    /// Gives a [`Tracker::expect`] up.
+    pub(super) fn forget(&mut self, hop: HopId) {
+        self.hops[hop.index()].expected -= 1;
+        self.list(hop);
+    }
+
+    fn hop_mut(&mut self, hop: HopId) -> &mut Hop {
         if self.hops.len() <= hop.index() {
             self.hops.resize(hop.index() + 1, UNUSED);
         }
-        let held = &mut self.hops[hop.index()];
+        &mut self.hops[hop.index()]
+    }
+
+    /// Counts an accepted path of a source.
+    pub(super) fn add(&mut self, source: SourceId, hop: HopId, next_hop: impl FnOnce() -> NextHop) {
+        let held = self.hop_mut(hop);
         held.paths += 1;
         if held.paths == 1 {
-            held.next_hop = next_hop;
+            held.next_hop = next_hop();
             self.list(hop);
         }
         if let Some(at) = self.find(source, hop) {
@@ -202,11 +224,13 @@ impl Tracker {
         self.hops.get(hop.index()).filter(in_use).is_some_and(|hop| hop.metric != metric)
     }
 
-    /// Takes the kernel's word, which a lap of the walk takes to the entries.
-    pub(super) fn set_metric(&mut self, hop: HopId, metric: Option<u32>, lap: u32) {
+    /// Takes the kernel's word, which a lap of the walk takes to the entries, if there are any.
+    pub(super) fn set_metric(&mut self, hop: HopId, metric: Option<u32>, lap: impl FnOnce() -> u32) {
         if let Some(held) = self.hops.get_mut(hop.index()) {
             held.metric = metric;
-            held.changed = lap;
+            if held.paths > 0 {
+                held.changed = lap();
+            }
         }
     }
 
@@ -236,7 +260,7 @@ impl Tracker {
         let Self { hops, listed, .. } = self;
         listed.retain(|hop| {
             let held = &mut hops[hop.index()];
-            match (held.paths > 0, held.tracked) {
+            match (held.paths > 0 || held.expected > 0, held.tracked) {
                 (true, false) => {
                     store.retain_address(held.next_hop.address);
                     tracking.push(Tracking::Start(held.next_hop));

@@ -34,12 +34,14 @@ impl State {
     /// A peer that restarts may call its paths by other names (RFC 7911 §5): what is
     /// stale gives way where there is no room.
     pub(super) fn place_new(&mut self, entry: EntryId, paths: &[Path], key: PathKey) -> Place {
+        if key.id.is_none() && !self.sources.has_ids(key.source) {
+            let own = paths.iter().position(|path| path.source() == key.source);
+            return own.map_or(Place::New(key.source), Place::Held);
+        }
         if let Some(at) = self.place(entry, paths, key) {
             return Place::Held(at);
         }
-        let handle = if key.id.is_none() && !self.sources.has_ids(key.source) {
-            Some(key.source)
-        } else {
+        let handle = {
             let own = |path: &&Path| self.sources.owner(path.source()) == key.source;
             let held: Vec<SourceId> = paths.iter().filter(own).map(|path| path.source()).collect();
             if held.len() >= MOST_PATHS {

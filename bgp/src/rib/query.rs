@@ -29,12 +29,13 @@ pub struct EntryView<'a> {
 
 pub(super) fn view<'a, K: Key>(table: &'a Table<K>, state: &State, slot: u32) -> Option<EntryView<'a>> {
     let entry = table.used(slot)?;
+    let paths = table.paths_of(entry);
     Some(EntryView {
         id: EntryId::new(K::FAMILY, slot),
         prefix: entry.key().prefix(),
-        paths: table.paths(slot),
-        advertise: loc::advertise(table, state, slot),
-        kernel: loc::kernel(table, state, slot),
+        paths,
+        advertise: loc::advertise(entry, paths, state),
+        kernel: loc::kernel(entry, state, slot),
         is_due: entry.has(Flags::DIRTY),
     })
 }

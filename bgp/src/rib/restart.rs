@@ -46,7 +46,7 @@ pub(super) fn defer(state: &mut State, family: Family, deferred: bool) {
     let deferral = &mut state.deferral[family];
     match deferral {
         Deferral::Deferred(waiting) if !deferred => {
-            state.dirty.extend(waiting.drain(..));
+            state.due.extend(waiting.drain(..));
             *deferral = Deferral::Settling;
         }
         Deferral::Over if deferred => *deferral = Deferral::Deferred(Vec::new()),
@@ -70,7 +70,7 @@ pub(super) fn put_off<K: Key>(table: &Table<K>, state: &mut State, id: EntryId) 
 /// The first selection is over once nothing waits for it, or for the kernel.
 pub(super) fn look(state: &mut State) {
     for family in Family::ALL {
-        let settled = state.dirty.is_empty() && state.kernel[family].pending == 0;
+        let settled = state.due.is_empty() && state.kernel[family].pending == 0;
         if settled && matches!(state.deferral[family], Deferral::Settling) {
             state.deferral[family] = Deferral::Over;
         }

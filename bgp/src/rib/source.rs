@@ -161,6 +161,16 @@ struct Slot {
     freed: bool,
 }
 
+/// A source as the decision sees it.
+pub(super) struct Look<'a> {
+    pub(super) source: &'a Source,
+    /// Whether its paths are on their way out.
+    pub(super) leaving: bool,
+    pub(super) stale: &'a Staleness,
+    /// Whether paths of it may have Path Identifiers.
+    pub(super) has_ids: bool,
+}
+
 /// What a handle stands for.
 #[derive(Debug)]
 enum Handle {
@@ -225,10 +235,31 @@ impl Sources {
     }
 
     fn slot(&self, id: SourceId) -> Option<&Slot> {
-        match self.handles.get(self.owner(id).index()) {
-            Some(Handle::Source(slot)) => Some(slot),
-            _ => None,
+        match self.handles.get(id.index())? {
+            Handle::Source(slot) => Some(slot),
+            Handle::Lane(owner) => match self.handles.get(owner.index())? {
+                Handle::Source(slot) => Some(slot),
+                _ => None,
+            },
+            Handle::Free => None,
         }
+    }
+
+    /// What the books and the decision need of a source, found once.
+    pub(super) fn look(&self, id: SourceId, family: Family) -> Option<Look<'_>> {
+        let slot = self.slot(id)?;
+        let Slot { source, leaving, stale, has_ids, .. } = slot;
+        Some(Look { source, leaving: leaving.is_some(), stale: &stale[family], has_ids: *has_ids })
+    }
+
+    /// The source itself with its books of a family.
+    pub(super) fn books_mut(
+        &mut self,
+        id: SourceId,
+        family: Family,
+    ) -> Option<(&Source, &mut SourceCounts, &mut Staleness)> {
+        let Slot { source, counts, stale, .. } = self.slot_mut(id)?;
+        Some((source, &mut counts[family], &mut stale[family]))
     }
 
     fn slot_mut(&mut self, id: SourceId) -> Option<&mut Slot> {

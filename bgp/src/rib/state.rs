@@ -2,8 +2,6 @@
 //! next hops, ECMP sets, and the lists of work that is due. Holds the books: a
 //! path that comes or goes is counted here, and nowhere else.
 
-use std::collections::VecDeque;
-
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
@@ -14,10 +12,11 @@ use crate::reason::Reason;
 use crate::rib::attributes::Store;
 use crate::rib::decision::{Candidate, Ladder, Multipath};
 use crate::rib::deferral::Deferral;
+use crate::rib::due::Due;
 use crate::rib::next_hop::{HopId, Tracker};
 use crate::rib::path_id::PathIds;
 use crate::rib::sets::Sets;
-use crate::rib::source::{SourceKind, Sources};
+use crate::rib::source::{Look, SourceKind, Sources};
 use crate::rib::stale::Staleness;
 use crate::rib::table::{Entry, EntryId, Flags, Key, Path, Table};
 use crate::view::KernelCounts;
@@ -43,8 +42,8 @@ pub(super) struct State {
     pub(super) sources: Sources,
     pub(super) tracker: Tracker,
     pub(super) sets: Sets,
-    /// Entries whose decision is to run, each once.
-    pub(super) dirty: VecDeque<EntryId>,
+    /// Entries whose decision is to run.
+    pub(super) due: Due,
     /// Entries whose advertisement may have changed, each once.
     pub(super) changed: Vec<EntryId>,
     /// Entries that were vacant; freed at the next drain if they still are.
@@ -83,7 +82,7 @@ impl State {
             sources: Sources::default(),
             tracker: Tracker::new(seed),
             sets: Sets::new(seed),
-            dirty: VecDeque::new(),
+            due: Due::default(),
             changed: Vec::new(),
             retiring: Vec::new(),
             routes: Vec::new(),
@@ -109,6 +108,13 @@ impl State {
         Some(HopId::of(self.attributes.facts(path.attrs()).next_hop, source.via_default))
     }
 
+    /// Whether a path's next hop resolves, as far as the kernel has spoken; a local path has none to resolve.
+    pub(super) fn resolves(&self, path: Path) -> bool {
+        let Some(source) = self.sources.get(path.source()) else { return false };
+        let hop = HopId::of(self.attributes.facts(path.attrs()).next_hop, source.via_default);
+        source.kind == SourceKind::Local || self.tracker.metric(hop).is_some()
+    }
+
     /// The next hop of a path as the kernel driver knows it; `None` for a local one.
     pub(super) fn next_hop(&self, path: Path) -> Option<NextHop> {
         let source = self.sources.get(path.source()).filter(|source| source.kind != SourceKind::Local)?;
@@ -118,12 +124,12 @@ impl State {
 
     /// Whether a path is about to be taken out, and counts for nothing.
     pub(super) fn is_gone(&self, family: Family, path: Path) -> bool {
-        let ended = |stale: &Staleness| {
-            stale.is_swept(path.epoch())
+        self.sources.look(path.source(), family).is_none_or(|Look { leaving, stale, .. }| {
+            leaving
+                || stale.is_swept(path.epoch())
                 // RFC 9494 §4.2: such a path is not kept for long.
                 || (stale.is_long_lived(path.epoch()) && self.attributes.facts(path.attrs()).never_long_lived)
-        };
-        self.sources.is_leaving(path.source()) || self.sources.stale(path.source(), family).is_some_and(ended)
+        })
     }
 
     /// Whether a path is kept for long (RFC 9494 §4.2).
@@ -152,7 +158,7 @@ impl State {
 
     /// What the ladder compares of a path.
     pub(super) fn candidate(&self, entry: EntryId, path: Path) -> Option<Candidate> {
-        let source = self.sources.get(path.source())?;
+        let Look { source, stale, has_ids, .. } = self.sources.look(path.source(), entry.family())?;
         let facts = self.attributes.facts(path.attrs());
         let hop = HopId::of(facts.next_hop, source.via_default);
         let metric = match source.kind {
@@ -162,7 +168,7 @@ impl State {
         Some(Candidate {
             metric,
             long_lived: facts.long_lived && source.kind != SourceKind::Local,
-            stale: self.has_to_yield(entry.family(), path),
+            stale: stale.has_to_yield(path.epoch()),
             kind: source.kind,
             local_preference: facts.local_preference,
             hops: facts.hops,
@@ -173,49 +179,61 @@ impl State {
             cluster_len: facts.cluster_len,
             address: source.address,
             tie: self.sources.owner(path.source()).0,
-            path_id: self.path_id(entry, path),
+            path_id: if has_ids { self.path_ids.of(entry, path.source()) } else { None },
             next_hop: hop.number(),
         })
     }
 
     /// Counts a path that comes.
     pub(super) fn book(&mut self, family: Family, path: Path) {
-        self.attributes.retain(path.attrs());
-        if let Some(counts) = self.sources.counts_mut(path.source(), family) {
-            counts.add(path.refusal());
-        }
-        if let Some(stale) = self.sources.stale_mut(path.source(), family) {
-            stale.book(path.epoch(), true);
-        }
-        if path.is_accepted()
-            && let (Some(hop), Some(next_hop)) = (self.hop(path), self.next_hop(path))
-        {
-            self.tracker.add(self.sources.owner(path.source()), hop, next_hop);
+        let Self { attributes, sources, tracker, .. } = self;
+        attributes.retain(path.attrs());
+        let owner = sources.owner(path.source());
+        let Some((source, counts, stale)) = sources.books_mut(owner, family) else { return };
+        counts.add(path.refusal());
+        stale.book(path.epoch(), true);
+        if path.is_accepted() && source.kind != SourceKind::Local {
+            let (address, via_default) = (attributes.facts(path.attrs()).next_hop, source.via_default);
+            let next_hop = || NextHop { address: attributes.address(address), via_default };
+            tracker.add(owner, HopId::of(address, via_default), next_hop);
         }
     }
 
     /// Counts a path that goes.
     pub(super) fn unbook(&mut self, family: Family, path: Path) {
-        if path.is_accepted()
-            && let Some(hop) = self.hop(path)
-        {
-            self.tracker.remove(self.sources.owner(path.source()), hop);
-        }
-        if let Some(counts) = self.sources.counts_mut(path.source(), family) {
+        let Self { attributes, sources, tracker, .. } = self;
+        let owner = sources.owner(path.source());
+        if let Some((source, counts, stale)) = sources.books_mut(owner, family) {
             counts.remove(path.refusal());
-        }
-        if let Some(stale) = self.sources.stale_mut(path.source(), family) {
             stale.book(path.epoch(), false);
+            if path.is_accepted() && source.kind != SourceKind::Local {
+                let address = attributes.facts(path.attrs()).next_hop;
+                tracker.remove(owner, HopId::of(address, source.via_default));
+            }
         }
-        self.attributes.release(path.attrs());
+        attributes.release(path.attrs());
     }
 
     /// Lists an entry for the decision.
     pub(super) fn mark_dirty<K: Key>(&mut self, table: &mut Table<K>, slot: u32) {
         let entry = table.entry_mut(slot);
+        if !entry.has(Flags::DIRTY) || entry.has(Flags::WAITING) {
+            entry.set_flag(Flags::DIRTY);
+            entry.clear_flag(Flags::WAITING);
+            self.due.push(EntryId::new(K::FAMILY, slot));
+        }
+    }
+
+    /// Lists an entry for a decision that may wait while several peers are sending.
+    pub(super) fn mark_waiting<K: Key>(&mut self, table: &mut Table<K>, slot: u32) {
+        if !self.due.is_patient() {
+            return self.mark_dirty(table, slot);
+        }
+        let entry = table.entry_mut(slot);
         if !entry.has(Flags::DIRTY) {
             entry.set_flag(Flags::DIRTY);
-            self.dirty.push_back(EntryId::new(K::FAMILY, slot));
+            entry.set_flag(Flags::WAITING);
+            self.due.push_waiting(EntryId::new(K::FAMILY, slot));
         }
     }
 

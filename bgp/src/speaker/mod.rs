@@ -13,6 +13,7 @@ mod again;
 mod detection;
 mod dynamic;
 mod explain;
+mod inflow;
 mod intake;
 mod limit;
 mod operator;
@@ -36,12 +37,13 @@ use hashbrown::HashMap;
 
 use crate::config::SpeakerConfig;
 use crate::id::{ConnId, PeerId};
-use crate::io::{Effects, Event, Note, Transport};
+use crate::io::{Effects, Event, NextHop, Note, Transport};
 use crate::prefix::Family;
 use crate::rib::adj_out::AdjOut;
 use crate::rib::{EntryId, Rib, RibConfig, Source, SourceId, SourceKind};
 use crate::rule::RouteOrigin;
 use crate::session::{Action, Negotiated, Session};
+use crate::speaker::inflow::Inflow;
 use crate::speaker::intake::Intake;
 use crate::speaker::peer::Peer;
 use crate::speaker::recovery::Recovery;
@@ -74,6 +76,7 @@ pub struct Speaker {
     /// Never iterated: no order of output comes from it.
     conns: HashMap<ConnId, Conn, foldhash::fast::FixedState>,
     timers: Timers,
+    inflow: Inflow,
     /// An own restart that is not over.
     recovering: Option<Recovery>,
     /// Emptied by every call that fills them; kept for their room.
@@ -120,6 +123,7 @@ impl Speaker {
             next_peer: 0,
             conns: HashMap::with_hasher(foldhash::fast::FixedState::with_seed(seed)),
             timers: Timers::default(),
+            inflow: Inflow::default(),
             recovering: None,
             actions: Vec::new(),
             scratch: Vec::new(),
@@ -175,6 +179,8 @@ impl Speaker {
     /// send. Call it once a turn, after the turn's events; returns whether more is pending.
     pub fn work(&mut self, effects: &mut Effects, now: Instant) -> bool {
         self.look_at_recovery(now);
+        self.inflow.turn(self.rib.is_waiting(), now);
+        self.rib.expect_more(self.inflow.is_several());
         let Self { config, rib, adj_out, peers, conns, changed, .. } = self;
         let mut judge = |source: &Source, prefix, attributes: &_| {
             let Some(peer) = source.peer.and_then(|id| peers.get(&id)) else { return Ok(None) };
@@ -205,6 +211,13 @@ impl Speaker {
         }
         self.rib.drain(effects);
         more
+    }
+
+    /// Whether decisions wait for more of what several peers are sending; a call of
+    /// [`Speaker::work`] before which nothing came ends that.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        self.rib.is_waiting()
     }
 
     /// When [`Event::Timer`] is next due.
@@ -253,6 +266,10 @@ impl Speaker {
 
     /// Bytes for a session; UPDATEs go straight into the table.
     fn receive(&mut self, conn: ConnId, mut bytes: &[u8], effects: &mut Effects, now: Instant) {
+        if let Some(conn) = self.conns.get(&conn) {
+            self.inflow.heard(conn.peer, bytes.len());
+            self.rib.expect_more(self.inflow.is_several());
+        }
         // A session takes all bytes at once, but for those behind the message that
         // makes it Established: what that asks for comes first.
         while !bytes.is_empty() {
@@ -368,6 +385,9 @@ impl Speaker {
         self.receive_back(id, negotiated);
         let Some(peer) = self.peers.get_mut(&id) else { return };
         peer.forget_news();
+        let next_hop = NextHop { address: peer.config.address, via_default: peer.config.via_default };
+        peer.next_hop = Some(next_hop);
+        self.rib.expect_next_hop(next_hop);
         let Some(receiver) = peer.receiver(&self.config) else { return };
         let several = |family| receiver.codec.add_path[family].send;
         if Family::ALL.into_iter().any(several) {
@@ -387,6 +407,9 @@ impl Speaker {
             peer.watch = limit::Watch::default();
             peer.again = again::Again::default();
             peer.withdrawn = withdrawn::Withdrawn::default();
+            if let Some(next_hop) = peer.next_hop.take() {
+                self.rib.forget_next_hop(next_hop);
+            }
         }
     }
 

@@ -4,7 +4,7 @@
 use crate::bfd;
 use crate::config::{PeerAs, PeerConfig, SpeakerConfig};
 use crate::id::{Asn, PeerId};
-use crate::io::{Notice, Notifications, Told};
+use crate::io::{NextHop, Notice, Notifications, Told};
 use crate::policy::{Export, Import, SourceKind};
 use crate::prefix::{Family, PerFamily};
 use crate::reason::Reason;
@@ -32,6 +32,8 @@ pub(super) struct Peer {
     pub(super) dynamic: bool,
     /// The source of its paths, while the session is Established or its routes are kept.
     pub(super) source: Option<SourceId>,
+    /// The next hop that its paths are likely to name, while the session is Established.
+    pub(super) next_hop: Option<NextHop>,
     /// The families of which the peer has sent all since the session came up.
     pub(super) end_of_rib: PerFamily<bool>,
     /// How many UPDATEs had malformed attributes and did not end the session, and the last one's first.
@@ -66,6 +68,7 @@ impl Peer {
             session,
             dynamic: false,
             source: None,
+            next_hop: None,
             end_of_rib: PerFamily::default(),
             problems: (0, None),
             watch: Watch::default(),

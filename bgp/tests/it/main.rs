@@ -6,6 +6,7 @@ mod example;
 mod explain;
 mod fuzz;
 mod guide;
+mod pace;
 mod policy;
 mod rib;
 mod session;

@@ -241,6 +241,10 @@ async fn turns(agent: &mut Agent<Live>, inbox: &mut Inbox, clock: Clock) -> anyh
             },
             () = until(agent.deadline(), clock) => None,
         };
+        if first.is_none() && agent.is_waiting() {
+            // Decisions wait for what peers are sending: the threads that read it go first.
+            std::thread::yield_now();
+        }
         inbox.begin();
         agent.turn(&mut || first.take().or_else(|| inbox.next()));
         // Signals and the runtime's own work come between two turns.

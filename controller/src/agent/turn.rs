@@ -150,6 +150,12 @@ impl<D: Drivers> Agent<D> {
         due.into_iter().flatten().min()
     }
 
+    /// Whether decisions wait for more of what peers are sending.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        self.more && self.speaker.as_ref().is_some_and(|speaker| speaker.is_waiting())
+    }
+
     /// One turn, of at least one event if any waits. `next` gives what waits, and `None` when nothing does; it is
     /// asked for no more than what waited when the turn began.
     pub fn turn(&mut self, next: &mut dyn FnMut() -> Option<Event>) {

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// What one read returns at most.
-pub const CHUNK: usize = 64 << 10;
+pub const CHUNK: usize = bgp::io::READ;
 
 /// Chunks under way over all connections: 4 MiB, some milliseconds of work for
 /// the loop, so that more would only wait longer.

@@ -21,7 +21,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::event::{Tally, TransportEvent, words};
 use super::neighbours::Terms;
-use super::pool::{Buffer, Pool};
+use super::pool::{Buffer, CHUNK, Pool};
 use super::sockopt;
 
 /// How long closing may take: a NOTIFICATION that the peer has not read by then
@@ -31,6 +31,10 @@ const LINGER: Duration = Duration::from_secs(2);
 /// Bytes that wait to be written before the peer counts as one that does not
 /// read: far above what the speaker lets wait, so that only a fault gets here.
 const BACKLOG: usize = 16 << 20;
+
+/// What one read takes after a pause: some hundreds of prefixes, which are passed on before the next ones
+/// are looked at. Each read that is filled lets the next one take twice as much.
+const FIRST: usize = CHUNK / 8;
 
 /// Slices in one write; more than the kernel copies at once anyway.
 const SLICES: usize = 64;
@@ -81,7 +85,7 @@ impl Stream {
     async fn exchange(&mut self) -> io::Result<End> {
         let turns = Arc::new(Semaphore::new(1));
         let mut turn: Option<OwnedSemaphorePermit> = None;
-        let mut readable = false;
+        let (mut readable, mut most) = (false, FIRST);
         let mut queue = Queue::default();
         let tally = Tally::default();
         loop {
@@ -106,7 +110,7 @@ impl Stream {
                 }
                 buffer = self.pool.take(), if turn.is_some() && readable => {
                     readable = false;
-                    match self.read(buffer, &mut turn) {
+                    match self.read(buffer, &mut most, &mut turn) {
                         Ok(false) => {}
                         Ok(true) => return Ok(End::Peer),
                         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -125,12 +129,20 @@ impl Stream {
         sockopt::set_hops(&self.tcp, remote.is_ipv4(), terms.hops)
     }
 
-    /// Reads once; whether the peer closed its side.
-    fn read(&self, mut buffer: Buffer, turn: &mut Option<OwnedSemaphorePermit>) -> io::Result<bool> {
-        let len = self.tcp.try_read(buffer.space())?;
+    /// Reads once, `most` octets at most; whether the peer closed its side.
+    fn read(
+        &self,
+        mut buffer: Buffer,
+        most: &mut usize,
+        turn: &mut Option<OwnedSemaphorePermit>,
+    ) -> io::Result<bool> {
+        let space = buffer.space();
+        let room = (*most).min(space.len());
+        let len = self.tcp.try_read(&mut space[..room])?;
         if len == 0 {
             return Ok(true);
         }
+        *most = if len < room { FIRST } else { (2 * room).min(CHUNK) };
         if let Some(turn) = turn.take() {
             let chunk = buffer.filled(len, turn);
             self.tell(TransportEvent::Bytes { conn: self.conn, chunk });

@@ -69,7 +69,8 @@ impl Changes {
     ) -> Messages {
         let mut out = Vec::new();
         let mut segments = Vec::new();
-        self.withdrawn.sort_unstable();
+        // Of one source, in the order in which they went.
+        self.withdrawn.sort_by_key(|&(owner, _)| owner);
         for run in self.withdrawn.chunk_by(|a, b| a.0 == b.0) {
             let start = out.len();
             pack::withdraw(family, run.iter().map(|&(_, route)| route), &mut out);

@@ -15,7 +15,7 @@ use crate::id::{PathId, PeerId};
 use crate::policy::Export;
 use crate::prefix::{Family, Prefix};
 use crate::rib::adj_out::batch::{Changes, Messages};
-use crate::rib::adj_out::slot::{Sent, Sents, Slots};
+use crate::rib::adj_out::slot::{Judged, Sent, Sents, Slots};
 use crate::rib::{Advertise, EntryId, EntryView, Rib, SourceId};
 use crate::view::{KernelView, RouteCursor};
 use crate::wire::codec::Codec;
@@ -74,13 +74,13 @@ type Walk = Option<RouteCursor>;
 pub(super) struct Group {
     pub(super) key: Key,
     pub(super) members: Vec<Member>,
-    slots: Slots,
+    pub(super) slots: Slots,
     queue: Vec<EntryId>,
     /// Where the walk over the whole table stands: for a member that joined, or for new export rules.
     walk: Option<Walk>,
     /// Whether the walk sends what the slot holds already, for attributes that changed on the way out.
     resend: bool,
-    changes: Changes,
+    pub(super) changes: Changes,
 }
 
 impl Group {
@@ -183,6 +183,7 @@ impl Group {
         let (prefix, advertise) = (entry.prefix, advertised(rib, &entry, &self.key.export));
         self.slots.hold(id, awaits_kernel(&entry, advertise));
         match advertise {
+            Advertise::Nothing if self.is_single() => self.drop_sent(rib, id, prefix),
             Advertise::Nothing => {
                 self.slots.limit(id, false);
                 self.put(rib, id, prefix, &[], false);
@@ -200,9 +201,14 @@ impl Group {
     pub(super) fn flush(&mut self, rib: &mut Rib, budget: usize) -> Messages {
         let due = self.queue.len().min(budget);
         let queued: Vec<EntryId> = self.queue.drain(..due).collect();
+        let mut last = Judged::None;
         for id in queued {
             self.slots.unqueue(id);
-            self.visit(rib, id, false);
+            if self.is_single() {
+                self.compare(rib, id, &mut last);
+            } else {
+                self.visit(rib, id, false);
+            }
         }
         for _ in due..budget {
             let Some(walk) = self.walk else { break };
@@ -248,7 +254,7 @@ impl Group {
     }
 
     /// The path with the place of the export rule that it meets, if it may be sent.
-    fn judged(&self, rib: &Rib, prefix: Prefix, sent: Sent) -> Option<(Sent, Option<usize>)> {
+    pub(super) fn judged(&self, rib: &Rib, prefix: Prefix, sent: Sent) -> Option<(Sent, Option<usize>)> {
         let path = rib.outgoing(prefix, sent.attributes, sent.source)?;
         Some((sent, self.key.export.judge(&path).ok()?))
     }
@@ -364,7 +370,7 @@ type Wanted = SmallVec<[(Sent, Option<usize>); 2]>;
 
 /// Whether what may be advertised of the entry is about to be known. A route that
 /// the kernel is asked to drop leaves nothing to know, and its end is not told of.
-fn awaits_kernel(entry: &EntryView<'_>, advertise: Advertise) -> bool {
+pub(super) fn awaits_kernel(entry: &EntryView<'_>, advertise: Advertise) -> bool {
     let is_selected = entry.paths.first().is_some_and(|path| path.is_best());
     match advertise {
         Advertise::Hold => true,

@@ -8,6 +8,7 @@
 
 mod batch;
 mod group;
+mod single;
 mod slot;
 
 use bytes::Bytes;

@@ -18,6 +18,10 @@ pub(super) struct Sent {
     pub(super) source: SourceId,
 }
 
+/// The last path that was judged within one flush, with the place of the export rule
+/// that it meets if it may be sent: the prefixes of an UPDATE share it.
+pub(super) type Judged = Option<(Sent, Option<Option<usize>>)>;
+
 /// What was last announced of one prefix, ordered by handle: at most one path
 /// unless the group is sent several.
 pub(super) type Sents = SmallVec<[Sent; 2]>;
@@ -129,12 +133,44 @@ impl Slots {
         self.slot(entry).flags &= !QUEUED;
     }
 
-    /// Notes whether the entry's path waits for the kernel.
-    pub(super) fn hold(&mut self, entry: EntryId, held: bool) {
+    /// Notes whether the entry's path waits for the kernel; the first path that was sent of it.
+    pub(super) fn hold(&mut self, entry: EntryId, held: bool) -> Option<Sent> {
         let slot = self.slot(entry);
         let before = slot.flags & HELD != 0;
         slot.flags = if held { slot.flags | HELD } else { slot.flags & !HELD };
+        let sent = slot.sent();
         self.held = self.held + usize::from(held) - usize::from(before);
+        sent
+    }
+
+    /// The first path that was sent of the entry: all of them, unless the group is sent several.
+    pub(super) fn first(&self, entry: EntryId) -> Option<Sent> {
+        self.pieces.get(entry.index() / PIECE)?[entry.index() % PIECE].sent()
+    }
+
+    /// Puts what is sent from here on into the slot of a group that is sent one path of a prefix.
+    pub(super) fn put(
+        &mut self,
+        entry: EntryId,
+        before: Option<Sent>,
+        after: Option<Sent>,
+        sources: &Sources,
+    ) {
+        let slot = self.slot(entry);
+        slot.attributes = after.map(|sent| sent.attributes);
+        slot.source = after.map_or(Slot::EMPTY.source, |sent| sent.source);
+        let owner = |sent: Sent| sources.owner(sent.source).index();
+        if let Some(source) = after.map(owner) {
+            if self.by_source.len() <= source {
+                self.by_source.resize(source + 1, 0);
+            }
+            self.by_source[source] += 1;
+            self.filled += 1;
+        }
+        if let Some(source) = before.map(owner) {
+            self.by_source[source] -= 1;
+            self.filled -= 1;
+        }
     }
 
     /// How many prefixes have a path that is not sent, as the limit is reached.

@@ -295,8 +295,8 @@ impl Store {
     }
 
     /// Keeps the number of an address whether or not a set names it.
-    pub(super) fn retain_address(&mut self, address: IpAddr) {
-        self.addresses.retain(address);
+    pub(super) fn retain_address(&mut self, address: IpAddr) -> AddressId {
+        self.addresses.retain(address)
     }
 
     /// Gives a [`Store::retain_address`] up.

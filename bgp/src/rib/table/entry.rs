@@ -25,6 +25,8 @@ impl Flags {
     pub(in crate::rib) const INSTALLED: Self = Self(1 << 5);
     /// The kernel rejected the newest change; the errno is in the side table.
     pub(in crate::rib) const FAILED: Self = Self(1 << 6);
+    /// The decision that is to run may wait for more paths.
+    pub(in crate::rib) const WAITING: Self = Self(1 << 7);
 }
 
 /// One prefix.

@@ -243,7 +243,11 @@ impl<K: Key> Table<K> {
 
     /// The paths of a slot: the best first where one is selected, the others in no order.
     pub(super) fn paths(&self, slot: u32) -> &[Path] {
-        let entry = self.entry(slot);
+        self.paths_of(self.entry(slot))
+    }
+
+    /// The paths of an entry of this table, likewise.
+    pub(super) fn paths_of<'a>(&'a self, entry: &'a Entry<K>) -> &'a [Path] {
         match entry.many() {
             Some((block, len)) => &self.pool.paths(block)[..len],
             None if entry.is_empty() => &[],

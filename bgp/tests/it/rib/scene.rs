@@ -33,6 +33,26 @@ fn a_new_route_waits_for_next_hop_and_kernel() {
     assert_eq!(bench.advertise(P), Advertise::Path { attrs, source: a });
 }
 
+#[test]
+fn an_expected_next_hop_is_asked_for_before_a_path_names_it() {
+    let mut bench = Bench::new(RibConfig { install: false, ..CONFIG });
+    bench.rib.expect_next_hop(hop(1));
+    assert_eq!(bench.turn().tracking, [Tracking::Start(hop(1))]);
+    bench.rib.set_next_hop(hop(1), Some(0));
+    assert!(!bench.rib.is_working(), "no entry is looked at for it");
+
+    let a = bench.add(peer(1));
+    bench.announce(a, P, attributes(1, &[65001]));
+    assert_eq!(bench.verdicts(P), [(a, Reason::Best)], "without a word of the kernel");
+    assert_eq!(bench.turn().tracking, []);
+
+    bench.rib.forget_next_hop(hop(1));
+    assert_eq!(bench.turn().tracking, [], "a path names it");
+    bench.rib.withdraw(a, prefix(P));
+    assert_eq!(bench.turn().tracking, [Tracking::Stop(hop(1))]);
+    assert!(bench.rib.attributes().is_empty());
+}
+
 /// Two resolved external peers and a route of each; the effects of the turn are acknowledged.
 fn two_peers() -> (Bench, bgp::rib::SourceId, bgp::rib::SourceId) {
     let mut bench = Bench::new(CONFIG);

@@ -42,6 +42,7 @@ fn end_of_rib(world: &mut World, conn: ConnId, families: &[Family]) {
 #[test]
 fn routes_of_an_earlier_run_go_after_end_of_rib_of_each_family_of_each_peer() {
     let (mut world, conns) = world(2);
+    speak(&mut world);
     end_of_rib(&mut world, conns[0], &Family::ALL);
     end_of_rib(&mut world, conns[1], &[Family::Ipv4]);
     world.run_for(Duration::from_secs(6));
@@ -72,9 +73,7 @@ fn a_peer_without_end_of_rib_has_sent_all_when_it_is_silent() {
         world.bytes(conns[1], announce(65107, "10.0.1.7", [prefix]));
         world.run_for(Duration::from_secs(2));
     }
-    let next_hop = tracked(&mut world);
-    world.put(Event::Kernel(KernelEvent::NextHop { next_hop, metric: Some(0) }));
-    world.run();
+    speak(&mut world);
     assert_eq!(sweeps(&mut world), 0, "it is not silent");
     // KEEPALIVEs bring no route.
     for _ in 0..8 {
@@ -93,8 +92,7 @@ fn nothing_goes_before_the_kernel_has_spoken_of_the_next_hops() {
     }
     world.run_for(Duration::from_secs(60));
     assert_eq!(sweeps(&mut world), 0, "the route is there and not yet asked for");
-    let next_hop = tracked(&mut world);
-    world.put(Event::Kernel(KernelEvent::NextHop { next_hop, metric: Some(0) }));
+    speak(&mut world);
     world.run_for(Duration::from_secs(5));
     assert_eq!(sweeps(&mut world), 1);
     let commands = &world.agent.drivers().kernel;
@@ -119,8 +117,7 @@ fn the_kernel_is_in_sync_once_it_has_confirmed_every_route() {
     let prefix: bgp::prefix::Prefix = "10.77.1.0/24".parse().unwrap();
     world.bytes(conns[0], announce(65100, "10.0.1.1", [prefix]));
     world.run();
-    let next_hop = tracked(&mut world);
-    world.put(Event::Kernel(KernelEvent::NextHop { next_hop, metric: Some(0) }));
+    speak(&mut world);
     assert_eq!(in_sync(&mut world), (Some(false), "awaiting-kernel", "1 routes are under way".to_owned()));
     let set = world.agent.drivers().kernel.iter().find_map(|command| match command {
         Command::Routes(routes) => routes.iter().find(|route| route.prefix == prefix)?.set,
@@ -133,17 +130,22 @@ fn the_kernel_is_in_sync_once_it_has_confirmed_every_route() {
     assert_eq!(in_sync(&mut world), (Some(true), "all-routes-confirmed", String::new()));
 }
 
-/// The one next hop that the kernel driver was told to track.
+/// The kernel speaks of each next hop that its driver was told to track.
 #[track_caller]
-fn tracked(world: &mut World) -> bgp::io::NextHop {
-    let tracked = world.agent.drivers().kernel.iter().find_map(|command| match command {
-        Command::Tracking(changes) => changes.iter().find_map(|change| match change {
+fn speak(world: &mut World) {
+    let mut tracked = Vec::new();
+    for command in &world.agent.drivers().kernel {
+        let Command::Tracking(changes) = command else { continue };
+        tracked.extend(changes.iter().filter_map(|change| match change {
             bgp::io::Tracking::Start(next_hop) => Some(*next_hop),
             bgp::io::Tracking::Stop(_) => None,
-        }),
-        _ => None,
-    });
-    tracked.expect("a next hop")
+        }));
+    }
+    assert!(!tracked.is_empty(), "a next hop");
+    for next_hop in tracked {
+        world.put(Event::Kernel(KernelEvent::NextHop { next_hop, metric: Some(0) }));
+    }
+    world.run();
 }
 
 #[test]
@@ -168,6 +170,7 @@ fn only_peers_that_were_up_are_waited_for() {
     let conn = world.connecting(&format!("{}:179", PEERS[0].0));
     assert!(world.agent.drivers().awaited.is_empty());
     world.establish(conn, 65100, 0);
+    speak(&mut world);
     end_of_rib(&mut world, conn, &Family::ALL);
     world.run_for(Duration::from_secs(6));
     assert_eq!(sweeps(&mut world), 1, "the other one was away before");
