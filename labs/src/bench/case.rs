@@ -51,7 +51,7 @@ const fn installed(name: &'static str, what: &'static str, family: &'static str)
 }
 
 /// All of them, from small to large.
-pub const CASES: [Case; 9] = [
+pub const CASES: [Case; 12] = [
     through("10k", "10 000 prefixes through the speaker", 10_000, 4_000),
     through("100k", "100 000 prefixes through the speaker", 100_000, 4_000),
     Case { family: "ipv6", ..through("100k6", "100 000 IPv6 prefixes through the speaker", 100_000, 4_000) },
@@ -62,6 +62,18 @@ pub const CASES: [Case; 9] = [
         steps: "announce",
         ..through("30", "30 senders of the same 100 000 prefixes", 100_000, 4_000)
     },
+    Case {
+        receivers: 20,
+        steps: "announce",
+        hold: 3,
+        ..through("flood", "1 000 000 prefixes to 20 peers with a hold time of 3 s", 1_000_000, 4_000)
+    },
+    Case {
+        steps: "announce,silence",
+        hold: 3,
+        ..through("silence", "silence: how long after the last message, with a hold time of 3 s", 1_000, 100)
+    },
+    Case { steps: "announce,reset", ..through("reset", "a TCP reset, and 100 prefixes gone", 100, 10) },
     Case { senders: 500, receivers: 0, steps: "idle:10", ..through("500", "500 sessions at once", 1, 1) },
     installed("fib", "100 000 IPv4 routes into the kernel, and out after a reset", "ipv4"),
     installed("fib6", "100 000 IPv6 routes into the kernel, and out after a reset", "ipv6"),
@@ -75,6 +87,7 @@ impl Case {
             prefixes: self.prefixes.min(1_000),
             sets: self.sets.min(100),
             senders: self.senders.min(5),
+            receivers: self.receivers.min(5),
             ..self
         }
     }

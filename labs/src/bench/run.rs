@@ -31,6 +31,8 @@ pub struct Figure {
     pub memory: u64,
     /// Prefixes that receivers were announced.
     pub announced: u64,
+    /// The longest time for which the speaker said nothing to a receiver, in seconds.
+    pub silence: f64,
     /// CPUs that others kept busy meanwhile.
     pub others: f64,
 }
@@ -113,6 +115,27 @@ pub fn run(
     Ok(figures)
 }
 
+/// The seconds that the case's table takes without a speaker; `None` where none goes through.
+///
+/// # Errors
+/// Where the load generator fails.
+pub fn floor(sandbox: &Sandbox, case: &Case, load: &Path, number: usize) -> anyhow::Result<Option<f64>> {
+    if case.receivers == 0 {
+        return Ok(None);
+    }
+    let namespace = sandbox.netns(&format!("floor{number}"));
+    let mut command = namespace.exec(load, ["--floor", "--to", "127.0.0.1", "--from", "127.0.0.1"]);
+    command.args(["--asn", &FIRST_ASN.to_string(), "--family", case.family]);
+    command.args(["--prefixes", &case.prefixes.to_string(), "--sets", &case.sets.to_string()]);
+    let output = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().context("load")?;
+    let output = output.wait_with_output()?;
+    namespace.remove()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr).trim());
+    let text = String::from_utf8_lossy(&output.stdout);
+    let last = text.lines().next_back().context("load said nothing")?;
+    Ok(serde_json::from_str::<Value>(last)?["seconds"].as_f64())
+}
+
 /// The address of a peer: 10.9.1.1 or fd09::1:1 and those that follow.
 fn address(ipv6: bool, index: u32) -> IpAddr {
     if ipv6 {
@@ -131,6 +154,7 @@ fn figure(line: &Value, before: Usage, now: Usage, machine: &Machine) -> Option<
         cpu,
         memory: now.memory,
         announced: line["announced"].as_u64().unwrap_or_default(),
+        silence: line["silence"].as_f64().unwrap_or_default(),
         others: machine.others(cpu),
     })
 }

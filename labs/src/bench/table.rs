@@ -24,10 +24,10 @@ fn least(entry: &Entry, step: &str, value: fn(&Figure) -> f64) -> Option<f64> {
 
 /// The rows of one case in Markdown, with its heading.
 #[must_use]
-pub fn markdown(case: &Case, entries: &[Entry]) -> String {
+pub fn markdown(case: &Case, entries: &[Entry], floor: Option<f64>) -> String {
     let mut text = format!("\n{}\n\n", case.what);
-    text += "| step | speaker | seconds | × best peer | CPU s | × best peer | peak MB | × best peer | first ms | sent a prefix | others' CPUs |\n";
-    text += "|---|---|---|---|---|---|---|---|---|---|---|\n";
+    text += "| step | speaker | seconds | × best peer | CPU s | × best peer | peak MB | × best peer | first ms | sent a prefix | silent s | others' CPUs |\n";
+    text += "|---|---|---|---|---|---|---|---|---|---|---|---|\n";
     let steps: Vec<&str> = match entries.iter().find_map(|entry| entry.runs.as_ref().ok()?.first()) {
         Some(figures) => figures.iter().map(|figure| figure.step.as_str()).collect(),
         None => Vec::new(),
@@ -39,11 +39,14 @@ pub fn markdown(case: &Case, entries: &[Entry]) -> String {
             text += &row(case, entries, entry, step);
         }
     }
+    if let Some(seconds) = floor {
+        let _ = writeln!(text, "| announce | no speaker: the floor | {seconds:.4} | | | | | | | | | |");
+    }
     for entry in entries {
         if let Err(why) = &entry.runs {
             let _ = writeln!(
                 text,
-                "| - | {} | {} | | | | | | | | |",
+                "| - | {} | {} | | | | | | | | | |",
                 entry.speaker.name(),
                 why.replace('\n', " ")
             );
@@ -73,9 +76,10 @@ fn row(case: &Case, entries: &[Entry], entry: &Entry, step: &str) -> String {
         .map_or_else(|| "-".to_owned(), |first| format!("{:.1}", first * 1e3));
     let sent = least(entry, step, |figure| figure.announced as f64).unwrap_or_default();
     let sent = if sent > 0.0 { format!("{:.2}", sent / case.prefixes as f64) } else { "-".to_owned() };
+    let silence = least(entry, step, |figure| figure.silence).unwrap_or_default();
     let others = least(entry, step, |figure| figure.others).unwrap_or_default();
     format!(
-        "| {step} | {} | {seconds:.4} | {seconds_ratio} | {cpu:.4} | {cpu_ratio} | {:.1} | {memory_ratio} | {first} | {sent} | {others:.1} |\n",
+        "| {step} | {} | {seconds:.4} | {seconds_ratio} | {cpu:.4} | {cpu_ratio} | {:.1} | {memory_ratio} | {first} | {sent} | {silence:.2} | {others:.1} |\n",
         entry.speaker.name(),
         memory / 1e6,
     )

@@ -6,7 +6,7 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, bail, ensure};
 
 use crate::bench::case::{CASES, Case};
-use crate::bench::run::{Programs, run as measure};
+use crate::bench::run::{Programs, floor, run as measure};
 use crate::bench::speaker::{SPEAKERS, Speaker};
 use crate::bench::table::{self, Entry};
 use crate::sandbox::Sandbox;
@@ -14,7 +14,7 @@ use crate::{cargo, debian, interrupt, program};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// What to measure; everything by default: 10k, 100k, 100k6, 1m, sets, 30, 500, fib, fib6
+    /// What to measure; everything by default: 10k, 100k, 100k6, 1m, sets, 30, flood, silence, reset, 500, fib, fib6
     cases: Vec<String>,
     /// Run each case this often on each speaker, in turns, and take the least of each figure
     #[arg(long, default_value_t = 3)]
@@ -124,7 +124,9 @@ fn inside(args: &Args, cases: &[Case], speakers: &[Speaker], folder: &Path) -> a
             }
         }
         complete &= entries.iter().all(|entry| entry.runs.is_ok());
-        super::console::print(&table::markdown(case, &entries))?;
+        number += 1;
+        let floor = floor(&sandbox, case, &load, number)?;
+        super::console::print(&table::markdown(case, &entries, floor))?;
     }
     Ok(complete)
 }

@@ -32,12 +32,14 @@ pub(super) struct Figures {
     /// When the first and the last UPDATE of the step came, in nanoseconds of the clock; 0 for none.
     pub(super) first: AtomicU64,
     pub(super) last: AtomicU64,
+    /// The longest time without any message of the speaker since the step began, in nanoseconds.
+    pub(super) silence: AtomicU64,
 }
 
 impl Figures {
     /// Forgets the step before. Nothing is on its way then.
     pub(super) fn begin(&self) {
-        for figure in [&self.announced, &self.withdrawn, &self.first, &self.last] {
+        for figure in [&self.announced, &self.withdrawn, &self.first, &self.last, &self.silence] {
             figure.store(0, Ordering::Relaxed);
         }
     }
@@ -49,6 +51,8 @@ pub(super) struct Counter {
     present: Vec<bool>,
     framer: Framer,
     figures: Arc<Figures>,
+    /// When octets came last.
+    heard: Option<u64>,
 }
 
 /// What the receiver reads: what was offered in its OPEN.
@@ -63,7 +67,7 @@ pub(super) const CODEC: Codec = Codec {
 
 impl Counter {
     pub(super) fn new(places: Places, figures: Arc<Figures>) -> Self {
-        Self { present: vec![false; places.len()], places, framer: Framer::new(), figures }
+        Self { present: vec![false; places.len()], places, framer: Framer::new(), figures, heard: None }
     }
 
     /// Reads what came, in any pieces.
@@ -71,6 +75,9 @@ impl Counter {
     /// # Errors
     /// The speaker's NOTIFICATION in hex, or what is wrong with its octets.
     pub(super) fn read(&mut self, mut chunk: &[u8], clock: &Clock) -> anyhow::Result<()> {
+        let now = clock.nanos();
+        let silence = self.heard.replace(now).map_or(0, |heard| now - heard);
+        self.figures.silence.fetch_max(silence, Ordering::Relaxed);
         let (mut announced, mut withdrawn, mut updates) = (0, 0, 0);
         let mut have = self.figures.have.load(Ordering::Relaxed);
         while let Some(frame) = self.framer.next(&mut chunk).map_err(|error| anyhow::anyhow!("{error:?}"))? {

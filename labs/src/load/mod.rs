@@ -8,6 +8,7 @@
 //!  counter   what one receiver has of the table at present, and when that changed
 //!  kernel    how many routes the speaker's network namespace has
 //!  step      announce, withdraw, flap, silence, reset: what is done, and when its effect is complete
+//!  floor     the same octets without a speaker
 //!  report    JSON lines
 //! ```
 //!
@@ -15,6 +16,7 @@
 //! last message that completes what was to arrive. It never looks into the speaker.
 
 mod counter;
+mod floor;
 mod kernel;
 mod options;
 mod report;

@@ -54,8 +54,11 @@ pub(super) struct Options {
     #[arg(long, default_value_t = 240)]
     hold: u16,
     /// What to do, in order: announce, withdraw, flap:PERCENT, idle:SECONDS, silence, reset
-    #[arg(long, value_delimiter = ',', required = true)]
+    #[arg(long, value_delimiter = ',')]
     steps: Vec<Step>,
+    /// No speaker at all: the table straight from a sender to a receiver
+    #[arg(long)]
+    floor: bool,
     /// Wait for the kernel's routes in the network namespace of this process, instead of for receivers
     #[arg(long, value_name = "PID")]
     kernel: Option<u32>,
@@ -77,6 +80,7 @@ fn family(text: &str) -> Result<Family, String> {
 
 impl Options {
     pub(super) fn run(&self) -> anyhow::Result<()> {
+        ensure!(self.floor || !self.steps.is_empty(), "nothing to do: --steps");
         ensure!(self.senders + self.receivers > 0, "no sessions: --senders or --receivers");
         ensure!(self.prefixes > 0, "--prefixes is 0");
         let table = Arc::new(Table::new(self.family, self.prefixes, self.sets, self.seed));
@@ -84,6 +88,9 @@ impl Options {
         let clock = Clock::start();
         clock.say("table", json!({"prefixes": table.len(), "sets": table.sets.len(), "seed": self.seed}))?;
 
+        if self.floor {
+            return super::floor::run(&table, &places, Asn(self.asn), &clock);
+        }
         let mut sessions = self.connect(&clock)?.into_iter();
         let senders: Vec<Arc<Session>> = sessions
             .by_ref()

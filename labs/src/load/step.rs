@@ -133,9 +133,12 @@ impl Run {
         let figures = |figure: fn(&Figures) -> u64| -> u64 {
             self.receivers.iter().map(|receiver| figure(&receiver.figures)).sum()
         };
+        let silences =
+            self.receivers.iter().map(|receiver| receiver.figures.silence.load(Ordering::Relaxed)).max();
         self.clock.say(
             step.name(),
             json!({
+                "silence": seconds(silences.unwrap_or_default()),
                 "seconds": seconds(effect.complete.saturating_sub(start)),
                 "first": seconds(effect.first.saturating_sub(start)),
                 "written": seconds(written - start),
