@@ -263,7 +263,7 @@ fn two_racks_of_pods_reach_each_other_over_bgp() {
         assert!(shown.contains("10.244.4.0/24 on n11 is installed"), "{shown}");
 
         for page in ["../README.md", "two-racks/README.md"] {
-            shows_what_is_printed(&Path::new(env!("CARGO_MANIFEST_DIR")).join(page));
+            shows_what_is_printed(&Path::new(env!("CARGO_MANIFEST_DIR")).join(page), &[]);
         }
 
         let peer_prefix = |node: &str, prefix: &str| {
@@ -296,16 +296,24 @@ fn two_racks_of_pods_reach_each_other_over_bgp() {
     });
 }
 
-/// Each console block of a page is a `$ cargo lab` command and what it prints while the lab is up.
-pub(crate) fn shows_what_is_printed(page: &Path) {
+/// Each console block of a page is a `$ cargo lab` command and what it prints while the lab is up. So is one of a program
+/// of `inside`, with the words of `cargo lab` that it is run by.
+pub(crate) fn shows_what_is_printed(page: &Path, inside: &[(&str, &str)]) {
     let text = fs::read_to_string(page).unwrap();
     let blocks = text.split("\n```console\n").skip(1).map(|rest| rest.split("\n```").next().unwrap());
     for block in blocks {
         let (command, shown) = block.split_once('\n').unwrap_or((block, ""));
-        let command =
-            command.strip_prefix("$ cargo lab ").unwrap_or_else(|| panic!("{command}: not one of ours"));
-        let args: Vec<&str> = command.split_whitespace().collect();
-        let what = format!("{}: cargo lab {command}", page.display());
+        let words: Vec<&str> = command.split_whitespace().collect();
+        let unknown = || -> ! { panic!("{command}: not one of ours") };
+        let args: Vec<&str> = match &words[..] {
+            ["$", "cargo", "lab", args @ ..] => args.to_vec(),
+            ["$", program, ..] => {
+                let (_, by) = inside.iter().find(|(name, _)| name == program).unwrap_or_else(|| unknown());
+                by.split_whitespace().chain(words[1..].iter().copied()).collect()
+            }
+            _ => unknown(),
+        };
+        let what = format!("{}: cargo lab {}", page.display(), args.join(" "));
         let shown = normal(shown);
         wait::until(&what, LIMIT, || {
             let printed = normal(&ok(&args));

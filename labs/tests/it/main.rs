@@ -10,5 +10,6 @@ mod lab;
 mod namespaces;
 mod need;
 mod normal;
+mod page;
 mod topology;
 mod wait;

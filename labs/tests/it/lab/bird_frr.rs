@@ -9,7 +9,7 @@ fn pods_behind_bird_and_frr_reach_each_other() {
     labs::sandbox!(|_| {
         let fabric = Fabric::up("two-racks-bird-frr", "two-racks");
         fabric.ping_all();
-        shows_what_is_printed(&folder("two-racks-bird-frr").join("README.md"));
+        shows_what_is_printed(&folder("two-racks-bird-frr").join("README.md"), &[]);
 
         // The spine loses FRR and finds it again; what is in rack 1 stays.
         fabric.lab.run("spine", &["ip", "link", "set", "eth2", "down"]).unwrap();

@@ -36,7 +36,7 @@ fn both_uplinks_carry_and_either_is_enough() {
         fabric.ping_all();
         fabric.until_flows("n11", "n21");
         both_uplinks_carry(&fabric);
-        shows_what_is_printed(&folder("dual-tor").join("README.md"));
+        shows_what_is_printed(&folder("dual-tor").join("README.md"), &[]);
 
         // One uplink is cut, at the node's end; then it is mended.
         fabric.lab.run("n11", &["ip", "link", "set", "eth1", "down"]).unwrap();
