@@ -6,7 +6,9 @@ mod bench;
 mod catalogue;
 mod console;
 mod down;
+mod endure;
 mod exec;
+mod failover;
 mod image;
 mod matrix;
 mod quickstart;
@@ -35,6 +37,10 @@ enum Verb {
     Bench(bench::Args),
     /// Write the image for nodes and for containerlab to a file
     Image(image::Args),
+    /// Count what a stream of packets loses when a router fails, beside BIRD and FRR
+    Failover(failover::Args),
+    /// Let two racks live with random faults, and check what must hold
+    Endure(endure::Args),
     /// Bring a lab up
     Up(up::Args),
     /// Remove a lab, or all of them
@@ -54,6 +60,8 @@ pub fn main() -> ExitCode {
         Verb::Test(args) => test::run(&args),
         Verb::Bench(args) => bench::run(&args),
         Verb::Image(args) => image::run(&args),
+        Verb::Failover(args) => failover::run(&args),
+        Verb::Endure(args) => endure::run(&args),
         Verb::Up(args) => up::run(&args),
         Verb::Down(args) => down::run(&args),
         Verb::Status(args) => status::run(&args),

@@ -8,7 +8,7 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use nix::sys::signal::{Signal, kill};
@@ -120,6 +120,19 @@ fn finish(child: &mut Child) {
         let _ = child.kill();
         let _ = child.wait();
     }
+}
+
+/// Lets a time pass.
+///
+/// # Errors
+/// The interrupt.
+pub fn pause(time: Duration) -> anyhow::Result<()> {
+    let until = Instant::now() + time;
+    while let Some(left) = until.checked_duration_since(Instant::now()) {
+        check()?;
+        std::thread::sleep(left.min(Duration::from_millis(50)));
+    }
+    check()
 }
 
 /// Waits for a condition with a deadline, or for an interrupt.

@@ -5,8 +5,11 @@ use std::fs::File;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use crate::image::Image;
 use crate::netns::Netns;
@@ -156,6 +159,39 @@ impl Lab {
             namespace.try_ip(&format!("link set {interface} up")).map_err(anyhow::Error::msg)?;
         }
         self.prepare(name, wanted)?;
+        self.run_program(name, wanted)?;
+        self.state.save()
+    }
+
+    /// The number of the process that is a node's program: the child of the one that went into the node for it.
+    #[must_use]
+    pub fn program(&self, name: &str) -> Option<u32> {
+        let pid = self.state.nodes.get(name)?.daemon?.pid;
+        let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
+        children.split_whitespace().next()?.parse().ok()
+    }
+
+    /// Ends a node's program by `signal`, and waits until it has ended; the node goes on without it.
+    ///
+    /// # Errors
+    /// A node without a program, or one that does not end.
+    pub fn end_program(&mut self, name: &str, signal: Signal) -> anyhow::Result<()> {
+        let program = self.program(name).with_context(|| format!("{name} runs nothing"))?;
+        let daemon = self.node(name)?.daemon.take().context("what runs was started")?;
+        let pid = i32::try_from(program).context("a number of a process")?;
+        kill(Pid::from_raw(pid), signal).with_context(|| format!("the program of {name}"))?;
+        // Who brought it into the node ends after it.
+        interrupt::until("the program to end", Duration::from_secs(20), || !daemon.alive())?;
+        self.state.save()
+    }
+
+    /// Starts a node's program, as when the lab came up.
+    ///
+    /// # Errors
+    /// No such node, or what failed of its start.
+    pub fn start_program(&mut self, name: &str) -> anyhow::Result<()> {
+        let topology = Topology::read(&self.state.file)?;
+        let wanted = topology.nodes.get(name).with_context(|| format!("no node {name}"))?;
         self.run_program(name, wanted)?;
         self.state.save()
     }

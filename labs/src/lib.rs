@@ -55,6 +55,10 @@ pub mod cluster;
 #[cfg(feature = "runner")]
 pub mod debian;
 #[cfg(feature = "runner")]
+pub mod endure;
+#[cfg(feature = "runner")]
+pub mod failover;
+#[cfg(feature = "runner")]
 pub mod image;
 #[cfg(feature = "runner")]
 pub mod interrupt;
@@ -74,6 +78,8 @@ pub mod process;
 pub mod python;
 #[cfg(feature = "runner")]
 pub mod state;
+#[cfg(feature = "runner")]
+pub mod stream;
 #[cfg(feature = "runner")]
 pub mod topology;
 #[cfg(feature = "runner")]
