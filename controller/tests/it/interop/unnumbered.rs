@@ -66,8 +66,8 @@ fn frr(more: &str) -> String {
 }
 
 /// The link-local address of an interface.
-fn link_local(netns: &Netns) -> String {
-    let shown = netns.ip("-6 -o addr show dev eth0 scope link");
+pub(super) fn link_local(netns: &Netns, interface: &str) -> String {
+    let shown = netns.ip(&format!("-6 -o addr show dev {interface} scope link"));
     let address = shown.split_whitespace().find(|word| word.starts_with("fe80::")).expect("an address");
     address.split('/').next().unwrap().to_owned()
 }
@@ -95,7 +95,7 @@ fn with_frr_both_ways_and_over_a_link_that_goes_down() {
         let (node, router) = link(sandbox);
         let frr = Frr::start(sandbox, &router, "frr", &frr(""));
         let mut node = Node::start(sandbox, node, "node", &behind_eth0(""));
-        let (own, peer) = (link_local(&node.netns), link_local(&router));
+        let (own, peer) = (link_local(&node.netns, "eth0"), link_local(&router, "eth0"));
         node.until_route(&format!("{FAR_V4} via inet6 {peer} dev eth0"), true);
         node.until_route(&format!("{FAR_V6} via {peer} dev eth0"), true);
         for pod in [POD_V4, POD_V6] {
@@ -148,7 +148,7 @@ fn with_frr_by_a_key_and_with_proof_of_being_a_neighbour() {
         let secret =
             "---\napiVersion: v1\nkind: Secret\nmetadata: {name: tor}\nstringData: {password: hidden}\n";
         let node = Node::start(sandbox, node, "node", &(manifest + secret));
-        let (own, peer) = (link_local(&node.netns), link_local(&router));
+        let (own, peer) = (link_local(&node.netns, "eth0"), link_local(&router, "eth0"));
         node.until_route(&format!("{FAR_V4} via inet6 {peer} dev eth0"), true);
         until_frr(&node, &frr, POD_V4, Some(&format!("\"ip\":\"{own}\"")));
     });
@@ -183,7 +183,7 @@ fn with_bird_both_ways() {
     labs::require!("root", "bird");
     labs::sandbox!(|sandbox| {
         let (node, router) = link(sandbox);
-        let (own, peer) = (link_local(&node), link_local(&router));
+        let (own, peer) = (link_local(&node, "eth0"), link_local(&router, "eth0"));
         // It is found by its advertisements alone.
         let bird = Bird::start(sandbox, &router, "bird", &bird(&own, "passive on;"));
         let node = Node::start(sandbox, node, "node", &behind_eth0(""));
@@ -201,7 +201,7 @@ fn without_the_right_to_raw_sockets_whoever_connects_is_the_neighbour() {
     labs::require!("root", "bird");
     labs::sandbox!(|sandbox| {
         let (netns, router) = link(sandbox);
-        let (own, peer) = (link_local(&netns), link_local(&router));
+        let (own, peer) = (link_local(&netns, "eth0"), link_local(&router, "eth0"));
         let without = ["setpriv", "--bounding-set", "-net_raw", "--"];
         let node = Node::start_under(sandbox, netns, "node", &behind_eth0(""), &without);
         node.until("what is missing", || {
@@ -240,7 +240,7 @@ fn two_nodes_find_each_other_and_ignore_a_third() {
         let [far, third] = ends;
         far.ip(&format!("addr add {}/32 dev lo", first(FAR_V4)));
         far.ip(&format!("addr add {}/128 dev lo", first(FAR_V6)));
-        let (own, peer) = (link_local(&node), link_local(&far));
+        let (own, peer) = (link_local(&node, "eth0"), link_local(&far, "eth0"));
         let node = Node::start(sandbox, node, "node", &behind_eth0(""));
         let far = Node::start(sandbox, far, "far", &far_end());
         node.until_route(&format!("{FAR_V4} via inet6 {peer} dev eth0"), true);
@@ -248,7 +248,7 @@ fn two_nodes_find_each_other_and_ignore_a_third() {
         far.until_route(&format!("{POD_V6} via {own} dev eth0"), true);
         assert_reached(&node);
 
-        let stranger = link_local(&third);
+        let stranger = link_local(&third, "eth0");
         let third = Node::start(sandbox, third, "third", &far_end().replace("name: far", "name: third"));
         let named = format!("router {stranger}%eth0 is ignored: the link's neighbour is {peer}%eth0");
         wait::until("the third is named", LIMIT, || {
@@ -266,7 +266,7 @@ fn with_gobgp_which_connects_before_it_was_heard() {
     labs::require!("root", "gobgp");
     labs::sandbox!(|sandbox| {
         let (node, router) = link(sandbox);
-        let (own, peer) = (link_local(&node), link_local(&router));
+        let (own, peer) = (link_local(&node, "eth0"), link_local(&router, "eth0"));
         let node = Node::start(sandbox, node, "node", &behind_eth0(""));
         wait::until("the node in the router's table of neighbours", LIMIT, || {
             let _ = router.exec("ping", ["-c1", "-W1", &format!("{own}%eth0")]).output();

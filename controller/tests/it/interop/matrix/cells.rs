@@ -55,10 +55,21 @@ features! {
     LimitOfIts = "prefix limit of its",
     LongLivedOfOurs = "long-lived restart of ours",
     LongLivedOfIts = "long-lived restart of its",
+    Gtsm = "GTSM",
+    Multihop = "multihop",
+    Listen = "dynamic neighbours (`listen`)",
+    Reflection = "route reflection",
+    Roles = "roles, and OTC",
+    LocalAs = "another AS towards it (`localAS`)",
+    AddPath = "several paths, to it",
+    SendHoldTimer = "send hold timer",
+    ExtendedNextHop = "extended next hop",
+    Unnumbered = "unnumbered",
+    Bfd = "BFD",
 }
 
 /// The first feature of each run.
-const RUNS: [Feature; 3] = [Feature::Session, Feature::Md5, Feature::LongLivedOfOurs];
+const RUNS: [Feature; 4] = [Feature::Session, Feature::Md5, Feature::LongLivedOfOurs, Feature::Gtsm];
 
 /// What is found of one daemon.
 pub(super) struct Cells {

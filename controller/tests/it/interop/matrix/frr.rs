@@ -36,7 +36,8 @@ pub(super) fn start(sandbox: &Sandbox, router: &Netns, setup: Setup) -> Rack {
         router,
         "frr",
         &format!(
-            "router bgp {FAR_AS}
+            "debug bgp neighbor-events
+router bgp {FAR_AS}
  bgp router-id 10.0.1.1
  bgp log-neighbor-changes
  bgp graceful-restart
@@ -123,7 +124,17 @@ impl Far for Rack {
         let counted = self.neighbor(over)["messageStats"].clone();
         let name = match what {
             Count::Announcements => "updatesRecv",
-            Count::RefreshesReceived | Count::EndsOfRefresh => "routeRefreshRecv",
+            Count::RefreshesReceived => "routeRefreshRecv",
+            // It says so where it has heard the beginning too.
+            Count::EndsOfRefresh => {
+                let log = self.0.log();
+                let ended = |line: &&str| {
+                    line.contains(&format!(" {}(", OVER[over]))
+                        && line.contains("rcvd route-refresh (EoRR)")
+                        && line.contains("stopping BoRR timer")
+                };
+                return log.lines().filter(ended).count() as u64;
+            }
         };
         counted[name].as_u64().unwrap_or_default()
     }

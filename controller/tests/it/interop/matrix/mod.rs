@@ -1,7 +1,8 @@
 //! The interoperability matrix: features, families and five daemons.
 //!
 //! One daemon a column, with one session over IPv4 and one over IPv6, in three runs: what routes carry (`carried`),
-//! what becomes of sessions that are signed (RFC 2385) and that end (`ended`), and how long routes are kept (`kept`). A cell passes by what the *other side*
+//! what becomes of sessions that are signed (RFC 2385) and that end (`ended`), and how long routes are kept (`kept`). A
+//! fourth has a session for each way to reach it and for each thing that it may be to the node (`ways`). A cell passes by what the *other side*
 //! itself shows: its tables, its counters, its log. `cells.tsv` holds what is expected of each cell: `pass`, or `n/a`
 //! with the reason; a cell that is otherwise fails the test. The README shows the table.
 
@@ -14,6 +15,7 @@ mod frr;
 mod gobgp;
 mod kept;
 mod openbgpd;
+mod ways;
 
 use labs::{Netns, Sandbox};
 use serde_json::Value;
@@ -215,6 +217,16 @@ macro_rules! column {
                     sandbox,
                     stringify!($daemon),
                     super::super::$daemon::start
+                ));
+            }
+
+            #[test]
+            fn how_it_is_reached() {
+                labs::require!("root", stringify!($daemon));
+                labs::sandbox!(|sandbox| super::super::ways::run(
+                    sandbox,
+                    stringify!($daemon),
+                    super::super::ways::$daemon
                 ));
             }
         }
