@@ -1,4 +1,4 @@
-//! Five thousand nodes in a real API server, and what they cost one agent.
+//! Five thousand nodes, or ten thousand Services, in a real API server, and what they cost one agent.
 
 mod clusters {
     use std::path::{Path, PathBuf};
@@ -6,8 +6,8 @@ mod clusters {
     use std::time::Duration;
 
     use futures::StreamExt;
-    use k8s_openapi::api::core::v1::Node;
-    use kube::api::{Api, Patch, PatchParams, PostParams};
+    use k8s_openapi::api::core::v1::{Node, Service};
+    use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams, PostParams};
     use kube::config::{Config, KubeConfigOptions, Kubeconfig};
     use labs::daemon::Daemon;
     use labs::kubernetes::{ApiServer, Setup};
@@ -20,10 +20,13 @@ mod clusters {
     /// The busiest machine still takes less.
     const LIMIT: Duration = Duration::from_secs(120);
     const NODES: u32 = 5_000;
+    const SERVICES: u32 = 10_000;
     /// Nodes of a rack: so many are in one mesh.
     const RACK: u32 = 20;
     /// What an agent may use, at its peak.
     const MOST_KB: u64 = 60_000;
+    /// The same of the Services and their endpoints.
+    const MOST_OF_SERVICES_KB: u64 = 90_000;
 
     /// One AS a rack, and a mesh in it.
     const FABRIC: &str = "apiVersion: underlay.dev/v1alpha1\nkind: Fabric\nmetadata: {name: racks}\n\
@@ -75,23 +78,97 @@ mod clusters {
         format!("worker-{number:04}.rack-{:03}.example.org", number / RACK)
     }
 
-    /// The nodes, created or changed by many hands.
+    const ADVERTISING: &str = "apiVersion: underlay.dev/v1alpha1\nkind: Fabric\nmetadata: {name: racks}\n\
+        spec: {asn: {value: 64512}, podPrefixes: [10.0.0.0/8], advertise: {services: [{addresses: [ExternalIP]}]}}\n";
+
+    /// A Service as a deployment's tool writes it, with an address that nobody has to give it.
+    fn service(number: u32) -> Service {
+        serde_json::from_value(json!({
+            "metadata": {
+                "name": format!("service-{number}"),
+                "labels": {"app.kubernetes.io/name": format!("service-{number}"), "app.kubernetes.io/part-of": "shop"},
+                "annotations": {"example.org/owner": "x".repeat(200)},
+            },
+            "spec": {
+                "clusterIP": "None", "externalIPs": [external(number)],
+                "ports": [{"name": "http", "port": 80}, {"name": "metrics", "port": 9090}],
+                "selector": {"app.kubernetes.io/name": format!("service-{number}")},
+            },
+        }))
+        .unwrap()
+    }
+
+    fn external(number: u32) -> String {
+        format!("198.18.{}.{}", number / 250, number % 250 + 1)
+    }
+
+    /// Its endpoints, on three nodes.
+    fn slice(number: u32, ready: bool) -> DynamicObject {
+        let endpoint = |at: u32| {
+            json!({"addresses": [format!("10.{}.{at}.7", number % 250)], "conditions": {"ready": ready},
+                "topology": {"kubernetes.io/hostname": name(at)},
+                "targetRef": {"kind": "Pod", "namespace": "default", "name": format!("service-{number}-{at}")}})
+        };
+        serde_json::from_value(json!({
+            "apiVersion": "discovery.k8s.io/v1beta1", "kind": "EndpointSlice",
+            "metadata": {
+                "name": format!("service-{number}-x"),
+                "labels": {"kubernetes.io/service-name": format!("service-{number}")},
+            },
+            "addressType": "IPv4", "ports": [{"name": "http", "port": 8080, "protocol": "TCP"}],
+            "endpoints": [endpoint(number % 100), endpoint(number % 100 + 1), endpoint(number % 100 + 2)],
+        }))
+        .unwrap()
+    }
+
+    /// The objects, created or changed by many hands.
     struct Population {
         runtime: tokio::runtime::Runtime,
         nodes: Api<Node>,
+        services: Api<Service>,
+        slices: Api<DynamicObject>,
     }
 
     impl Population {
         fn new(kubeconfig: &Path) -> Self {
             let runtime =
                 tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-            let nodes = runtime.block_on(async {
+            let client = runtime.block_on(async {
                 let file = Kubeconfig::read_from(kubeconfig).unwrap();
                 let config =
                     Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.unwrap();
-                Api::all(kube::Client::try_from(config).unwrap())
+                kube::Client::try_from(config).unwrap()
             });
-            Self { runtime, nodes }
+            let slices = ApiResource {
+                group: "discovery.k8s.io".into(),
+                version: "v1beta1".into(),
+                api_version: "discovery.k8s.io/v1beta1".into(),
+                kind: "EndpointSlice".into(),
+                plural: "endpointslices".into(),
+            };
+            let slices = Api::namespaced_with(client.clone(), "default", &slices);
+            let services = Api::namespaced(client.clone(), "default");
+            Self { runtime, nodes: Api::all(client), services, slices }
+        }
+
+        fn create_services(&self) {
+            let create = |number| async move {
+                self.services.create(&PostParams::default(), &service(number)).await.map(drop).unwrap();
+                self.slices.create(&PostParams::default(), &slice(number, true)).await.map(drop).unwrap();
+            };
+            self.runtime.block_on(futures::stream::iter(0..SERVICES).for_each_concurrent(32, create));
+        }
+
+        fn end(&self, number: u32) {
+            let endpoints = json!({"endpoints": slice(number, false).data["endpoints"]});
+            let name = format!("service-{number}-x");
+            let (params, patch) = (PatchParams::default(), Patch::Merge(endpoints));
+            self.runtime.block_on(self.slices.patch(&name, &params, &patch)).map(drop).unwrap();
+        }
+
+        fn create_node(&self, number: u32) {
+            let (params, node) = (PostParams::default(), node(number));
+            self.runtime.block_on(self.nodes.create(&params, &node)).map(drop).unwrap();
         }
 
         fn create(&self) {
@@ -135,16 +212,30 @@ mod clusters {
     }
 
     impl Agent {
-        fn peers(&self) -> String {
+        fn start(sandbox: &labs::Sandbox, config: &Path) -> Self {
+            let socket = sandbox.folder().join("status.sock");
             let mut command = Command::new(program());
-            let output = command.args(["peers", "--socket"]).arg(&self.socket).output().unwrap();
+            command.args(["agent", "--node", &name(0), "--namespace", NAMESPACE, "--kubeconfig"]).arg(config);
+            command.arg("--checkpoint").arg(sandbox.folder().join("state/checkpoint.json"));
+            command.arg("--socket").arg(&socket);
+            Self { daemon: sandbox.daemon("agent", command), socket }
+        }
+
+        fn ask(&self, words: &str) -> String {
+            let mut command = Command::new(program());
+            let output = command.args(words.split(' ')).arg("--socket").arg(&self.socket).output().unwrap();
             String::from_utf8_lossy(&output.stdout).into_owned()
         }
 
         #[track_caller]
         fn until(&self, what: &str, look: impl Fn(&str) -> bool) {
+            self.until_said("peers", what, look);
+        }
+
+        #[track_caller]
+        fn until_said(&self, words: &str, what: &str, look: impl Fn(&str) -> bool) {
             let look = || {
-                let said = self.peers();
+                let said = self.ask(words);
                 if look(&said) { Ok(()) } else { Err(said) }
             };
             if let Err(message) = wait::attempt(what, LIMIT, look) {
@@ -164,6 +255,17 @@ mod clusters {
             let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.daemon.pid())).unwrap();
             let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
             fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+        }
+
+        /// Whether it uses no more than it may. The program's own pages are shared with the file, and of a build without
+        /// optimisation many.
+        #[track_caller]
+        fn is_within(&self, limit: u64) {
+            let optimised = std::env::var_os("UNDERLAY_AGENT").is_some();
+            let own = if optimised { 0 } else { self.memory("RssFile") };
+            let most = self.memory("VmHWM") - own;
+            eprintln!("{most} KB at most, without {own} KB of the program's file");
+            assert!(most < limit, "{most} KB");
         }
 
         fn tell(&self, what: &str, since: u64) {
@@ -186,14 +288,7 @@ mod clusters {
             population.create();
             api.apply(FABRIC);
 
-            let socket = sandbox.folder().join("status.sock");
-            let mut command = Command::new(program());
-            command
-                .args(["agent", "--node", &name(0), "--namespace", NAMESPACE, "--kubeconfig"])
-                .arg(&config);
-            command.arg("--checkpoint").arg(sandbox.folder().join("state/checkpoint.json"));
-            command.arg("--socket").arg(&socket);
-            let agent = Agent { daemon: sandbox.daemon("agent", command), socket };
+            let agent = Agent::start(sandbox, &config);
             let mesh = |said: &str| said.lines().filter(|line| line.contains(".rack-000.")).count() == 19;
             agent.until("the rack's mesh", mesh);
             agent.tell("5000 nodes, listed", 0);
@@ -223,11 +318,32 @@ mod clusters {
             eprintln!("{pages} pages of a list after the restart");
             assert!(pages <= 100, "{pages} pages: more than the whole once");
 
-            // The program's own pages are shared with the file, and of a build without optimisation many.
-            let optimised = std::env::var_os("UNDERLAY_AGENT").is_some();
-            let own = if optimised { 0 } else { agent.memory("RssFile") };
-            let most = agent.memory("VmHWM") - own;
-            assert!(most < MOST_KB, "{most} KB");
+            agent.is_within(MOST_KB);
+        });
+    }
+
+    #[test]
+    fn ten_thousand_services_fit_into_an_agent() {
+        labs::require!("root", "kubernetes");
+        labs::sandbox!(|sandbox| {
+            let api = ApiServer::with(sandbox, Setup::default());
+            let config = install(&api);
+            let population = Population::new(&api.kubeconfig());
+            population.create_node(0);
+            population.create_services();
+            api.apply(ADVERTISING);
+
+            let agent = Agent::start(sandbox, &config);
+            let explain = format!("explain {}", external(7_777));
+            agent
+                .until_said(&explain, "an address", |said| said.contains("is originated by the node itself"));
+            agent.tell("10000 Services, listed", 0);
+            let before = agent.ticks();
+            (0..100).for_each(|number| population.end(number * 50));
+            let explain = format!("explain {}", external(99 * 50));
+            agent.until_said(&explain, "what has ended", |said| said.contains("no-ready-endpoint"));
+            agent.tell("100 that lose their endpoints", before);
+            agent.is_within(MOST_OF_SERVICES_KB);
         });
     }
 }
