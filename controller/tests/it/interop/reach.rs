@@ -52,29 +52,6 @@ fn neighbours_prove_that_they_are_neighbours_over_ipv6() {
     labs::sandbox!(|sandbox| guarded_by_bird(sandbox, true));
 }
 
-/// The plain wait is longer than anybody waits here.
-#[test]
-fn a_carrier_that_returns_ends_the_wait() {
-    labs::require!("root", "bird");
-    labs::sandbox!(|sandbox| {
-        let (node, router) = rack(sandbox);
-        let passive = config("10.0.1.2", true).replace("local as 65100;", "local as 65100; passive on;");
-        let bird = Bird::start(sandbox, &router, "bird", &passive);
-        let patient = manifest("10.0.1.1", "").replace("connectRetry: 1s", "connectRetry: 2m");
-        let node = Node::start(sandbox, node, "node", &patient);
-        node.until_route(FAR_V4, true);
-        router.ip("link set eth0 down");
-        node.until("the next attempt to be far away", || {
-            let shown = node.ask("peers");
-            let waits = shown.contains("retry in 2m") || shown.contains("retry in 1m");
-            if waits { Ok(()) } else { Err(shown) }
-        });
-        router.ip("link set eth0 up");
-        node.until_route(FAR_V4, true);
-        until_bird(&node, &bird, POD_V4, Some("BGP.next_hop: 10.0.1.2"));
-    });
-}
-
 /// A node and a router with another router between them, whose loopback addresses know of each other.
 fn far_apart(sandbox: &Sandbox) -> (Netns, Netns) {
     let (node, middle, router) = (sandbox.router("node"), sandbox.router("middle"), sandbox.router("router"));
