@@ -186,7 +186,7 @@ pub fn joins_selected(
 }
 
 /// Room for the ladder to work in; kept from call to call.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Ladder {
     /// The paths that are still in.
     left: Vec<u32>,

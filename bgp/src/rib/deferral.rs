@@ -4,7 +4,7 @@
 use crate::rib::table::EntryId;
 
 /// How far the first selection of a family is.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) enum Deferral {
     /// It is as always.
     #[default]

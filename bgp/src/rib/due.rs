@@ -13,7 +13,7 @@ use crate::rib::table::{EntryId, Flags, Key, Table};
 const MEANWHILE: usize = 16;
 
 /// The entries whose decision is due.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Due {
     /// What is decided as soon as there is time.
     at_once: VecDeque<EntryId>,

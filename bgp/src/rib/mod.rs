@@ -77,7 +77,7 @@ use crate::view::{KernelCounts, RouteCursor};
 const GLANCES: usize = 16;
 
 /// The routing information base of a speaker.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Rib {
     state: State,
     ipv4: Table<Prefix4>,

@@ -80,7 +80,7 @@ struct Use {
 }
 
 /// The tracked next hops.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Tracker {
     hasher: FixedState,
     hops: Vec<Hop>,

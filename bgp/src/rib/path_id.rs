@@ -13,7 +13,7 @@ use crate::rib::source::SourceId;
 use crate::rib::table::{EntryId, Path};
 
 /// The identifiers by entry and handle; looked up, never walked.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct PathIds(HashMap<(EntryId, SourceId), PathId, FixedState>);
 
 impl PathIds {

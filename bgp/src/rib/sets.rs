@@ -19,7 +19,7 @@ use crate::io::{NextHop, SetChange, SetId};
 /// How many numbers rest: more sets than die within the time of one acknowledgement.
 const RESTING: usize = 1024;
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Set {
     members: Vec<NextHop>,
     refs: u32,
@@ -38,7 +38,7 @@ struct Set {
 }
 
 /// The interned sets.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Sets {
     hasher: FixedState,
     sets: Vec<Set>,

@@ -141,7 +141,7 @@ impl SourceCounts {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Slot {
     source: Source,
     counts: PerFamily<SourceCounts>,
@@ -172,7 +172,7 @@ pub(super) struct Look<'a> {
 }
 
 /// What a handle stands for.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Handle {
     Free,
     Source(Box<Slot>),
@@ -181,7 +181,7 @@ enum Handle {
 }
 
 /// The sources by handle.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Sources {
     handles: Vec<Handle>,
     free: Vec<u16>,

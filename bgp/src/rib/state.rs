@@ -35,7 +35,7 @@ pub struct RibConfig {
 }
 
 /// What both tables share.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct State {
     pub(super) config: RibConfig,
     pub(super) attributes: Store,
@@ -63,7 +63,7 @@ pub(super) struct State {
 }
 
 /// Room for one decision, kept for the next one.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Scratch {
     pub(super) ladder: Ladder,
     pub(super) candidates: Vec<Candidate>,

@@ -20,7 +20,7 @@ pub type Judge<'a> =
     dyn FnMut(&Source, Prefix, &PathAttributes) -> Result<Option<PathAttributes>, Reason> + 'a;
 
 /// The state of the walk.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Walk {
     /// The number of the present lap, or of the last one.
     lap: u32,

@@ -16,7 +16,7 @@ use crate::wire::open::Open;
 use crate::wire::refresh::{Refresh, Subtype};
 
 /// A connection, from the attempt to open it, or from its acceptance, to its end.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Connection {
     pub(super) id: ConnId,
     pub(super) state: State,

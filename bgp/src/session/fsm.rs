@@ -26,7 +26,7 @@ use crate::wire::notification::Notification;
 use crate::wire::open::Open;
 
 /// What happens to a connection, beside in brackets the event of RFC 4271 §8.1.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Input {
     /// The session is wanted, and we connect [1, 3].
     Start,

@@ -35,7 +35,7 @@ pub struct Counters {
 }
 
 /// The session of one configured peer: both of its possible connections.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Session {
     pub(super) peer: PeerId,
     pub(super) config: SessionConfig,

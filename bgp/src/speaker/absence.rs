@@ -13,7 +13,7 @@ use crate::time::{Duration, Instant};
 const STALE_TIME: Duration = Duration::from_secs(180);
 
 /// What a peer's restart leaves to be watched.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Absence {
     /// What the last session agreed on.
     pub(super) agreed: Option<PeerRestart>,

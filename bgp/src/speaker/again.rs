@@ -12,7 +12,7 @@ use crate::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(360);
 
 /// What a peer is sending again: until when its end may come.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Again(PerFamily<Option<Instant>>);
 
 impl Again {

@@ -32,7 +32,7 @@ struct Sender {
 }
 
 /// The peers that are sending.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Inflow {
     turn: u64,
     senders: Vec<Sender>,

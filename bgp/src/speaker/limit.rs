@@ -6,7 +6,7 @@ use crate::prefix::PerFamily;
 use crate::time::Instant;
 
 /// What is known of a session's limits.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Watch {
     /// What was told of.
     pub(super) told: PerFamily<Reached>,

@@ -61,8 +61,8 @@ const ENTRIES_PER_TURN: usize = 8_192;
 /// enough to keep a fast reader busy, little enough to coalesce for a slow one.
 const UNWRITTEN_HIGH: usize = 1 << 20;
 
-/// A BGP speaker.
-#[derive(Debug)]
+/// A BGP speaker. A clone is another one in the same state, which goes its own way from there.
+#[derive(Clone, Debug)]
 pub struct Speaker {
     config: SpeakerConfig,
     seed: u64,
@@ -86,7 +86,7 @@ pub struct Speaker {
 }
 
 /// An open connection and whose it is.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Conn {
     peer: PeerId,
     unwritten: usize,

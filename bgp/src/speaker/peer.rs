@@ -23,7 +23,7 @@ use crate::wire::notification::Cease;
 use crate::wire::pack::Longest;
 
 /// A configured peer.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Peer {
     pub(super) id: PeerId,
     pub(super) config: PeerConfig,

@@ -12,7 +12,7 @@ use crate::time::{Duration, Instant};
 const DEFERRAL: Duration = Duration::from_secs(60);
 
 /// An own restart that is not over.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Recovery {
     /// The families whose routes were found in the kernel.
     pub(super) forwarding: PerFamily<bool>,

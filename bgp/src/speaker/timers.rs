@@ -6,7 +6,7 @@ use crate::id::PeerId;
 use crate::time::Instant;
 
 /// One deadline a peer, ordered by time.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Timers {
     queue: BTreeSet<(Instant, PeerId)>,
     by_peer: BTreeMap<PeerId, Instant>,

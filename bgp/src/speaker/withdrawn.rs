@@ -12,7 +12,7 @@ use crate::wire::nlri::Route;
 const MOST: usize = 256;
 
 /// The prefixes of one peer, the newest last, each once.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Withdrawn(VecDeque<(Route, Problem)>);
 
 impl Withdrawn {

@@ -29,7 +29,7 @@ pub(super) struct Changes {
 }
 
 /// The messages of one flush.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Messages {
     shared: Bytes,
     segments: Vec<(SourceId, Range<usize>)>,

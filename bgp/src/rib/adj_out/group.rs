@@ -70,7 +70,7 @@ pub(super) enum Again {
 type Walk = Option<RouteCursor>;
 
 /// One update group of one family.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Group {
     pub(super) key: Key,
     pub(super) members: Vec<Member>,

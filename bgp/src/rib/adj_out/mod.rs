@@ -68,7 +68,7 @@ pub struct SentPath {
 }
 
 /// All update groups.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct AdjOut {
     groups: Vec<Group>,
 }

@@ -22,7 +22,7 @@ impl AddressId {
 }
 
 /// The numbered addresses.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Addresses {
     hasher: FixedState,
     slots: Vec<(IpAddr, u32)>,

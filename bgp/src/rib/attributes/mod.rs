@@ -80,7 +80,7 @@ pub struct Facts {
     pub never_long_lived: bool,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Set {
     attributes: Option<Box<PathAttributes>>,
     refs: u32,
@@ -93,7 +93,7 @@ struct Set {
 }
 
 /// The interned attribute sets.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Store {
     hasher: FixedState,
     sets: Vec<Set>,

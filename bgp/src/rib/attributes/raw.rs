@@ -15,7 +15,7 @@ const LONGEST: usize = 1024;
 /// The end of a chain.
 pub(super) const NONE: u32 = u32::MAX;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Raw {
     bytes: Box<[u8]>,
     flavour: u32,
@@ -25,7 +25,7 @@ struct Raw {
 }
 
 /// The cache: bytes to the number of a set, and a chain of entries a set.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct RawCache {
     hasher: FixedState,
     raws: Vec<Raw>,

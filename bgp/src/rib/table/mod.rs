@@ -90,7 +90,7 @@ impl Position {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Shard<K: Key> {
     chunks: Vec<Box<[Entry<K>]>>,
     used: u32,
@@ -113,7 +113,7 @@ impl<K: Key> Shard<K> {
 }
 
 /// The table of one family.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Table<K: Key> {
     hasher: FixedState,
     shards: Box<[Shard<K>]>,

@@ -15,7 +15,7 @@ const fn capacity(class: u8) -> usize {
 /// The number of classes: the last one holds a path of every source.
 const CLASSES: usize = 32;
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Class {
     chunks: Vec<Box<[Path]>>,
     used: u32,
@@ -46,7 +46,7 @@ const fn per_chunk(capacity: usize) -> usize {
     if capacity >= CHUNK { 1 } else { CHUNK / capacity }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Pool {
     classes: [Class; CLASSES],
 }
