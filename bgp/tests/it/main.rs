@@ -1,6 +1,7 @@
 //! The speaker as its users meet it: octets, sessions, tables, and whole networks.
 
 mod bfd;
+mod bounds;
 mod errors;
 mod example;
 mod explain;

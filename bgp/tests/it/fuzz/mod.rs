@@ -9,6 +9,7 @@ mod session;
 mod speaker;
 
 mod mutation;
+mod reach;
 mod seed;
 
 use std::fs;
