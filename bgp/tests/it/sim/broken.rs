@@ -8,6 +8,7 @@ use bgp::id::{Asn, ConnId};
 use bgp::io::{Event, NextHop};
 use bgp::prefix::Prefix;
 use bgp::rule::{Changes, Condition, Rule, Rules};
+use bgp::time::Duration;
 use bgp::wire::capability::Capability;
 use bgp::wire::frame::{HEADER_LEN, Kind};
 use bgp::wire::long_lived::MOST_SECONDS;
@@ -47,10 +48,12 @@ pub(crate) enum Breakage {
     TellsAllOfStale,
     /// Keeps routes of a peer that is away for days, whatever was agreed on (RFC 9494 §4.2).
     ForgetsStaleTime,
+    /// Asks for a connection each second, however often it was refused (RFC 4271 §8.1.1).
+    NeverBacksOff,
 }
 
 impl Breakage {
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::SkipsWithdraw,
         Self::IgnoresHoldTimer,
         Self::ForgetsImplicitWithdraw,
@@ -65,6 +68,7 @@ impl Breakage {
         Self::LeaksConnections,
         Self::TellsAllOfStale,
         Self::ForgetsStaleTime,
+        Self::NeverBacksOff,
     ];
 }
 
@@ -135,6 +139,10 @@ impl Broken {
             for restart in config.peers.iter_mut().map(|peer| &mut peer.restart) {
                 restart.long_lived = if restart.long_lived > 0 { MOST_SECONDS } else { 0 };
             }
+        }
+        if self.breakage == Breakage::NeverBacksOff {
+            let timers = config.peers.iter_mut().map(|peer| &mut peer.timers);
+            timers.for_each(|timers| timers.connect_retry = Duration::from_secs(1));
         }
         config
     }

@@ -7,6 +7,7 @@
 //! wrong on purpose, each of which has to be caught.
 
 mod absence;
+mod attempts;
 mod broken;
 pub(crate) mod chance;
 mod communities;

@@ -6,7 +6,7 @@
 //! as scenarios have it, whatever follows from an event happens at its time.
 
 use core::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::hash::{DefaultHasher, Hasher};
 use std::net::IpAddr;
 
@@ -37,6 +37,15 @@ const SWEEP: Duration = Duration::from_secs(15);
 /// Steps at one time after which the network counts as one that never rests.
 const RESTLESS: u64 = 2_000_000;
 
+/// How two routers take no connection from each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shut {
+    /// They say so.
+    Refusing,
+    /// They do not answer.
+    Silent,
+}
+
 /// All routers and connections.
 pub(crate) struct Network {
     pub(crate) routers: Vec<Router>,
@@ -46,6 +55,8 @@ pub(crate) struct Network {
     entered: u64,
     /// From whom nothing gets to whom.
     pub(super) cut: BTreeSet<(usize, usize)>,
+    /// Who takes no connections from each other, the lower number first.
+    pub(super) shut: BTreeMap<(usize, usize), Shut>,
     /// The most that a link takes, each way; and how much that varies.
     pub(super) latency: Duration,
     pub(super) jitter: Duration,
@@ -129,6 +140,7 @@ impl Network {
             queue: BinaryHeap::new(),
             entered: 0,
             cut: BTreeSet::new(),
+            shut: BTreeMap::new(),
             latency: Duration::ZERO,
             jitter: Duration::ZERO,
             pace: Duration::ZERO,
@@ -147,7 +159,12 @@ impl Network {
     pub(crate) fn reconcile(&mut self, router: usize, change: impl FnOnce(&mut SpeakerConfig)) {
         let mut effects = Effects::default();
         let target = &mut self.routers[router];
+        let before = target.config.peers.clone();
         change(&mut target.config);
+        // Who is configured in another way is asked at once.
+        for peer in target.config.peers.iter().filter(|peer| !before.contains(peer)) {
+            target.watch.attempts.forget(peer.address);
+        }
         target.config.peers.sort_by_key(|peer| peer.address);
         if !target.up {
             return;

@@ -18,7 +18,9 @@ pub(super) enum What {
     /// An attempt to connect is answered.
     Dial(usize, ConnId, IpAddr),
     /// An attempt to connect fails.
-    Unanswered(usize, ConnId, &'static str),
+    Unanswered(usize, ConnId, IpAddr, &'static str),
+    /// Two routers take connections from each other again.
+    Open(usize, usize),
     /// A router's kernel does what it was told.
     Kernel(usize),
     /// A router's kernel says how a next hop resolves.

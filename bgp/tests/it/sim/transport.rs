@@ -11,7 +11,7 @@ use bgp::wire::frame::Kind;
 use bytes::Bytes;
 
 use super::broken::Broken;
-use super::network::{Network, UNANSWERED, address};
+use super::network::{Network, Shut, UNANSWERED, address};
 use super::pipe::{PENDING, Segment, WINDOW};
 use super::queue::What;
 use super::watch::{Violation, content};
@@ -22,6 +22,7 @@ impl Network {
             Transport::Connect { conn, remote, .. } => {
                 self.hash(remote);
                 self.routers[router].conns.insert(conn, PENDING);
+                self.dialled(router, remote.ip());
                 let after = self.travel(router, self.router_of(remote.ip()).unwrap_or(router)) * 2;
                 self.enter(self.now + after, What::Dial(router, conn, remote.ip()));
             }
@@ -180,6 +181,22 @@ impl Network {
         }
     }
 
+    /// A router asks another one for a connection.
+    fn dialled(&mut self, router: usize, remote: IpAddr) {
+        let target = &mut self.routers[router];
+        let Some(peer) = target.config.peers.iter().find(|peer| peer.address == remote) else { return };
+        let (configured, now) = (peer.timers.connect_retry, target.clock(self.now));
+        let verdict = target.watch.attempts.dialled(remote, configured, now, &mut self.checked);
+        self.judge(router, verdict);
+    }
+
+    /// Loses the connections of two routers, which take none from each other for a while.
+    pub(super) fn shut(&mut self, a: usize, b: usize, how: Shut, span: Duration) {
+        self.shut.insert((a.min(b), a.max(b)), how);
+        self.lose(a, b);
+        self.enter(self.now + span, What::Open(a.min(b), a.max(b)));
+    }
+
     /// Whether nothing gets there and back.
     fn apart(&self, a: usize, b: usize) -> bool {
         self.cut.contains(&(a, b)) || self.cut.contains(&(b, a))
@@ -194,11 +211,25 @@ impl Network {
             return;
         }
         let Some(other) = self.router_of(remote).filter(|&other| self.routers[other].up) else {
-            self.enter(self.now, What::Unanswered(router, conn, "connection refused"));
+            self.enter(self.now, What::Unanswered(router, conn, remote, "connection refused"));
             return;
         };
+        match self.shut.get(&(router.min(other), router.max(other))) {
+            Some(Shut::Silent) => {
+                self.enter(
+                    self.now + UNANSWERED,
+                    What::Unanswered(router, conn, remote, "connection timed out"),
+                );
+                return;
+            }
+            Some(Shut::Refusing) => {
+                self.enter(self.now, What::Unanswered(router, conn, remote, "connection refused"));
+                return;
+            }
+            None => {}
+        }
         if self.apart(router, other) {
-            self.enter(self.now + UNANSWERED, What::Unanswered(router, conn, "connection timed out"));
+            self.enter(self.now + UNANSWERED, What::Unanswered(router, conn, remote, "connection timed out"));
             return;
         }
         let accepted = ConnId::Inbound(self.routers[other].accepted);

@@ -16,6 +16,8 @@ use bgp::wire::frame::{HEADER_LEN, Kind};
 use bgp::wire::nlri::Nlri;
 use bgp::wire::update::Update;
 
+use super::attempts::Attempts;
+
 /// All prefixes of both families, and what internal peers alone are sent; the sizes of
 /// AS numbers do not matter here.
 const CODEC: Codec = Codec {
@@ -57,6 +59,8 @@ pub(crate) struct Watch {
     holds: BTreeMap<IpAddr, Duration>,
     /// When each peer was last heard, by the router's clock.
     heard_at: BTreeMap<IpAddr, Instant>,
+    /// How its attempts to connect have fared.
+    pub(super) attempts: Attempts,
     /// How often a session left Established.
     pub(crate) falls: u64,
 }
@@ -120,6 +124,7 @@ impl Watch {
     pub(super) fn start_again(&mut self) {
         self.states.clear();
         self.heard_at.clear();
+        self.attempts.start_again();
         self.looked_at = Instant(0);
     }
 

@@ -13,7 +13,7 @@ use super::plan::{Act, Kind, Life};
 use crate::sim::broken::Breakage;
 use crate::sim::chance::Chance;
 use crate::sim::invariants;
-use crate::sim::network::{Network, address, prefix};
+use crate::sim::network::{Network, Shut, address, prefix};
 use crate::sim::watch::Violation;
 
 /// Events after which a life counts as one without end: some ten times what the longest takes.
@@ -261,6 +261,10 @@ impl Lived {
             }
             Kind::Disable => self.disable(one, other, b > 0),
             Kind::SoftReset => self.soft_reset(router, b),
+            Kind::Shut => {
+                let how = if b % 2 == 1 { Shut::Silent } else { Shut::Refusing };
+                self.network.shut(one, other, how, span);
+            }
             Kind::Latency => self.network.latency = Duration::from_millis(a),
         }
     }

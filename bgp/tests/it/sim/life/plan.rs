@@ -65,6 +65,8 @@ kinds! {
     Disable = "disable",
     /// Router `a` asks its peer number `b` / 2 for all again, or sends it all again if `b` is odd.
     SoftReset = "soft-reset",
+    /// The ends of link `a` lose their connection and take none for `b`; they are silent if that is odd.
+    Shut = "takes-no-connection",
     /// What links take at most becomes `a`.
     Latency = "latency",
 }
@@ -155,6 +157,7 @@ impl Act {
             Kind::Refuse => (router, if chance.one_in(2) { routers } else { chance.below(routers) }),
             Kind::NextHop => (router, if chance.one_in(3) { routers } else { chance.below(routers) }),
             Kind::SoftReset => (router, chance.below(64)),
+            Kind::Shut => (link, chance.pick(&[8_000, 8_000, 100_000]) + chance.below(2)),
             Kind::Latency => (chance.pick(&[0, 1, 20, 400]), 0),
         };
         Self { kind, a, b }

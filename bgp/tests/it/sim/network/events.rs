@@ -4,13 +4,13 @@
 use core::cmp::Reverse;
 use std::hash::Hash;
 
-use bgp::io::{Effects, Event, RouteAck, Tracking};
+use bgp::io::{Effects, Event, Note, RouteAck, State, Tracking};
 use bgp::time::{Duration, Instant};
 
 use super::super::broken::{self, Broken};
 use super::super::queue::{Due, What};
 use super::super::watch::Violation;
-use super::{Network, SWEEP};
+use super::{Network, SWEEP, address};
 
 impl Network {
     pub(in crate::sim) fn enter(&mut self, at: Instant, what: What) {
@@ -25,8 +25,12 @@ impl Network {
             What::Timer(router) => self.timer(router),
             What::Arrival(end, round) => self.arrival(end, round),
             What::Dial(router, conn, remote) => self.dial(router, conn, remote),
-            What::Unanswered(router, conn, error) => {
+            What::Open(a, b) => {
+                self.shut.remove(&(a, b));
+            }
+            What::Unanswered(router, conn, remote, error) => {
                 if self.routers[router].conns.remove(&conn).is_some() {
+                    self.routers[router].watch.attempts.failed(remote);
                     self.feed(router, Event::ConnectFailed { conn, error });
                 }
             }
@@ -187,6 +191,7 @@ impl Network {
         for note in &effects.notes {
             (note.from, note.to).hash(&mut self.trace);
             let verdict = self.routers[router].watch.moved(note, &mut self.checked);
+            self.attempted(router, note);
             self.judge(router, verdict);
             self.active_at = self.active_at.max(self.now);
         }
@@ -224,6 +229,21 @@ impl Network {
             self.feed(router, Event::Acks(&early));
         }
         self.arm(router);
+    }
+
+    /// A session that is up forgets what has failed; one that is lost may be one to wait for.
+    fn attempted(&mut self, router: usize, note: &Note) {
+        // For how long is the peer's to say.
+        let peers = self.router_of(note.address).map(|other| &self.routers[other].config.peers);
+        let back = peers.into_iter().flatten().find(|back| back.address == address(router));
+        let kept = Duration::from_secs(back.map_or(0, |back| back.restart.seconds.into()));
+        let target = &mut self.routers[router];
+        let until = target.clock(self.now) + kept;
+        match (note.from, note.to) {
+            (_, State::Established) => target.watch.attempts.forget(note.address),
+            (State::Established, _) => target.watch.attempts.await_restart(note.address, until),
+            _ => {}
+        }
     }
 
     pub(in crate::sim) fn hash(&mut self, what: impl Hash) {
