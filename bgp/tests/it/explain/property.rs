@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 
 use bgp::config::{
-    AddPath, AsPathPolicy, Drain, LocalAs, NextHopMode, Origination, OwnNextHop, PeerConfig, Protected,
-    Restart, SpeakerConfig,
+    AddPath, AsPathPolicy, Drain, LimitAction, LocalAs, NextHopMode, Origination, OwnNextHop, PeerConfig,
+    Protected, ReceiveLimit, Restart, SpeakerConfig,
 };
 use bgp::id::{Asn, PathId, RouterId};
 use bgp::prefix::{Family, PerFamily, Prefix};
@@ -27,8 +27,11 @@ const OWN: Asn = Asn(65_001);
 /// A prefix of pods.
 const PODS: &str = "10.244.0.0/16";
 
+/// A prefix that is originated with more communities than a message holds.
+const LONG: &str = "198.51.100.0/24";
+
 /// Prefixes on which each rule about prefixes has something to say.
-const PREFIXES: [&str; 12] = [
+const PREFIXES: [&str; 13] = [
     "0.0.0.0/0",
     "10.244.1.0/24",
     "10.244.1.128/25",
@@ -39,6 +42,7 @@ const PREFIXES: [&str; 12] = [
     "127.0.0.0/24",
     "192.0.2.0/24",
     "192.0.2.77/32",
+    LONG,
     "2001:db8::/32",
     "fe80:1::/32",
 ];
@@ -193,6 +197,11 @@ fn peer(chance: &mut Chance, n: usize) -> PeerConfig {
         accept_default: chance.one_in(2),
         import: rules(chance),
         export: rules(chance),
+        receive: ReceiveLimit {
+            most: if chance.one_in(6) { 3 } else { 1_000 },
+            warn_at: None,
+            action: LimitAction::Reject,
+        },
         send_limit: chance.one_in(12).then_some(0),
         restart: Restart { long_lived: 60, ..Restart::default() },
         ..PeerConfig::new(address(n).into())
@@ -229,13 +238,15 @@ fn scene(chance: &mut Chance) -> Scene {
         .collect();
     let origin = |text: &str| Origination { med: Some(4), ..Origination::new(prefix(text)) };
     let pods = Origination { origin: RouteOrigin::PodCidr, ..origin(PODS) };
+    let many = (0..1_100).map(|value| Community(65_000 << 16 | 1_000 + value)).collect();
+    let long = Origination { communities: many, ..origin(LONG) };
     let config = SpeakerConfig {
         transit: !chance.one_in(3),
         cluster_id: chance.one_in(4).then_some(RouterId(2)),
         drain: chance.pick(&[Drain::No, Drain::No, Drain::No, Drain::Shunned, Drain::Withheld]),
         max_paths: chance.pick(&[1, 2, 16]),
         relax_as_path: chance.one_in(2),
-        origins: [pods, origin("192.0.2.0/24")].into_iter().filter(|_| chance.one_in(3)).collect(),
+        origins: [pods, origin("192.0.2.0/24"), long].into_iter().filter(|_| chance.one_in(3)).collect(),
         protected: Protected {
             own: vec![prefix("10.244.1.0/24")],
             connected: vec![prefix("10.0.0.0/24")],
@@ -255,6 +266,14 @@ fn scene(chance: &mut Chance) -> Scene {
     Scene { config, callers, metrics }
 }
 
+/// Whether a path that has come is there: beyond the limit it is counted, and not kept.
+fn is_kept(desk: &Desk, prefix: Prefix, from: IpAddr, id: Option<PathId>) -> bool {
+    let paths = desk.speaker.explain(prefix).route.map_or_else(Vec::new, |route| route.paths);
+    paths.iter().any(|path| {
+        matches!(path.source, PathSource::Peer { address, .. } if address == from) && path.path_id == id
+    })
+}
+
 /// Looks at every prefix; gives the words that were met.
 fn agrees(seed: u64) -> Result<BTreeSet<Reason>, String> {
     let mut chance = Chance::new(seed);
@@ -266,6 +285,16 @@ fn agrees(seed: u64) -> Result<BTreeSet<Reason>, String> {
     let kernel = BTreeMap::from(kernel);
     let mut desk = Desk::new(&config, &callers, metrics.clone(), kernel.clone());
     let mut malformed = BTreeSet::new();
+    let caller = |at: IpAddr| (0..callers.len()).find(|n| at == address(*n));
+    let neighbor = |at: IpAddr| {
+        let (config, caller) = caller(at).map(|n| (&config.peers[n], callers[n]))?;
+        let Caller { asn, router_id, takes_long_lived, extended, .. } = caller;
+        let extended_next_hop = extended && config.extended_next_hop;
+        Some(Neighbor { config, asn, router_id, extended_next_hop, takes_long_lived })
+    };
+    let mut words = BTreeSet::new();
+    // How many prefixes of a family each caller has said, and how many had no room.
+    let mut said = vec![PerFamily::<(u64, u64)>::default(); callers.len()];
     for text in PREFIXES {
         for (n, caller) in callers.iter().enumerate().filter(|_| !chance.one_in(4)).collect::<Vec<_>>() {
             if !config.peers[n].families[prefix(text).family()] {
@@ -285,26 +314,41 @@ fn agrees(seed: u64) -> Result<BTreeSet<Reason>, String> {
                 if chance.one_in(12) {
                     desk.announce_badly(n, *caller, route, &attributes);
                     malformed.insert((prefix(text), address(n).into()));
-                } else {
-                    desk.announce(n, *caller, route, &attributes);
+                    // Treated as a withdrawal; of what is not kept, that is taken to be of one beyond the limit.
+                    let beyond = &mut said[n][prefix(text).family()].1;
+                    *beyond = beyond.saturating_sub(1);
+                    continue;
                 }
+                desk.announce(n, *caller, route, &attributes);
+                let (kept, beyond) = &mut said[n][prefix(text).family()];
+                let has_room = *kept < config.peers[n].receive.most.into();
+                if has_room {
+                    *kept += 1
+                } else {
+                    *beyond += 1
+                };
+                if is_kept(&desk, prefix(text), address(n).into(), id) != has_room {
+                    return Err(format!("{text} from {}: kept, and room: {has_room}", address(n)));
+                }
+                words.extend((!has_room).then_some(Reason::PrefixLimit));
             }
         }
     }
     desk.settle();
+    for (view, said) in desk.speaker.peers().iter().zip(&said) {
+        for family in Family::ALL {
+            let limited = view.counts[family].rejected.iter().find(|(word, _)| *word == Reason::PrefixLimit);
+            let limited = limited.map_or(0, |(_, count)| *count);
+            if limited != said[family].1 {
+                return Err(format!("{}: {limited} beyond the limit, and said were {said:?}", view.name));
+            }
+        }
+    }
     for (n, _) in callers.iter().enumerate().filter(|(_, caller)| caller.sender != Sender::Here) {
         desk.hang_up(n);
         malformed.retain(|(_, of)| *of != address(n));
     }
     desk.settle();
-    let caller = |at: IpAddr| (0..callers.len()).find(|n| at == address(*n));
-    let neighbor = |at: IpAddr| {
-        let (config, caller) = caller(at).map(|n| (&config.peers[n], callers[n]))?;
-        let Caller { asn, router_id, takes_long_lived, extended, .. } = caller;
-        let extended_next_hop = extended && config.extended_next_hop;
-        Some(Neighbor { config, asn, router_id, extended_next_hop, takes_long_lived })
-    };
-    let mut words = BTreeSet::new();
     for text in PREFIXES {
         let story = desk.speaker.explain(prefix(text));
         // RFC 7606 §2: as if the route had been withdrawn.
@@ -421,11 +465,9 @@ fn what_is_drawn_meets_every_word() {
     }
     let elsewhere = |reason: &Reason| {
         // What the book cannot tell from the paths of one prefix, and where it is looked at.
-        // Pending: between two turns of the speaker; here all have ended (`sim::invariants`).
-        // PrefixLimit, PathLimit: paths that are counted and not kept (`sim::limits`, `rib::several`).
-        // TooLong: the octets of a message, of which the speaker leaves some free (`policy`).
-        let others = [Reason::Pending, Reason::PrefixLimit, Reason::PathLimit, Reason::TooLong];
-        others.contains(reason)
+        // Pending: from the arrival to the turn, and whoever asks is told by the ladder as of then.
+        // PathLimit: more paths of a prefix than are drawn here, counted and not kept (`rib::several`).
+        [Reason::Pending, Reason::PathLimit].contains(reason)
     };
     let sessions =
         Reason::ALL.iter().position(|reason| *reason == Reason::Disabled).expect("a session's word");

@@ -2,18 +2,30 @@
 
 use bgp::config::{Drain, NextHopMode, SpeakerConfig};
 use bgp::id::Asn;
-use bgp::prefix::{Family, Prefix};
+use bgp::prefix::{Family, PerFamily, Prefix};
 use bgp::reason::Reason;
 use bgp::rule::{AnyCommunity, RouteOrigin};
 use bgp::wire::as_path::{AsPath, Segment};
 use bgp::wire::attribute::{NextHops, PathAttributes};
+use bgp::wire::codec::Codec;
 use bgp::wire::community::Community;
+use bgp::wire::encode;
 use bgp::wire::role::Role;
 
 use super::decision::{decide, in_order};
 use super::import::used;
 use super::path::{Kernel, Neighbor, Route};
 use super::reading::{carries, change, meets, prepend, session_as};
+
+/// ASes have four octets, and prefixes stand alone.
+const CODEC: Codec = Codec {
+    four_octet: true,
+    external: true,
+    families: PerFamily { ipv4: true, ipv6: true },
+    add_path: Codec::NO_PATH_IDS,
+    extended_next_hop: true,
+    zone: None,
+};
 
 /// What is sent of a prefix to a peer: the best route, or, where so many were
 /// negotiated, the best ones (RFC 7911); or why nothing is.
@@ -233,7 +245,12 @@ fn exported(
         // §5.1.5: "MUST NOT include this attribute in UPDATE messages … to external peers".
         sent.local_preference = None;
     }
-    Ok(sent)
+    // RFC 4271 §4.1: "The maximum message size is 4096 octets." The prefix, the lengths and the
+    // header have to go with them. What is nearly as long is not drawn: the speaker reckons by
+    // the most that its rules add.
+    let mut octets = Vec::new();
+    encode::attributes(&sent, &CODEC, prefix.family(), &mut octets);
+    if octets.len() + 19 + 4 + 17 > 4_096 { Err(Reason::TooLong) } else { Ok(sent) }
 }
 
 /// A path as a peer outside is to see it: without private ASes, with our AS in the place of its own.
