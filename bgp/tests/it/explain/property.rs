@@ -238,7 +238,7 @@ fn scene(chance: &mut Chance) -> Scene {
         .collect();
     let origin = |text: &str| Origination { med: Some(4), ..Origination::new(prefix(text)) };
     let pods = Origination { origin: RouteOrigin::PodCidr, ..origin(PODS) };
-    let many = (0..1_100).map(|value| Community(65_000 << 16 | 1_000 + value)).collect();
+    let many = (0..1_100).map(|value| Community((65_000 << 16) | (1_000 + value))).collect();
     let long = Origination { communities: many, ..origin(LONG) };
     let config = SpeakerConfig {
         transit: !chance.one_in(3),
@@ -323,10 +323,10 @@ fn agrees(seed: u64) -> Result<BTreeSet<Reason>, String> {
                 let (kept, beyond) = &mut said[n][prefix(text).family()];
                 let has_room = *kept < config.peers[n].receive.most.into();
                 if has_room {
-                    *kept += 1
+                    *kept += 1;
                 } else {
-                    *beyond += 1
-                };
+                    *beyond += 1;
+                }
                 if is_kept(&desk, prefix(text), address(n).into(), id) != has_room {
                     return Err(format!("{text} from {}: kept, and room: {has_room}", address(n)));
                 }
