@@ -223,7 +223,8 @@ impl Speaker {
     /// When [`Event::Timer`] is next due.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        let recovery = self.recovering.as_ref().and_then(|recovery| recovery.until);
+        let recovery =
+            self.recovering.iter().flat_map(|recovery| recovery.until.into_iter().chain(recovery.patience));
         self.timers.next().into_iter().chain(recovery).min()
     }
 

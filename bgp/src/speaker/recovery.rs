@@ -1,5 +1,9 @@
 //! An own restart (RFC 4724 §4.1), as values: which forwarding state was found,
 //! and until when selection waits for the peers.
+//!
+//! Deviation: RFC 4724 §4.1 does not wait for a peer that says that it restarts, so that two that do so at once need no
+//! timer. FRR says it for two minutes after its start, whether or not its table is complete, and without waiting the
+//! routes through it would be missing until they come, a moment later. So such a peer is waited for a little while.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -11,6 +15,9 @@ use crate::time::{Duration, Instant};
 /// The longest that selection is put off: the Selection_Deferral_Timer.
 const DEFERRAL: Duration = Duration::from_secs(60);
 
+/// How long a peer that says it restarts itself is waited for, from when its session is up.
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+
 /// An own restart that is not over.
 #[derive(Clone, Debug)]
 pub(super) struct Recovery {
@@ -20,6 +27,8 @@ pub(super) struct Recovery {
     pub(super) expected: Option<BTreeSet<IpAddr>>,
     /// Until when selection waits; `None` before the first configuration.
     pub(super) until: Option<Instant>,
+    /// When the next peer that restarts itself has had its time.
+    pub(super) patience: Option<Instant>,
 }
 
 impl Recovery {

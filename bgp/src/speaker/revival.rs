@@ -19,7 +19,7 @@ use crate::reason::Reason;
 use crate::session::{Negotiated, Survived};
 use crate::speaker::Speaker;
 use crate::speaker::peer::Peer;
-use crate::speaker::recovery::{Recovery, deferral};
+use crate::speaker::recovery::{PATIENCE, Recovery, deferral};
 use crate::time::Instant;
 use crate::wire::notification::Notification;
 
@@ -30,7 +30,7 @@ impl Speaker {
     /// after half of the restart time, a minute at most (RFC 4724 §4.1). Expected are
     /// the [`Speaker::awaited`] of the run before; all, where those are not known.
     pub fn resume(&mut self, forwarding: PerFamily<bool>, expected: Option<BTreeSet<IpAddr>>) {
-        self.recovering = Some(Recovery { forwarding, expected, until: None });
+        self.recovering = Some(Recovery { forwarding, expected, until: None, patience: None });
     }
 
     /// The peers that the next run is to wait for, were this one to end: those whose
@@ -102,7 +102,8 @@ impl Speaker {
             self.recovering.as_ref().and_then(|recovery| recovery.expected.as_ref()).is_some_and(|all| {
                 all.iter().any(|address| !self.has_peer(*address) && self.is_in_range(*address))
             });
-        let heard = |family| !absent && self.peers.values().filter(awaited).all(|peer| peer.has_sent(family));
+        let heard =
+            |family| !absent && self.peers.values().filter(awaited).all(|peer| peer.has_sent(family, now));
         let ready = |family| late || (resolved && heard(family));
         let ready = PerFamily { ipv4: ready(Family::Ipv4), ipv6: ready(Family::Ipv6) };
         for family in Family::ALL.into_iter().filter(|family| ready[*family]) {
@@ -113,6 +114,12 @@ impl Speaker {
             for peer in self.peers.values_mut() {
                 peer.session.has_restarted();
             }
+            return;
+        }
+        let patience =
+            self.peers.values().filter(awaited).filter_map(Peer::patience).filter(|at| *at > now).min();
+        if let Some(recovery) = &mut self.recovering {
+            recovery.patience = patience;
         }
     }
 
@@ -262,14 +269,20 @@ impl Speaker {
 
 impl Peer {
     /// Whether selection has nothing to wait for from the peer: it has sent all,
-    /// restarts itself, or does not know restarts (RFC 4724 §4.1).
-    fn has_sent(&self, family: Family) -> bool {
+    /// restarts itself and had its time, or does not know restarts (RFC 4724 §4.1).
+    fn has_sent(&self, family: Family, now: Instant) -> bool {
         if self.config.disabled || self.config.obstacle.is_some() || !self.config.families[family] {
             return true;
         }
         let Some((_, negotiated)) = self.session.established() else { return false };
-        let waits = negotiated.restart.is_some_and(|agreed| !agreed.restarting);
+        let waits = negotiated.restart.is_some() && self.patience().is_none_or(|at| at > now);
         !waits || !negotiated.families[family] || self.end_of_rib[family]
+    }
+
+    /// Until when a peer that is up and says that it restarts itself is waited for.
+    fn patience(&self) -> Option<Instant> {
+        let (_, negotiated) = self.session.established()?;
+        negotiated.restart.filter(|agreed| agreed.restarting).map(|_| self.session.since() + PATIENCE)
     }
 
     fn of_restart(&self, text: String) -> Notice {

@@ -18,8 +18,6 @@ use crate::topology::Topology;
 pub const AGENTS: [&str; 5] = ["n11", "n12", "n21", "n22", "spine"];
 /// What the change of the configuration adds to a Fabric.
 const ADDED: &str = "  advertise: {podCIDRs: true, prefixes: [{prefix: 10.244.200.0/24}]}\n";
-/// Where FRR's session with everybody is configured.
-const ROUTER: &str = "router bgp 65102\n";
 /// Where it goes.
 const BEFORE: &str = "  podPrefixes: [10.244.0.0/16";
 
@@ -44,15 +42,6 @@ impl Fabric {
                 fs::copy(entry.path(), to.join(entry.file_name())).context("a copy of the lab")?;
             }
         }
-        // For so long after its start FRR says that it restarts, and who restarts himself waits for no such peer (RFC 4724
-        // §4.1): an agent whose routes come from FRR then says that it has sent all before it has any.
-        let frr = folder.join("two-racks-bird-frr/frr.conf");
-        let text = fs::read_to_string(&frr)?;
-        ensure!(text.contains(ROUTER), "{} has no {ROUTER}", frr.display());
-        fs::write(
-            &frr,
-            text.replacen(ROUTER, &format!("{ROUTER} bgp graceful-restart restart-time 1\n"), 1),
-        )?;
         let file = folder.join("two-racks-bird-frr/two-racks-bird-frr.clab.yml");
         let lab = Lab::up(&file, &Topology::read(&file)?)?;
         for (at, node) in (1..).zip(super::fault::NODES) {

@@ -229,10 +229,30 @@ fn two_that_restart_at_once_do_not_wait_for_each_other() {
     network.until("all are done", |network| {
         network.routers.iter().all(|router| !router.speaker.is_recovering())
     });
-    assert!(network.now - began_at < Duration::from_secs(9), "no timer was needed");
+    assert!(network.now - began_at < Duration::from_secs(9), "no timer was needed but that for such peers");
     network.settle();
     assert_eq!(network.fib(0, prefix(FAR[0])).expect("a route").len(), 2);
     assert_quiescent(&network);
+}
+
+#[test]
+fn a_peer_that_says_it_restarts_is_waited_for_while_it_sends() {
+    let mut network = rack(12, SHORT);
+    // As FRR does for two minutes after its start: it has all, and says so in a bit.
+    for tor in [1, 2] {
+        network.kill(tor);
+        network.revive(tor, true);
+        network.routers[tor].kernel_answers = false;
+    }
+    network.kill(0);
+    network.revive(0, true);
+    network
+        .until("a session with one that restarts", |network| network.peer(0, 1).state == State::Established);
+    network.settle();
+    assert!(network.routers[0].speaker.is_recovering(), "it is waited for");
+    assert_eq!(network.fib(0, prefix(FAR[0])).expect("a route").len(), 2, "and nothing changes meanwhile");
+    network.run(Duration::from_secs(6));
+    assert!(!network.routers[0].speaker.is_recovering(), "for so long");
 }
 
 #[test]
