@@ -21,9 +21,10 @@ fn pods_keep_their_packets() {
         let ends = run.ends(&nodes);
         run.admitted();
         run.strict("nothing", &ends, |_| {});
-        shows_what_is_printed(&folder.join("README.md"), &[]);
         let inside = [("kubectl", "exec kubernetes control"), ("underlay", "exec kubernetes n11")];
         shows_what_is_printed(&folder.join("../../manifests/bare-metal.md"), &inside);
+        // It stops the API server, and starts it again at its end.
+        shows_what_is_printed(&folder.join("README.md"), &[]);
         run.cluster.until_ready().unwrap();
 
         run.strict("kubelets restarted", &ends, |cluster| {
