@@ -176,8 +176,13 @@ impl Lab {
     /// # Errors
     /// A node without a program, or one that does not end.
     pub fn end_program(&mut self, name: &str, signal: Signal) -> anyhow::Result<()> {
-        let program = self.program(name).with_context(|| format!("{name} runs nothing"))?;
-        let daemon = self.node(name)?.daemon.take().context("what runs was started")?;
+        let nothing = || format!("{name} runs nothing");
+        let daemon = self.node(name)?.daemon.with_context(nothing)?;
+        // Who brings it into the node may not have come to that yet.
+        let program = interrupt::until("the program to run", Duration::from_secs(20), || {
+            self.program(name).with_context(nothing)
+        })?;
+        self.node(name)?.daemon = None;
         let pid = i32::try_from(program).context("a number of a process")?;
         kill(Pid::from_raw(pid), signal).with_context(|| format!("the program of {name}"))?;
         // Who brought it into the node ends after it.
