@@ -9,4 +9,5 @@ mod masquerade;
 mod pace;
 mod recording;
 mod restart;
+mod service;
 mod transport;
