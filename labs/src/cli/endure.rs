@@ -78,9 +78,9 @@ fn endure(seed: u64, time: Duration, folder: &std::path::Path) -> anyhow::Result
         let took = at.elapsed();
         let (lost, whose) = watch.lost(&since)?;
         number += 1;
-        let kind = if fault.is_planned() { "planned" } else { "unplanned" };
+        let plan = if fault.is_planned() { "planned" } else { "unplanned" };
         let line = format!(
-            "[{:6.1} s] {number:3} {kind}: {fault}: lost {lost}, over after {:.1} s\n",
+            "[{:6.1} s] {number:3} {plan}: {fault}: lost {lost}, over after {:.1} s\n",
             began_at.elapsed().as_secs_f64(),
             took.as_secs_f64()
         );
@@ -89,8 +89,7 @@ fn endure(seed: u64, time: Duration, folder: &std::path::Path) -> anyhow::Result
             fail(&fabric);
             bail!("{fault} has lost packets: {}", whose.join(", "));
         }
-        let words: Vec<String> = fault.to_string().split(" of ").map(str::to_owned).collect();
-        let tally = tallies.entry(format!("{kind}: {}", words[0])).or_default();
+        let tally = tallies.entry(format!("{plan}: {}", fault.kind())).or_default();
         (tally.times, tally.lost, tally.longest) =
             (tally.times + 1, tally.lost + lost, tally.longest.max(took));
         if number == WARM {

@@ -65,6 +65,24 @@ impl Fault {
     pub const fn is_planned(self) -> bool {
         matches!(self, Self::Kill(_) | Self::Restart(_) | Self::Drain(_) | Self::Configure | Self::Refresh(_))
     }
+
+    /// What it is, whomever it befalls.
+    #[must_use]
+    pub const fn kind(self) -> &'static str {
+        match self {
+            Self::Kill(_) => "kill -9 of an agent",
+            Self::Restart(_) => "restart of an agent",
+            Self::Drain(_) => "drain and undrain",
+            Self::Configure => "change of the Fabric",
+            Self::Refresh(_) => "soft reset of all peers",
+            Self::Link(..) => "link down",
+            Self::Flush(_) => "flush of the routes",
+            Self::Bird => "kill -9 of BIRD",
+            Self::Frr => "FRR clears its sessions",
+            Self::Reset(_) => "hard reset of a ToR",
+            Self::KillTwice(_) => "kill -9 of an agent, twice at once",
+        }
+    }
 }
 
 impl fmt::Display for Fault {

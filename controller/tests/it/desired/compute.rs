@@ -14,17 +14,8 @@ use super::{lines, read};
 
 #[test]
 fn a_node_alone_has_its_defaults() {
-    let Desired {
-        speaker,
-        kernel,
-        warnings,
-        neighbours: _,
-        watch: _,
-        links: _,
-        nodes: _,
-        masquerade: _,
-        withheld: _,
-    } = desired(&(fabric("f", "asn: {value: 65001}") + &node(1, "1")));
+    let Desired { speaker, kernel, warnings, .. } =
+        desired(&(fabric("f", "asn: {value: 65001}") + &node(1, "1")));
     assert_eq!((speaker.asn, speaker.router_id), (Asn(65001), RouterId(0x0a00_0001)));
     assert!(!speaker.transit && speaker.install && speaker.relax_as_path && speaker.peers.is_empty());
     assert_eq!(speaker.max_paths, 16);
@@ -205,17 +196,7 @@ fn a_router_outside_a_cluster_needs_a_name_and_no_more() {
     let text = fabric("f", "asn: {value: 65101}, routerID: {value: 10.9.9.9}, transit: true, mesh: None")
         + node
         + &peer("leaf", "address: 10.0.1.1, asn: 65001");
-    let Desired {
-        speaker,
-        kernel,
-        warnings,
-        neighbours: _,
-        watch: _,
-        links: _,
-        nodes: _,
-        masquerade: _,
-        withheld: _,
-    } = desired(&text);
+    let Desired { speaker, kernel, warnings, .. } = desired(&text);
     assert!(speaker.transit && speaker.origins.is_empty() && kernel.unreachable.is_empty());
     assert_eq!(speaker.peers[0].own_next_hop.ipv4, Some("10.0.1.2".parse().unwrap()));
     assert!(warnings.is_empty(), "{warnings:?}");
