@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bgp::id::{Asn, PeerId, RouterId};
 use bgp::io::{Effects, NextHop, Tracking};
 use bgp::prefix::{Family, Prefix};
-use bgp::rib::{AttrId, EntryId, Rib, RibConfig, Source, SourceId, SourceKind};
+use bgp::rib::{AttrId, EntryId, Rib, RibConfig, Source, SourceId, SourceKind, Spots};
 use bgp::wire::as_path::{AsPath, Segment, SegmentKind};
 use bgp::wire::attribute::{NextHops, PathAttributes};
 use bgp::wire::community::Community;
@@ -181,7 +181,8 @@ fn measure(prefixes: &[Prefix], peers: u32) {
         for turn in prefixes.chunks(TURN).enumerate() {
             for (at, &prefix) in turn.1.iter().enumerate() {
                 if at % 16 == 0 {
-                    run.rib.warm(turn.1[at..(at + 16).min(turn.1.len())].iter().copied());
+                    run.rib
+                        .look_up(turn.1[at..(at + 16).min(turn.1.len())].iter().copied(), &mut Spots::new());
                 }
                 // Prefixes of one set stand together, as in UPDATEs.
                 let set = (turn.0 * TURN + at) / 16 % SETS as usize;
@@ -204,7 +205,7 @@ fn measure(prefixes: &[Prefix], peers: u32) {
     for &source in &sources {
         for turn in prefixes.chunks(TURN) {
             for update in turn.chunks(200) {
-                run.rib.warm(update.iter().copied());
+                run.rib.look_up(update.iter().copied(), &mut Spots::new());
                 for &prefix in update {
                     run.rib.withdraw(source, prefix);
                 }

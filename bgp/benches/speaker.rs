@@ -2,7 +2,7 @@
 //! costs beside a table of some size, how long the longest of 1 000 explanations takes, and how often a receiver is
 //! announced a prefix.
 //!
-//! `cargo bench -p bgp --bench speaker [PREFIXES SENDERS]`; 4 000 attribute sets, nothing installed; each sender's
+//! `cargo bench -p bgp --bench speaker [PREFIXES SENDERS [SETS]]`; 4 000 attribute sets, nothing installed; each sender's
 //! octets come in chunks of 64 KiB, two a turn.
 
 #![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
@@ -81,9 +81,9 @@ fn prefixes(count: usize) -> Vec<Prefix> {
 }
 
 /// The octets by which a peer announces prefixes, of each attribute set a share.
-fn announcement(peer: u32, prefixes: &[Prefix]) -> Vec<u8> {
+fn announcement(peer: u32, prefixes: &[Prefix], sets: usize) -> Vec<u8> {
     let (mut out, mut raw) = (Vec::new(), Vec::new());
-    for (set, run) in (0_u32..).zip(prefixes.chunks(prefixes.len().div_ceil(SETS))) {
+    for (set, run) in (0_u32..).zip(prefixes.chunks(prefixes.len().div_ceil(sets))) {
         let mut attributes = PathAttributes::originated(NextHops::V4(address(peer)));
         let asns = [asn(peer), Asn(100 + set % 7), Asn(1_000 + set % 300), Asn(10_000 + set)].to_vec();
         attributes.as_path = AsPath { segments: vec![Segment { kind: SegmentKind::Sequence, asns }] };
@@ -222,9 +222,9 @@ impl Run {
     }
 }
 
-fn measure(count: usize, senders: u32) {
+fn measure(count: usize, senders: u32, sets: usize) {
     let prefixes = prefixes(count);
-    let streams: Vec<Vec<u8>> = (0..senders).map(|peer| announcement(peer, &prefixes)).collect();
+    let streams: Vec<Vec<u8>> = (0..senders).map(|peer| announcement(peer, &prefixes, sets)).collect();
     let mut run = Run::new(senders + 1);
     let paths = count as u64 * u64::from(senders);
     let announce = run.feed(&streams) / paths;
@@ -233,7 +233,7 @@ fn measure(count: usize, senders: u32) {
     let sent = sent as f64 / count as f64;
 
     // One prefix goes and comes back.
-    let (gone, back) = (withdrawal(&prefixes[..1]), announcement(0, &prefixes[..1]));
+    let (gone, back) = (withdrawal(&prefixes[..1]), announcement(0, &prefixes[..1], 1));
     let start = cpu_nanos();
     for _ in 0..CHANGES / 2 {
         for message in [&gone, &back] {
@@ -267,12 +267,12 @@ fn main() {
         "prefixes", "senders", "ns/announce", "ns/withdraw", "ns/change", "us/explain", "announced"
     );
     let given: Vec<usize> = std::env::args().skip(1).filter_map(|text| text.parse().ok()).collect();
-    if let &[count, senders] = &*given {
-        return measure(count, senders as u32);
+    if let &[count, senders, ref sets @ ..] = &*given {
+        return measure(count, senders as u32, sets.first().map_or(SETS, |&sets| sets.max(1)));
     }
     for count in [10_000, 100_000, 1_000_000] {
-        measure(count, 1);
+        measure(count, 1, SETS);
     }
-    measure(100_000, 4);
-    measure(100_000, 30);
+    measure(100_000, 4, SETS);
+    measure(100_000, 30, SETS);
 }

@@ -1,6 +1,6 @@
 //! Import: whether a received path is considered, and with which attributes.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 use crate::config::{PeerConfig, Protected, SpeakerConfig};
 use crate::id::Asn;
@@ -275,29 +275,22 @@ fn touches(protected: &Protected, prefix: Prefix) -> Option<Reason> {
     protected.connected.iter().any(|subnet| subnet.contains(prefix)).then_some(Reason::ConnectedPrefix)
 }
 
-/// Blocks that are never routed between hosts (RFC 6890, RFC 4291).
-const MARTIANS_V4: [(Ipv4Addr, u8); 5] = [
-    (Ipv4Addr::UNSPECIFIED, 8),
-    (Ipv4Addr::new(127, 0, 0, 0), 8),
-    (Ipv4Addr::new(169, 254, 0, 0), 16),
-    (Ipv4Addr::new(224, 0, 0, 0), 4),
-    (Ipv4Addr::new(240, 0, 0, 0), 4),
-];
+/// Blocks that are never routed between hosts (RFC 6890, RFC 4291): the address's first octets and the length.
+const MARTIANS_V4: [(u32, u8); 5] =
+    [(0, 8), (0x7f00_0000, 8), (0xa9fe_0000, 16), (0xe000_0000, 4), (0xf000_0000, 4)];
 
 /// Loopback and unspecified, v4-mapped, link-local, multicast.
-const MARTIANS_V6: [(Ipv6Addr, u8); 4] = [
-    (Ipv6Addr::UNSPECIFIED, 96),
-    (Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0), 96),
-    (Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10),
-    (Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0), 8),
-];
+const MARTIANS_V6: [(u128, u8); 4] = [(0, 96), (0xffff << 32, 96), (0xfe80 << 112, 10), (0xff00 << 112, 8)];
 
 /// Whether the prefix lies inside a block that is never routed; the default route does not.
 fn is_martian(prefix: Prefix) -> bool {
-    let inside = |address: IpAddr, len| Prefix::new(address, len).is_some_and(|outer| outer.contains(prefix));
     match prefix {
-        Prefix::V4(_) => MARTIANS_V4.iter().any(|&(address, len)| inside(address.into(), len)),
-        Prefix::V6(_) => MARTIANS_V6.iter().any(|&(address, len)| inside(address.into(), len)),
+        Prefix::V4(prefix) => MARTIANS_V4
+            .iter()
+            .any(|&(block, len)| len <= prefix.len() && (prefix.bits() ^ block) >> (32 - len) == 0),
+        Prefix::V6(prefix) => MARTIANS_V6
+            .iter()
+            .any(|&(block, len)| len <= prefix.len() && (prefix.bits() ^ block) >> (128 - len) == 0),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::rib::place::Place;
 use crate::rib::source::PathKey;
 use crate::rib::stale::Epoch;
 use crate::rib::state::{Scratch, State};
-use crate::rib::table::{EntryId, Flags, Key, Path, Table};
+use crate::rib::table::{EntryId, Flags, Key, Path, Spot, Table};
 
 /// What an announcement did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub(super) fn announce<K: Key>(
     table: &mut Table<K>,
     state: &mut State,
     from: PathKey,
-    key: K,
+    (key, spot): (K, Spot),
     attrs: AttrId,
     refusal: Option<Reason>,
     limit: u32,
@@ -43,7 +43,7 @@ pub(super) fn announce<K: Key>(
         return Announced::Ignored;
     }
     let full = state.sources.counts(source, K::FAMILY).is_some_and(|counts| counts.stored() >= limit.into());
-    let slot = if full { table.find(key) } else { Some(table.find_or_insert(key)) };
+    let slot = if full { table.find_again(key, spot) } else { Some(table.find_or_insert_again(key, spot)) };
     let place = slot.map(|slot| {
         let (entry, paths) = (EntryId::new(K::FAMILY, slot), table.paths(slot));
         match full {
@@ -76,8 +76,13 @@ pub(super) fn announce<K: Key>(
 }
 
 /// Takes the path of a key out; false if it had none in the table.
-pub(super) fn withdraw<K: Key>(table: &mut Table<K>, state: &mut State, from: PathKey, key: K) -> bool {
-    let slot = table.find(key);
+pub(super) fn withdraw<K: Key>(
+    table: &mut Table<K>,
+    state: &mut State,
+    from: PathKey,
+    (key, spot): (K, Spot),
+) -> bool {
+    let slot = table.find_again(key, spot);
     let was_full = slot.is_some_and(|slot| state.is_full(table.paths(slot), from.source));
     let found = slot.and_then(|slot| {
         let entry = EntryId::new(K::FAMILY, slot);

@@ -7,6 +7,7 @@
 //!  state                   what both families share, and the books
 //!  path_id                 what peers call their paths where they send several
 //!  place                   the place of a path that comes
+//!  incoming                the door for what comes: prefixes are looked up together
 //!  adj_in  decision  loc   what was announced -> what is best -> kernel, advertisement
 //!  adj_out                 what was sent to whom, over `Rib`
 //!  stale  restart          paths of peers that restart; selection put off after an own one
@@ -40,6 +41,7 @@ pub mod table;
 mod adj_in;
 mod deferral;
 mod due;
+mod incoming;
 mod loc;
 mod long_lived;
 mod look;
@@ -53,24 +55,24 @@ mod walk;
 
 pub use self::adj_in::Announced;
 pub use self::attributes::AttrId;
+pub use self::incoming::{NEAR, Spots};
 pub use self::loc::Advertise;
 pub use self::query::EntryView;
 pub use self::source::{MOST_PATHS, PathKey, Source, SourceCounts, SourceId, SourceKind};
 pub use self::state::RibConfig;
-pub use self::table::{EntryId, Path};
+pub use self::table::{EntryId, Path, Spot};
 pub use self::walk::Judge;
 
 use self::attributes::Store;
 use self::next_hop::HopId;
 use self::source::Sources;
 use self::state::State;
-use self::table::{Flags, Position, Table};
+use self::table::{Position, Table};
 use self::walk::{Met, Walk};
 use std::net::IpAddr;
 
 use crate::io::{Effects, NextHop, RouteAck};
 use crate::prefix::{Family, PerFamily, Prefix, Prefix4, Prefix6};
-use crate::reason::Reason;
 use crate::view::{KernelCounts, RouteCursor};
 
 /// Entries that are only looked at and cost as much as one decision.
@@ -212,50 +214,11 @@ impl Rib {
         self.state.deferral[family].is_over()
     }
 
-    /// Reads what announcements and withdrawals of these prefixes will read. The
-    /// reads do not wait for each other, as those of one announcement do: called
-    /// for the prefixes of an UPDATE first, it hides most of the memory's latency
-    /// in a large table. Changes nothing else.
-    pub fn warm(&self, prefixes: impl IntoIterator<Item = Prefix>) {
-        for prefix in prefixes {
-            core::hint::black_box(self.find(prefix));
-        }
-    }
-
-    /// Takes in a path of a source, in the place of the one before of the same Path
-    /// Identifier. `refusal` is the verdict of the import rules; `limit` is the most
-    /// paths of the family that the source may have in the table, beyond which a
-    /// new one is counted and not stored.
-    pub fn announce(
-        &mut self,
-        key: impl Into<PathKey>,
-        prefix: Prefix,
-        attrs: AttrId,
-        refusal: Option<Reason>,
-        limit: u32,
-    ) -> Announced {
-        let (state, from) = (&mut self.state, key.into());
-        match prefix {
-            Prefix::V4(key) => adj_in::announce(&mut self.ipv4, state, from, key, attrs, refusal, limit),
-            Prefix::V6(key) => adj_in::announce(&mut self.ipv6, state, from, key, attrs, refusal, limit),
-        }
-    }
-
     /// Forgets how many paths beyond the limits a source announced: it is
     /// asked to send all of the family again.
     pub fn forget_beyond_limit(&mut self, source: SourceId, family: Family) {
         if let Some(counts) = self.state.sources.counts_mut(source, family) {
             counts.forget_beyond_limit();
-        }
-    }
-
-    /// Takes the path of a source out; false if the table held none (RFC 7911 §5:
-    /// a Path Identifier that was not seen before is ignored).
-    pub fn withdraw(&mut self, key: impl Into<PathKey>, prefix: Prefix) -> bool {
-        let (state, from) = (&mut self.state, key.into());
-        match prefix {
-            Prefix::V4(key) => adj_in::withdraw(&mut self.ipv4, state, from, key),
-            Prefix::V6(key) => adj_in::withdraw(&mut self.ipv6, state, from, key),
         }
     }
 
@@ -354,20 +317,6 @@ impl Rib {
         !self.state.due.is_empty() || self.walk.at().is_some()
     }
 
-    /// Appends the entries whose advertisement may have changed since they were
-    /// last handed out, each once.
-    pub fn changed(&mut self, ids: &mut Vec<EntryId>) {
-        for id in self.state.changed.drain(..) {
-            in_table!(self, id.family(), |mut table| {
-                table.entry_mut(id.slot()).clear_flag(Flags::CHANGED);
-                if table.entry(id.slot()).is_vacant() {
-                    self.state.retiring.push(id);
-                }
-            });
-            ids.push(id);
-        }
-    }
-
     /// Appends what is wanted of the kernel, then frees the entries and the
     /// attribute sets that nothing needs.
     pub fn drain(&mut self, effects: &mut Effects) {
@@ -376,8 +325,10 @@ impl Rib {
         sets.drain(&mut effects.sets);
         effects.routes.append(&mut self.state.routes);
         let retiring = core::mem::take(&mut self.state.retiring);
-        for near in retiring.chunks(GLANCES) {
-            self.warm(near.iter().filter_map(|&id| self.prefix(id)));
+        for near in retiring.chunks(NEAR) {
+            for &id in near {
+                in_table!(self, id.family(), |table| table.touch_slot(id.slot()));
+            }
             for id in near {
                 in_table!(self, id.family(), |mut table| self.state.free(table, id.slot()));
             }

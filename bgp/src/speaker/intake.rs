@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 use crate::config::{PeerConfig, SpeakerConfig};
 use crate::policy::Import;
 use crate::prefix::{Family, PerFamily};
-use crate::rib::{AttrId, PathKey, Rib, SourceCounts, SourceId};
+use crate::rib::{AttrId, NEAR, PathKey, Rib, SourceCounts, SourceId, Spot, Spots};
 use crate::session::{Negotiated, Sink};
 use crate::speaker::again::Again;
 use crate::speaker::limit::is_fatal;
@@ -19,10 +19,18 @@ use crate::wire::notification::{Cease, Notification};
 use crate::wire::refresh::Subtype;
 use crate::wire::update::{Announced, Update};
 
-/// Prefixes that are looked up at a time before they are taken in, so that one wait for memory serves them all.
-const NEAR: usize = 16;
+/// Prefixes that are looked up together before they are taken in.
+#[derive(Default)]
+struct Near {
+    routes: SmallVec<[Route; NEAR]>,
+    spots: Spots,
+}
 
-type Near = SmallVec<[Route; NEAR]>;
+impl Near {
+    fn each(&self) -> impl Iterator<Item = (Route, Spot)> + '_ {
+        self.routes.iter().copied().zip(self.spots.iter().copied())
+    }
+}
 
 /// Where the messages of one peer's session go.
 #[derive(Debug)]
@@ -54,10 +62,10 @@ impl Sink for Intake<'_> {
         // Without a handle there is no place for its paths (RFC 4486 §4, Out of Resources).
         let source = self.source.ok_or_else(|| Notification::cease(Cease::OutOfResources))?;
         for nlri in update.withdrawn() {
-            let (mut routes, mut near) = (nlri.routes(), Near::new());
+            let (mut routes, mut near) = (nlri.routes(), Near::default());
             while self.come_near(&mut routes, &mut near) {
-                for &route in &near {
-                    self.rib.withdraw(PathKey { source, id: route.id }, route.prefix);
+                for (route, spot) in near.each() {
+                    self.rib.withdraw_at(spot, PathKey { source, id: route.id }, route.prefix);
                     self.withdrawn.forget(route);
                 }
             }
@@ -100,13 +108,13 @@ impl Sink for Intake<'_> {
 }
 
 impl Intake<'_> {
-    /// Puts the next prefixes of a field into `near`, and has the table read what they will need;
+    /// Puts the next prefixes of a field into `near`, and looks them up;
     /// false when there are no more.
     fn come_near(&self, routes: &mut impl Iterator<Item = Route>, near: &mut Near) -> bool {
-        near.clear();
-        near.extend(routes.take(NEAR));
-        self.rib.warm(near.iter().map(|route| route.prefix));
-        !near.is_empty()
+        near.routes.clear();
+        near.routes.extend(routes.take(NEAR));
+        self.rib.look_up(near.routes.iter().map(|route| route.prefix), &mut near.spots);
+        !near.routes.is_empty()
     }
 
     /// Takes in the prefixes that share one next hop.
@@ -136,9 +144,9 @@ impl Intake<'_> {
         let altered = import.is_altered(self.rib.attributes().get(attributes));
         // What the rules made of the set, a rule each: prefixes of one UPDATE meet few.
         let mut made = Made::new();
-        let (mut routes, mut near) = (announced.nlri.routes(), Near::new());
+        let (mut routes, mut near) = (announced.nlri.routes(), Near::default());
         while self.come_near(&mut routes, &mut near) {
-            for &route in &near {
+            for (route, spot) in near.each() {
                 let prefix = route.prefix;
                 let verdict = match shared {
                     Some(reason) => Err(reason),
@@ -150,7 +158,8 @@ impl Intake<'_> {
                     Err(reason) => (attributes, Some(reason)),
                 };
                 self.withdrawn.forget(route);
-                self.rib.announce(PathKey { source, id: route.id }, prefix, attributes, refusal, limit);
+                let key = PathKey { source, id: route.id };
+                self.rib.announce_at(spot, key, prefix, attributes, refusal, limit);
             }
         }
         let stored = self.rib.counts(source, family).map_or(0, SourceCounts::stored);

@@ -40,7 +40,7 @@ use crate::id::{ConnId, PeerId};
 use crate::io::{Effects, Event, NextHop, Note, Transport};
 use crate::prefix::Family;
 use crate::rib::adj_out::AdjOut;
-use crate::rib::{EntryId, Rib, RibConfig, Source, SourceId, SourceKind};
+use crate::rib::{Rib, RibConfig, Source, SourceId, SourceKind};
 use crate::rule::RouteOrigin;
 use crate::session::{Action, Negotiated, Session};
 use crate::speaker::inflow::Inflow;
@@ -82,7 +82,6 @@ pub struct Speaker {
     /// Emptied by every call that fills them; kept for their room.
     actions: Vec<Action>,
     scratch: Vec<u8>,
-    changed: Vec<EntryId>,
 }
 
 /// An open connection and whose it is.
@@ -127,7 +126,6 @@ impl Speaker {
             recovering: None,
             actions: Vec::new(),
             scratch: Vec::new(),
-            changed: Vec::new(),
         }
     }
 
@@ -181,7 +179,7 @@ impl Speaker {
         self.look_at_recovery(now);
         self.inflow.turn(self.rib.is_waiting(), now);
         self.rib.expect_more(self.inflow.is_several());
-        let Self { config, rib, adj_out, peers, conns, changed, .. } = self;
+        let Self { config, rib, adj_out, peers, conns, .. } = self;
         let mut judge = |source: &Source, prefix, attributes: &_| {
             let Some(peer) = source.peer.and_then(|id| peers.get(&id)) else { return Ok(None) };
             let import = peer.import(config, source);
@@ -189,10 +187,7 @@ impl Speaker {
             Ok(import.changed(rule, attributes))
         };
         let mut more = rib.work(ENTRIES_PER_TURN, &mut judge);
-        rib.changed(changed);
-        for entry in changed.drain(..) {
-            adj_out.touch(rib, entry);
-        }
+        rib.each_changed(|rib, entry| adj_out.touch(rib, entry));
         let conn_of = |peer: PeerId| Some(peers.get(&peer)?.session.established()?.0);
         let ready = |peer| {
             let conn = conn_of(peer).and_then(|conn| conns.get(&conn));

@@ -159,7 +159,7 @@ impl AsPath {
     ) -> Result<(Self, bool), AsPathError> {
         let mut cursor = Cursor::new(value);
         let mut skipped = false;
-        let mut segments = Vec::new();
+        let mut segments = Vec::with_capacity(1);
         while let Some(code) = cursor.u8() {
             let count = cursor.u8().ok_or(AsPathError::Underrun)?;
             let width = if four_octet { 4 } else { 2 };
@@ -217,7 +217,7 @@ impl AsPath {
     #[must_use]
     pub fn merged(self, as4_path: Self) -> Self {
         let Some(mut missing) = self.hops().checked_sub(as4_path.hops()) else { return self };
-        let mut segments = Vec::new();
+        let mut segments = Vec::with_capacity(1);
         for mut segment in self.segments {
             if missing == 0 {
                 break;

@@ -9,6 +9,7 @@
 //! - Never decides, never counts references: the modules above do.
 
 mod entry;
+mod index;
 mod key;
 mod path;
 mod pool;
@@ -18,10 +19,10 @@ mod tests;
 use std::net::IpAddr;
 
 use foldhash::fast::FixedState;
-use hashbrown::HashTable;
 
 pub use self::entry::Entry;
 pub(in crate::rib) use self::entry::Flags;
+use self::index::Index;
 pub use self::key::Key;
 pub use self::path::Path;
 use self::pool::Pool;
@@ -95,12 +96,23 @@ struct Shard<K: Key> {
     chunks: Vec<Box<[Entry<K>]>>,
     used: u32,
     free: Vec<u32>,
-    index: HashTable<u32>,
+    index: Index,
 }
 
 impl<K: Key> Shard<K> {
-    const fn new() -> Self {
-        Self { chunks: Vec::new(), used: 0, free: Vec::new(), index: HashTable::new() }
+    fn new() -> Self {
+        Self { chunks: Vec::new(), used: 0, free: Vec::new(), index: Index::new() }
+    }
+
+    /// Makes the index larger, and fills it again.
+    fn enlarge(&mut self, hasher: &FixedState) {
+        self.index.enlarge();
+        for place in 0..self.used {
+            let entry = &self.chunks[place as usize / CHUNK][place as usize % CHUNK];
+            if entry.has(Flags::USED) {
+                self.index.insert(entry.key().hash(hasher), place);
+            }
+        }
     }
 
     fn at(&self, place: usize) -> &Entry<K> {
@@ -109,6 +121,30 @@ impl<K: Key> Shard<K> {
 
     fn at_mut(&mut self, place: usize) -> &mut Entry<K> {
         &mut self.chunks[place / CHUNK][place % CHUNK]
+    }
+}
+
+/// Where a prefix was, or would be, when it was looked up: a second look-up is shorter.
+#[derive(Clone, Copy, Debug)]
+pub struct Spot {
+    hash: u64,
+    slot: u32,
+}
+
+impl Spot {
+    /// In no table: places stay below.
+    const NONE: u32 = u32::MAX;
+
+    pub(super) const fn new(hash: u64, slot: Option<u32>) -> Self {
+        let slot = match slot {
+            Some(slot) => slot,
+            None => Self::NONE,
+        };
+        Self { hash, slot }
+    }
+
+    pub(super) const fn hash(self) -> u64 {
+        self.hash
     }
 }
 
@@ -168,52 +204,79 @@ impl<K: Key> Table<K> {
     /// The slot of a prefix.
     #[must_use]
     pub fn find(&self, key: K) -> Option<u32> {
-        let hash = key.hash(&self.hasher);
+        self.find_hashed(key, self.hash(key))
+    }
+
+    /// The hash of a prefix.
+    pub(super) fn hash(&self, key: K) -> u64 {
+        key.hash(&self.hasher)
+    }
+
+    /// Reads what a look-up reads first, and waits for nothing: the value means nothing.
+    pub(super) fn touch(&self, hash: u64) -> u8 {
+        self.shards[shard_of(hash)].index.touch(hash)
+    }
+
+    /// Reads what [`Table::free`] will need.
+    pub(super) fn touch_slot(&self, slot: u32) {
+        core::hint::black_box(self.used(slot).map(|entry| self.touch(self.hash(entry.key()))));
+    }
+
+    /// Where a prefix of this hash is.
+    pub(super) fn find_hashed(&self, key: K, hash: u64) -> Option<u32> {
         let shard = shard_of(hash);
         let shard_ref = &self.shards[shard];
-        let place = shard_ref.index.find(hash, |&place| shard_ref.at(place as usize).holds(key))?;
-        Some(*place << SHARD_BITS | shard as u32)
+        let place = shard_ref.index.find(hash, |place| shard_ref.at(place as usize).holds(key))?;
+        Some(place << SHARD_BITS | shard as u32)
+    }
+
+    /// The slot of a prefix that was looked up before; another may have come or gone since.
+    pub(super) fn find_again(&self, key: K, spot: Spot) -> Option<u32> {
+        match self.used(spot.slot) {
+            Some(entry) if entry.holds(key) => Some(spot.slot),
+            _ => self.find_hashed(key, spot.hash),
+        }
     }
 
     /// The slot of a prefix, made if it is not there.
     pub fn find_or_insert(&mut self, key: K) -> u32 {
+        let hash = self.hash(key);
+        self.find_or_insert_again(key, Spot { hash, slot: Spot::NONE })
+    }
+
+    /// The slot of a prefix that was looked up before, made if it is not there.
+    pub(super) fn find_or_insert_again(&mut self, key: K, spot: Spot) -> u32 {
+        if let Some(slot) = self.find_again(key, spot) {
+            return slot;
+        }
         let Self { hasher, shards, .. } = self;
-        let hash = key.hash(hasher);
-        let shard = shard_of(hash);
-        let Shard { chunks, used, free, index } = &mut shards[shard];
-        let at = |place: u32| &chunks[place as usize / CHUNK][place as usize % CHUNK];
-        let rehash = |&place: &u32| at(place).key().hash(hasher);
-        let place = match index.entry(hash, |&place| at(place).holds(key), rehash) {
-            hashbrown::hash_table::Entry::Occupied(found) => {
-                return *found.get() << SHARD_BITS | shard as u32;
-            }
-            hashbrown::hash_table::Entry::Vacant(vacant) => {
-                let place = free.pop().unwrap_or_else(|| {
-                    *used += 1;
-                    *used - 1
-                });
-                vacant.insert(place);
-                place
-            }
-        };
+        let number = shard_of(spot.hash);
+        let shard = &mut shards[number];
+        if shard.index.is_full() {
+            shard.enlarge(hasher);
+        }
+        let Shard { chunks, used, free, index } = shard;
+        let place = free.pop().unwrap_or_else(|| {
+            *used += 1;
+            *used - 1
+        });
+        index.insert(spot.hash, place);
         if place as usize / CHUNK == chunks.len() {
             chunks.push(vec![Entry::default(); CHUNK].into_boxed_slice());
         }
         chunks[place as usize / CHUNK][place as usize % CHUNK] = Entry::new(key);
         self.len += 1;
         self.lengths[usize::from(key.length())] += 1;
-        place << SHARD_BITS | shard as u32
+        place << SHARD_BITS | number as u32
     }
 
     /// Frees an entry; it must have no paths.
     pub(super) fn free(&mut self, slot: u32) {
         let (shard, place) = split(slot);
         let key = self.entry(slot).key();
-        let hash = key.hash(&self.hasher);
+        let hash = self.hash(key);
         let shard = &mut self.shards[shard];
-        if let Ok(found) = shard.index.find_entry(hash, |&other| other as usize == place) {
-            found.remove();
-        }
+        shard.index.remove(hash, place as u32);
         *shard.at_mut(place) = Entry::default();
         shard.free.push(place as u32);
         self.len -= 1;

@@ -127,3 +127,33 @@ proptest! {
         }
     }
 }
+
+/// Hashes of which many share a bucket and a tag, so that places go by full buckets, and back.
+fn crowded() -> impl Strategy<Value = u64> {
+    (0..4u64, 0..40u64).prop_map(|(tag, bucket)| tag << 56 | bucket << 26)
+}
+
+proptest! {
+    #[test]
+    fn an_index_is_a_map_however_crowded(steps in prop::collection::vec((crowded(), any::<bool>()), 0..600)) {
+        let mut index = Index::new();
+        let mut model: BTreeMap<u32, u64> = BTreeMap::new();
+        for (place, (hash, comes)) in (0..).zip(steps) {
+            if comes {
+                if index.is_full() {
+                    index.enlarge();
+                    model.iter().for_each(|(&place, &hash)| index.insert(hash, place));
+                }
+                index.insert(hash, place);
+                model.insert(place, hash);
+            } else if let Some((&gone, &hash)) = model.iter().find(|(_, held)| **held >= hash) {
+                index.remove(hash, gone);
+                model.remove(&gone);
+                prop_assert_eq!(index.find(hash, |place| place == gone), None);
+            }
+            for (&place, &hash) in &model {
+                prop_assert_eq!(index.find(hash, |found| found == place), Some(place));
+            }
+        }
+    }
+}
