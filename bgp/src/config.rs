@@ -102,9 +102,30 @@ pub enum Drain {
     No,
     /// What is sent asks peers to prefer any other path: GRACEFUL_SHUTDOWN, and
     /// LOCAL_PREF 0 inside the AS (RFC 8326 §4).
-    Shunned,
-    /// The same, and prefixes of pods are not sent at all.
-    Withheld,
+    Shunned {
+        /// Whether prefixes of pods are not sent at all.
+        pods: bool,
+        /// Whether addresses of Services are not sent at all.
+        services: bool,
+    },
+}
+
+impl Drain {
+    /// All is sent yet, and shunned.
+    pub const SHUNNED: Self = Self::Shunned { pods: false, services: false };
+
+    /// Whether prefixes of this origin are not sent at all.
+    #[must_use]
+    pub const fn withholds(self, origin: RouteOrigin) -> bool {
+        match self {
+            Self::No => false,
+            Self::Shunned { pods, services } => match origin {
+                RouteOrigin::PodCidr => pods,
+                RouteOrigin::Service => services,
+                RouteOrigin::Static | RouteOrigin::Learned => false,
+            },
+        }
+    }
 }
 
 /// A prefix that the speaker originates.

@@ -142,8 +142,8 @@ reasons! {
     SendLimit = "send-limit", "the peer is sent as many prefixes as its limit";
     /// No own address of the family to name as next hop.
     NoNextHop = "no-next-hop", "this node has no address of the family for the peer";
-    /// The node is drained of its pods.
-    Drained = "drained", "the node is drained of its pods";
+    /// The node is drained, of its pods or of its Services.
+    Drained = "drained", "the node is drained, and the prefix withdrawn";
     /// The attributes leave no room for a prefix in a message (RFC 4271 §9.2).
     TooLong = "attributes-too-long", "the attributes leave no room for a prefix in a message", "RFC 4271 9.2";
     /// The kernel has not confirmed the route yet.

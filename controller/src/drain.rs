@@ -8,13 +8,20 @@ use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
+use std::time::Duration;
 
-use bgp::config;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// The name of the file.
+/// The name of the file of an operator's drain.
 pub const FILE: &str = "drain.json";
+
+/// The name of the file of the Node's.
+pub const NODE_FILE: &str = "cordon.json";
+
+/// How long addresses of Services are shunned before they are withdrawn, if nothing is said of it: peers have gone
+/// elsewhere in a second or two, and what they pass on takes as long again at each further router.
+pub const WAIT: Duration = Duration::from_secs(30);
 
 /// The shape of the file; another one is refused by name.
 const SHAPE: u64 = 1;
@@ -36,17 +43,25 @@ pub struct Drain {
     pub since: Timestamp,
     /// When it ends by itself.
     pub until: Option<Timestamp>,
+    /// When the addresses of Services are withdrawn; `None` for never.
+    pub services: Option<Timestamp>,
 }
 
 impl Drain {
-    /// The same for the speaker.
+    /// How much of the wait for peers to go elsewhere is left at `now`, no more than all of it; `None` for a wait
+    /// without end.
     #[must_use]
-    pub const fn level(drain: Option<&Self>) -> config::Drain {
-        match drain {
-            None => config::Drain::No,
-            Some(Self { pods: false, .. }) => config::Drain::Shunned,
-            Some(Self { pods: true, .. }) => config::Drain::Withheld,
-        }
+    pub fn wait(&self, now: Timestamp) -> Option<Duration> {
+        let whole = self.services?.duration_since(self.since);
+        let left = self.services?.duration_since(now).min(whole);
+        Some(Duration::try_from(left).unwrap_or_default())
+    }
+
+    /// The drain that takes the place of `before`: what that has withdrawn of Services stays so.
+    #[must_use]
+    pub fn after(self, before: Option<&Self>) -> Self {
+        let withdrawn = before.and_then(|before| before.services).filter(|at| *at <= self.since);
+        Self { services: withdrawn.or(self.services), ..self }
     }
 
     /// The drain in one line, such as `drained of its pods: kernel upgrade`.
@@ -67,6 +82,9 @@ struct Document {
     since: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     until: Option<String>,
+    /// Not there in what an agent before these has kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    services: Option<String>,
 }
 
 /// Reads the drain that holds; `None` if there is no file, or if its time is over at `now`.
@@ -89,8 +107,11 @@ pub fn read(path: &Path, now: Timestamp) -> Result<Option<Drain>, String> {
     }
     let time = |text: &str| text.parse::<Timestamp>().map_err(|error| damaged(&error));
     let until = document.until.as_deref().map(time).transpose()?;
+    let since = time(&document.since)?;
+    let services = document.services.as_deref().map(time).transpose()?;
+    let services = services.or_else(|| since.checked_add(WAIT).ok());
     let Document { pods, reason, .. } = document;
-    let drain = Drain { pods, reason, since: time(&document.since)?, until };
+    let drain = Drain { pods, reason, since, until, services };
     Ok(Some(drain).filter(|drain| drain.until.is_none_or(|until| until > now)))
 }
 
@@ -114,9 +135,10 @@ pub fn keep(path: &Path, drain: Option<&Drain>) -> io::Result<()> {
 }
 
 fn write(path: &Path, drain: &Drain) -> io::Result<()> {
-    let Drain { pods, reason, since, until } = drain;
-    let (since, until) = (since.to_string(), until.map(|until| until.to_string()));
-    let document = Document { version: SHAPE, pods: *pods, reason: reason.clone(), since, until };
+    let Drain { pods, reason, since, until, services } = drain;
+    let text = |at: &Option<Timestamp>| at.map(|at| at.to_string());
+    let (since, until, services) = (since.to_string(), text(until), text(services));
+    let document = Document { version: SHAPE, pods: *pods, reason: reason.clone(), since, until, services };
     let text = serde_json::to_string(&document).map_err(io::Error::other)?;
     let temporary = path.with_extension("json.new");
     let replace = || {
@@ -146,7 +168,13 @@ mod tests {
         let path = folder.path().join("deep").join(FILE);
         let (noon, one) = (time("2026-01-01T12:00:00Z"), time("2026-01-01T13:00:00Z"));
         assert_eq!(read(&path, noon), Ok(None));
-        let drain = Drain { pods: true, reason: "a \"new\" disk".into(), since: noon, until: None };
+        let drain = Drain {
+            pods: true,
+            reason: "a \"new\" disk".into(),
+            since: noon,
+            until: None,
+            services: Some(one),
+        };
         keep(&path, Some(&drain)).expect("kept");
         assert_eq!(read(&path, one), Ok(Some(drain.clone())));
         let drain = Drain { pods: false, until: Some(one), ..drain };
@@ -156,6 +184,36 @@ mod tests {
         keep(&path, None).expect("forgotten");
         keep(&path, None).expect("again");
         assert_eq!(read(&path, noon), Ok(None));
+    }
+
+    #[test]
+    fn the_wait_goes_on_where_it_was_and_is_not_begun_anew() {
+        let [noon, half, one] = ["12:00", "12:30", "13:00"].map(|at| time(&format!("2026-01-01T{at}:00Z")));
+        let drain = |since, services| Drain {
+            pods: false,
+            reason: String::new(),
+            since,
+            until: None,
+            services: Some(services),
+        };
+        let first = drain(noon, half);
+        let minutes = |drain: &Drain, at| drain.wait(at).map(|left| left.as_secs() / 60);
+        assert_eq!(minutes(&first, noon), Some(30));
+        assert_eq!(minutes(&first, time("2026-01-01T12:20:00Z")), Some(10));
+        assert_eq!(minutes(&first, one), Some(0));
+        // The clock was set back meanwhile.
+        assert_eq!(minutes(&first, time("2026-01-01T01:00:00Z")), Some(30));
+        assert_eq!(minutes(&Drain { services: None, ..first.clone() }, one), None);
+        // Withdrawn stays withdrawn; what is not withdrawn yet gets the new wait.
+        assert_eq!(minutes(&drain(half, one).after(Some(&first)), half), Some(0));
+        assert_eq!(minutes(&drain(noon, one).after(Some(&first)), noon), Some(60));
+        // An agent before these has kept nothing of a wait.
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join(FILE);
+        let text = r#"{"version":1,"pods":false,"reason":"","since":"2026-01-01T12:00:00Z"}"#;
+        fs::write(&path, text).expect("written");
+        let read = read(&path, noon).expect("read").expect("a drain");
+        assert_eq!(read.wait(noon), Some(Duration::from_secs(30)));
     }
 
     #[test]

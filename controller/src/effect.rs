@@ -10,6 +10,7 @@ use bgp::time::Instant;
 
 use crate::bfd::Watch;
 use crate::cluster::Objects;
+use crate::drain::Drain;
 use crate::kernel::Command;
 use crate::kernel::masquerade::Masquerade;
 use crate::status::event::Event;
@@ -37,6 +38,8 @@ pub trait Drivers {
     fn masquerade(&mut self, wanted: Option<Masquerade>);
     /// A set of objects that is good, to be kept for a start without the source.
     fn keep(&mut self, objects: Arc<Objects>);
+    /// Since when, and how, the Node says that it is out of service, for the next run of the agent.
+    fn cordoned(&mut self, drain: Option<Drain>);
     /// When a snapshot of the status is due; `None` while nothing changed.
     fn status_due(&self) -> Option<Instant>;
     /// Notes that something which the status shows may have changed.

@@ -140,7 +140,7 @@ impl Export {
         if attributes.only_to_customers.is_some() && self.role.is_some_and(|role| !role.is_above()) {
             return Err(Reason::OnlyToCustomers);
         }
-        if self.drain == Drain::Withheld && path.origin == RouteOrigin::PodCidr {
+        if self.drain.withholds(path.origin) {
             return Err(Reason::Drained);
         }
         let met = if self.rules.is_empty() { None } else { self.rules.first(&path.subject()) };
@@ -325,6 +325,10 @@ impl Export {
     pub fn refusal(&self, reason: Reason, path: &Outgoing<'_>) -> Refusal {
         let detail = match reason {
             Reason::NoNextHop => self.no_next_hop(path),
+            Reason::Drained if path.origin == RouteOrigin::PodCidr => {
+                "the node is drained of its pods".to_owned()
+            }
+            Reason::Drained => "the node is drained, and has waited for peers to go elsewhere".to_owned(),
             Reason::ExportRule => match self.rules.first(&path.subject()) {
                 Some((at, rule)) => {
                     format!("export rule {}: {}", at + 1, rule.when.describe(&path.subject()))

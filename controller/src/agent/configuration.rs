@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bgp::config::SpeakerConfig;
 use bgp::prefix::Prefix;
-use bgp::time::Instant;
+use bgp::time::{Duration, Instant};
 use bgp::zone::{self, Zone};
 
 use crate::cluster::{Checkpoint, Objects, Problem, SourceEvent};
@@ -15,6 +15,7 @@ use crate::desired::derivation::Derivation;
 use crate::desired::services::Withheld;
 use crate::desired::{self, Desired, Surroundings};
 use crate::discovery::{Finding, Neighbours};
+use crate::drain;
 use crate::kernel::{KernelConfig, LocalAddress};
 use crate::status::event::EventKind;
 use crate::transport::Terms;
@@ -295,6 +296,11 @@ impl Configuration {
     /// The kernel driver's part of the configuration in use.
     pub(super) fn kernel(&self) -> Option<&KernelConfig> {
         self.desired.as_ref().map(|desired| &desired.kernel)
+    }
+
+    /// How long addresses of Services are shunned before they are withdrawn, where the Node is drained.
+    pub(super) fn drain_wait(&self) -> Duration {
+        self.desired.as_ref().map_or(drain::WAIT, |desired| desired.drain_wait)
     }
 
     /// The speaker's part of the configuration in use.

@@ -1,5 +1,6 @@
 //! What earlier runs of the agent have kept on disk, taken up at the start.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -43,6 +44,26 @@ pub(super) async fn objects(
     }
 }
 
+/// Since when the Node was out of service, as an earlier run has kept it. One that cannot be read has the wait for peers
+/// begin anew, if the Node still says so.
+pub(super) fn earlier_cordon(path: &Path) -> Option<Drain> {
+    let told = |problem: &String| tracing::warn!(event = "drain-unread", reason = problem);
+    drain::read(path, Timestamp::now()).inspect_err(told).unwrap_or_default()
+}
+
+/// Keeps since when the Node is out of service, whenever that changes, until the sender is gone.
+pub(super) async fn cordons(path: PathBuf, mut cordons: watch::Receiver<Option<Drain>>) {
+    while cordons.changed().await.is_ok() {
+        let (path, drain) = (path.clone(), cordons.borrow_and_update().clone());
+        let shown = path.display().to_string();
+        let kept = tokio::task::spawn_blocking(move || drain::keep(&path, drain.as_ref())).await;
+        if let Err(error) = kept.unwrap_or_else(|error| Err(io::Error::other(error))) {
+            let reason = format!("{shown}: {error}; a restart begins the wait for peers anew");
+            tracing::warn!(event = "drain-not-kept", reason);
+        }
+    }
+}
+
 /// The drain that an earlier run has kept. A file that is damaged still says that an operator wanted one: the node is
 /// shunned, which loses no packet, until somebody says how it is to be.
 pub(super) fn earlier_drain(path: &Path, impaired: &ImpairedSender) -> Option<Drain> {
@@ -50,6 +71,6 @@ pub(super) fn earlier_drain(path: &Path, impaired: &ImpairedSender) -> Option<Dr
         let why = format!("{problem}; the node is drained but for its pods until `drain` or `undrain`");
         tell_of(Impairment::Drain, impaired)(Some(why));
         let reason = "what was kept of a drain cannot be read".to_owned();
-        Some(Drain { pods: false, reason, since: Timestamp::now(), until: None })
+        Some(Drain { pods: false, reason, since: Timestamp::now(), until: None, services: None })
     })
 }

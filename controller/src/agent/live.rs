@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use crate::bfd::{self, Watch};
 use crate::cluster::Objects;
 use crate::discovery;
+use crate::drain::Drain;
 use crate::effect::Drivers;
 use crate::kernel::masquerade::{self, Masquerade};
 use crate::kernel::{self, Command};
@@ -31,6 +32,8 @@ pub(super) struct Live {
     pub(super) publisher: Publisher,
     /// Objects to keep on disk; the newest alone.
     pub(super) good: watch::Sender<Option<Arc<Objects>>>,
+    /// What the Node says of its service, to keep on disk; the newest alone.
+    pub(super) cordoned: watch::Sender<Option<Drain>>,
     /// The peers that are up, for the marker; the newest alone.
     pub(super) up: watch::Sender<Option<BTreeSet<IpAddr>>>,
 }
@@ -70,6 +73,10 @@ impl Drivers for Live {
 
     fn keep(&mut self, objects: Arc<Objects>) {
         self.good.send_replace(Some(objects));
+    }
+
+    fn cordoned(&mut self, drain: Option<Drain>) {
+        self.cordoned.send_replace(drain);
     }
 
     fn status_due(&self) -> Option<Instant> {

@@ -18,6 +18,7 @@
 //!  turn             the loop's state and its turn, over any drivers
 //!  reconcile        what the node is to be, handed to those who bring it about
 //!  service          in and out of service, by an operator or by the Node
+//!  wish             who of the two wants it out, and the wait for peers
 //!  order            what the loop does at an operator's order
 //!  settings         what it is started with
 //!  kept             what earlier runs have kept on disk, taken up
@@ -57,4 +58,6 @@ mod tally;
 
 pub use run::run;
 pub use settings::{Settings, Source};
+mod wish;
+
 pub use turn::Agent;

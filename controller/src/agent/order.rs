@@ -18,7 +18,7 @@ impl<D: Drivers> Agent<D> {
         match order {
             Order::Drain { drain, reply } => {
                 self.change_drain(drain, now);
-                let _ = reply.send(self.in_force().cloned());
+                let _ = reply.send(self.in_force());
             }
             Order::Reset { peer, soft, reply } => {
                 let _ = reply.send(self.reset(peer, soft, now));

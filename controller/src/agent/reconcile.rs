@@ -9,7 +9,6 @@ use bgp::time::Instant;
 use bgp::view::PeerView;
 
 use super::turn::Agent;
-use crate::drain::Drain;
 use crate::effect::Drivers;
 use crate::kernel::Command;
 use crate::record::Recorded;
@@ -69,7 +68,7 @@ impl<D: Drivers> Agent<D> {
     /// Makes the speaker what it is to be, and makes one where there is none yet: one that restarts, where an
     /// earlier run has left routes of these families.
     fn reconcile(&mut self, config: SpeakerConfig, left: Option<PerFamily<bool>>, now: Instant) {
-        let drain = Drain::level(self.in_force());
+        let drain = self.level(now);
         let new = || {
             let mut speaker = Recorded::new(&config, self.identity.seed, self.recorder.take());
             if let Some(forwarding) = left.filter(|left| left.ipv4 || left.ipv6) {

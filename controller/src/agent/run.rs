@@ -13,7 +13,7 @@ use super::host;
 use super::identity::Identity;
 use super::impairment::tell_of;
 use super::inbox::{Inbox, Waiting};
-use super::kept::{earlier_drain, objects};
+use super::kept::{cordons, earlier_cordon, earlier_drain, objects};
 use super::live::Live;
 use super::log;
 use super::marker::{self, Marker};
@@ -114,6 +114,7 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     let (good, to_keep) = watch::channel(None);
     let (told, drain_file) =
         (tell_of(Impairment::Checkpoint, &impaired), checkpoint.with_file_name(drain::FILE));
+    let cordon_file = drain_file.with_file_name(drain::NODE_FILE);
     let keeper = tokio::spawn(cluster::checkpoint::keep(checkpoint, identity.node.clone(), to_keep, told));
 
     let first = Agent::<Live>::first_snapshot(&identity);
@@ -136,6 +137,9 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     let told = tell_of(Impairment::StatusSocket, &impaired);
     let (orders, order_inbox) = mpsc::channel(ORDERS);
     let drain = earlier_drain(&drain_file, &impaired);
+    let cordoned_before = earlier_cordon(&cordon_file);
+    let (cordoned, says) = watch::channel(None);
+    let says = tokio::spawn(cordons(cordon_file, says));
     let operator = Operator::new(snapshots.clone(), orders, drain_file, drain.clone());
     let operating = operate(operator.clone(), socket_beside(&socket), stop.clone(), &impaired);
     let (operating, expiry) = (tokio::spawn(operating), tokio::spawn(operator.expire()));
@@ -159,6 +163,7 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
         publisher,
         good,
         up,
+        cordoned,
     };
     let marker = marker.with(expected.clone());
     if let Err(error) = marker.leave(&marker_path) {
@@ -167,7 +172,7 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     }
     let markers = tokio::spawn(marker::keep(marker, marker_path, peers_up));
     let mut agent = Agent::new(identity, live);
-    agent.begin_drained(drain);
+    agent.begin_drained(drain, cordoned_before);
     if let Some(expected) = expected {
         agent.await_only(expected);
     }
@@ -210,10 +215,10 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     let _ = tokio::time::timeout(LAST_WORDS, futures::future::join(service, operating)).await;
     // The driver waits for nobody who reads its events.
     drop(inbox);
-    let Live { bfd, kernel, masquerade, good, up, .. } = agent.into_drivers();
+    let Live { bfd, kernel, masquerade, good, up, cordoned, .. } = agent.into_drivers();
     // What was handed over last is written yet.
-    drop((good, up));
-    let _ = tokio::time::timeout(LAST_WORDS, futures::future::join(keeper, markers)).await;
+    drop((good, up, cordoned));
+    let _ = tokio::time::timeout(LAST_WORDS, futures::future::join3(keeper, markers, says)).await;
     let drivers = || {
         bfd.join();
         masquerade.join();

@@ -39,6 +39,7 @@ use super::masquerade::Hiding;
 use super::report::{self, Convergence, Shown};
 use super::stranger::Strangers;
 use super::tally::Tally;
+use super::wish::Service;
 
 /// The agent loop's state.
 pub struct Agent<D> {
@@ -60,10 +61,8 @@ pub struct Agent<D> {
     pub(super) hiding: Hiding,
     /// What BFD knows of the ways to peers.
     pub(super) ways: BTreeMap<IpAddr, View>,
-    /// What an operator has ordered.
-    pub(super) drain: Option<Drain>,
-    /// What the Node says.
-    pub(super) cordoned: Option<Drain>,
+    /// Whether the node is in service.
+    pub(super) service: Service,
     fib: Option<Fib>,
     strangers: Strangers,
     pub(super) tally: Tally,
@@ -96,8 +95,7 @@ impl<D: Drivers> Agent<D> {
             impairments: Impairments::default(),
             hiding: Hiding::default(),
             ways: BTreeMap::new(),
-            drain: None,
-            cordoned: None,
+            service: Service::default(),
             fib: None,
             strangers: Strangers::default(),
             tally: Tally::default(),
@@ -146,7 +144,13 @@ impl<D: Drivers> Agent<D> {
             return Some(Instant::default());
         }
         let timers = self.speaker.as_ref().and_then(|speaker| speaker.deadline());
-        let due = [timers, self.drivers.status_due(), self.convergence.look_due(), self.configuration.due()];
+        let due = [
+            timers,
+            self.drivers.status_due(),
+            self.convergence.look_due(),
+            self.configuration.due(),
+            self.service.due,
+        ];
         due.into_iter().flatten().min()
     }
 
@@ -186,12 +190,13 @@ impl<D: Drivers> Agent<D> {
         if self.configuration.due().is_some_and(|due| due <= now) {
             self.configure(now);
         }
+        self.withdraw_services(now);
         self.settle(now);
         let settled = !self.identity.restarts || self.convergence.has_settled();
         if let Some(wanted) = self.hiding.news(settled).filter(|_| !self.stopping) {
             self.drivers.masquerade(wanted);
         }
-        let in_force = self.in_force().cloned();
+        let in_force = self.in_force();
         let Self { drivers, speaker, configuration, identity, convergence, grievances, tally, .. } = self;
         let (busy, speaker) = (self.more, speaker.as_deref());
         let (impairments, drain, hides) = (&self.impairments, in_force.as_ref(), self.hiding.is_on());
@@ -236,7 +241,7 @@ impl<D: Drivers> Agent<D> {
         // Said before the sessions end: a peer is not to take that for packets that stopped passing.
         self.drivers.watch(Watch::new());
         let now = self.drivers.now();
-        let leaving = self.in_force().filter(|drain| drain.pods).cloned();
+        let leaving = self.in_force().filter(|drain| drain.pods);
         let Some(speaker) = &mut self.speaker else { return };
         let host = if host_stops { "the host shuts down" } else { "" };
         let text = leaving.as_ref().map_or_else(|| host.to_owned(), Drain::line);

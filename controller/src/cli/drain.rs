@@ -21,6 +21,9 @@ pub struct DrainArgs {
     /// Undrain by itself after this time, such as 30m or 2h
     #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
     pub duration: Option<SignedDuration>,
+    /// How long the addresses of Services are shunned before they are withdrawn
+    #[arg(long, value_name = "DURATION", value_parser = wait, default_value = "30s")]
+    pub wait: SignedDuration,
     /// Why, in a line for those who look
     #[arg(long, value_name = "TEXT", default_value_t)]
     pub reason: String,
@@ -42,11 +45,17 @@ fn duration(text: &str) -> Result<SignedDuration, String> {
     if duration.as_secs() > 0 { Ok(duration) } else { Err("at least a second".to_owned()) }
 }
 
+fn wait(text: &str) -> Result<SignedDuration, String> {
+    let wait: SignedDuration = text.parse().map_err(|_| "not a time such as 30s or 5m".to_owned())?;
+    if wait.is_negative() { Err("not less than nothing".to_owned()) } else { Ok(wait) }
+}
+
 pub(super) async fn run(args: DrainArgs) -> Outcome {
     let request = v1::DrainRequest {
         pods: args.pods,
         for_seconds: args.duration.and_then(|duration| u64::try_from(duration.as_secs()).ok()),
         reason: args.reason,
+        wait_seconds: u64::try_from(args.wait.as_secs()).ok(),
     };
     let (answers, failures) = client::order(&args.options.sockets, |mut agent| {
         let request = request.clone();
@@ -83,6 +92,15 @@ pub fn words(drain: &v1::Drain) -> String {
     text::printable(&words)
 }
 
+/// What becomes of the addresses of Services: `addresses of Services are withdrawn in 30s`.
+#[must_use]
+pub fn services(drain: &v1::Drain) -> Option<String> {
+    Some(match drain.services_seconds? {
+        0 => "addresses of Services are withdrawn".to_owned(),
+        left => format!("addresses of Services are withdrawn in {}", text::age(left)),
+    })
+}
+
 /// The drains that hold.
 #[derive(Debug)]
 pub struct Drained(pub Vec<v1::DrainResponse>);
@@ -94,8 +112,9 @@ impl Render for Drained {
         let line = |response: &v1::DrainResponse| {
             let drain = response.drain.clone().unwrap_or_default();
             let pods = if drain.pods { "its PodCIDRs are withdrawn, " } else { "" };
+            let services = services(&drain).map(|line| format!("  {line}\n")).unwrap_or_default();
             format!(
-                "{} is {}\n  {pods}what it sends carries GRACEFUL_SHUTDOWN (65535:0), its sessions stay up\n",
+                "{} is {}\n  {pods}what it sends carries GRACEFUL_SHUTDOWN (65535:0), its sessions stay up\n{services}",
                 response.node,
                 words(&drain)
             )

@@ -108,7 +108,8 @@ fn unmet(node: &v1::NodeStatus, name: &str) -> Option<Failure> {
 fn notes(node: &v1::NodeStatus) -> Vec<String> {
     let drained = node.drain.as_ref().map(|drain| {
         let age = text::age(drain.since_seconds);
-        format!("{} ({age} ago)", drain::words(drain))
+        let services = drain::services(drain).map(|line| format!("; {line}")).unwrap_or_default();
+        format!("{} ({age} ago{services})", drain::words(drain))
     });
     drained.into_iter().chain(ills(node)).collect()
 }

@@ -50,6 +50,7 @@ mod unnumbered;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use api::crd::fabric::NextHopGroups as Groups;
 use bgp::config::{Origination, SpeakerConfig};
@@ -86,6 +87,8 @@ pub struct Desired {
     pub nodes: BTreeMap<IpAddr, String>,
     /// For the masquerade driver, and whether learned prefixes are left out; `None` where nothing is hidden.
     pub masquerade: Option<(Masquerade, bool)>,
+    /// How long addresses of Services are shunned before they are withdrawn, where the Node is drained.
+    pub drain_wait: Duration,
     /// Addresses of Services that are not originated though a Fabric says so, and why.
     pub withheld: Arc<Withheld>,
     /// What was left out, and why; the rest stands without it.
@@ -164,7 +167,19 @@ fn whole(
     let nodes = speaker.peers.iter().filter_map(|peer| incarnation(peer.address)).collect();
     let masquerade = masquerade::masquerade(site, merged, others, &speaker);
     let withheld = Arc::new(services.withheld());
-    Ok(Desired { speaker, neighbours, links, watch, kernel, nodes, masquerade, withheld, warnings })
+    let drain_wait = cordon::wait(site, &mut warnings);
+    Ok(Desired {
+        speaker,
+        neighbours,
+        links,
+        watch,
+        kernel,
+        nodes,
+        masquerade,
+        drain_wait,
+        withheld,
+        warnings,
+    })
 }
 
 /// The node's facts without InternalIPs that pass (RFC 8981): a kubelet may report one, and a session or a next hop

@@ -101,6 +101,7 @@ impl Operator {
     /// Makes this the operators' drain; the one before, and what holds then.
     async fn hold(&self, drain: Option<Drain>) -> Result<(Option<Drain>, Option<Drain>), Status> {
         let mut held = self.0.held.lock().await;
+        let drain = drain.map(|drain| drain.after(held.as_ref()));
         let (path, kept) = (self.0.path.clone(), drain.clone());
         let written = tokio::task::spawn_blocking(move || drain::keep(&path, kept.as_ref())).await;
         let unkept = |error: &dyn std::fmt::Display| {
@@ -130,6 +131,10 @@ impl Operator {
         tokio::time::timeout(DEADLINE, ordered).await.map_err(late)?
     }
 
+    async fn held(&self) -> Option<Drain> {
+        self.0.held.lock().await.clone()
+    }
+
     fn snapshot(&self) -> Arc<Snapshot> {
         Arc::clone(&self.0.snapshots.borrow())
     }
@@ -140,7 +145,7 @@ struct Service(Operator);
 #[tonic::async_trait]
 impl OperatorService for Service {
     async fn drain(&self, request: Request<v1::DrainRequest>) -> Result<Response<v1::DrainResponse>, Status> {
-        let v1::DrainRequest { pods, for_seconds, reason } = request.into_inner();
+        let v1::DrainRequest { pods, for_seconds, reason, wait_seconds } = request.into_inner();
         if reason.chars().count() > drain::REASON || reason.chars().any(char::is_control) {
             let message = format!("the reason is to be one line of at most {} letters", drain::REASON);
             return Err(Fault::InvalidReason.status(message));
@@ -148,10 +153,16 @@ impl OperatorService for Service {
         // To the second, as a file and a message show it.
         let since = Timestamp::now();
         let until = for_seconds.map(|seconds| until(since, seconds)).transpose()?;
-        let drain = Drain { pods, reason, since, until };
-        self.0.hold(Some(drain.clone())).await?;
+        let services = wait_seconds.map_or(Ok(drain::WAIT.as_secs()), Ok);
+        let services = services.and_then(|wait| after(since, wait))?;
+        let drain = Drain { pods, reason, since, until, services: Some(services) };
+        self.0.hold(Some(drain)).await?;
+        let drain = self.0.held().await;
         let node = self.0.snapshot().node.clone();
-        Ok(Response::new(v1::DrainResponse { node, drain: Some(convert::drain(&drain, Timestamp::now())) }))
+        Ok(Response::new(v1::DrainResponse {
+            node,
+            drain: drain.map(|drain| convert::drain(&drain, Timestamp::now())),
+        }))
     }
 
     async fn undrain(&self, _: Request<v1::UndrainRequest>) -> Result<Response<v1::UndrainResponse>, Status> {
@@ -183,9 +194,17 @@ impl OperatorService for Service {
 
 /// When a drain of so many seconds ends.
 fn until(since: Timestamp, seconds: u64) -> Result<Timestamp, Status> {
-    let span = i64::try_from(seconds).ok().filter(|seconds| *seconds > 0).map(SignedDuration::from_secs);
+    if seconds == 0 {
+        return Err(Fault::InvalidDuration.status("0 seconds are no time to drain for"));
+    }
+    after(since, seconds)
+}
+
+/// So many seconds later.
+fn after(since: Timestamp, seconds: u64) -> Result<Timestamp, Status> {
+    let span = i64::try_from(seconds).ok().map(SignedDuration::from_secs);
     span.and_then(|span| since.checked_add(span).ok())
-        .ok_or_else(|| Fault::InvalidDuration.status(format!("{seconds} seconds are no time to drain for")))
+        .ok_or_else(|| Fault::InvalidDuration.status(format!("{seconds} seconds are beyond all time")))
 }
 
 #[cfg(test)]

@@ -27,6 +27,9 @@ const OWN: Asn = Asn(65_001);
 /// A prefix of pods.
 const PODS: &str = "10.244.0.0/16";
 
+/// An address of a Service, as its aggregate.
+const SERVICE: &str = "192.0.2.0/24";
+
 /// A prefix that is originated with more communities than a message holds.
 const LONG: &str = "198.51.100.0/24";
 
@@ -238,15 +241,23 @@ fn scene(chance: &mut Chance) -> Scene {
         .collect();
     let origin = |text: &str| Origination { med: Some(4), ..Origination::new(prefix(text)) };
     let pods = Origination { origin: RouteOrigin::PodCidr, ..origin(PODS) };
+    let service = Origination { origin: RouteOrigin::Service, ..origin(SERVICE) };
     let many = (0..1_100).map(|value| Community((65_000 << 16) | (1_000 + value))).collect();
     let long = Origination { communities: many, ..origin(LONG) };
     let config = SpeakerConfig {
         transit: !chance.one_in(3),
         cluster_id: chance.one_in(4).then_some(RouterId(2)),
-        drain: chance.pick(&[Drain::No, Drain::No, Drain::No, Drain::Shunned, Drain::Withheld]),
+        drain: chance.pick(&[
+            Drain::No,
+            Drain::No,
+            Drain::No,
+            Drain::SHUNNED,
+            Drain::Shunned { pods: true, services: false },
+            Drain::Shunned { pods: false, services: true },
+        ]),
         max_paths: chance.pick(&[1, 2, 16]),
         relax_as_path: chance.one_in(2),
-        origins: [pods, origin("192.0.2.0/24"), long].into_iter().filter(|_| chance.one_in(3)).collect(),
+        origins: [pods, service, long].into_iter().filter(|_| chance.one_in(3)).collect(),
         protected: Protected {
             own: vec![prefix("10.244.1.0/24")],
             connected: vec![prefix("10.0.0.0/24")],
@@ -371,6 +382,7 @@ fn agrees(seed: u64) -> Result<BTreeSet<Reason>, String> {
                 let origin = match from {
                     Some(_) => RouteOrigin::Learned,
                     None if text == PODS => RouteOrigin::PodCidr,
+                    None if text == SERVICE => RouteOrigin::Service,
                     None => RouteOrigin::Static,
                 };
                 let sender = match path.source {

@@ -212,15 +212,15 @@ proptest! {
         prefix in any_prefix(),
         attributes in any_attributes(),
         external in any::<bool>(),
-        pods in any::<bool>(),
+        origin in proptest::sample::select(&[RouteOrigin::PodCidr, RouteOrigin::Service, RouteOrigin::Static]),
+        (pods, services) in any::<(bool, bool)>(),
     ) {
-        let origin = if pods { RouteOrigin::PodCidr } else { RouteOrigin::Static };
         let path = outgoing(prefix, SourceKind::Local, origin, &attributes);
         let plain = export(Rules::new(rules), external);
-        let shunned = Export { drain: Drain::Shunned, ..plain.clone() };
-        let withheld = Export { drain: Drain::Withheld, ..plain.clone() };
-        if pods {
-            let reason = withheld.apply(&path).expect_err("no prefix of pods is sent");
+        let shunned = Export { drain: Drain::SHUNNED, ..plain.clone() };
+        let withheld = Export { drain: Drain::Shunned { pods, services }, ..plain.clone() };
+        if pods && origin == RouteOrigin::PodCidr || services && origin == RouteOrigin::Service {
+            let reason = withheld.apply(&path).expect_err("not sent");
             prop_assert!(reason == Reason::Drained);
         } else {
             prop_assert_eq!(withheld.apply(&path), shunned.apply(&path));

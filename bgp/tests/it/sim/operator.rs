@@ -11,6 +11,7 @@ use super::network::{Network, address, prefix};
 use super::routes::{assert_quiescent, origin, wired};
 
 const PODS: &str = "10.244.1.0/24";
+const SERVICE: &str = "198.51.100.1/32";
 const ELSE: &str = "192.0.2.1/32";
 
 /// What router 1 has from router 0: the first community and LOCAL_PREF of each prefix, if it is there.
@@ -19,11 +20,12 @@ fn heard(network: &Network, by: usize, text: &str) -> Option<(Option<Community>,
     Some((attributes.communities.first().copied(), attributes.local_preference))
 }
 
-/// Router 0 sends a prefix of pods and another one to an external and to an internal peer.
+/// Router 0 sends a prefix of pods, one of a Service and another one to an external and to an internal peer.
 fn started(seed: u64) -> Network {
     let mut network = wired(seed, &[65001, 65002, 65001], &[(0, 1), (0, 2)], &[]);
     let pods = Origination { origin: RouteOrigin::PodCidr, ..origin(PODS) };
-    network.reconcile(0, |config| config.origins = vec![pods, origin(ELSE)]);
+    let service = Origination { origin: RouteOrigin::Service, ..origin(SERVICE) };
+    network.reconcile(0, |config| config.origins = vec![pods, service, origin(ELSE)]);
     network.until_up();
     network.settle();
     network
@@ -35,7 +37,8 @@ fn a_drain_shuns_and_withholds_while_sessions_stay() {
     let plain = [Some((None, None)), Some((None, Some(100)))];
     let shunned = Some(Community::GRACEFUL_SHUTDOWN);
     let all = |network: &Network, text: &str| [heard(network, 1, text), heard(network, 2, text)];
-    assert_eq!((all(&network, PODS), all(&network, ELSE)), (plain, plain));
+    let every = |network: &Network| [PODS, SERVICE, ELSE].map(|prefix| all(network, prefix));
+    assert_eq!(every(&network), [plain; 3]);
 
     let drain = |network: &mut Network, drain: Drain| {
         network.reconcile(0, |config| config.drain = drain);
@@ -43,14 +46,23 @@ fn a_drain_shuns_and_withholds_while_sessions_stay() {
         assert_quiescent(network);
     };
     let marked = [Some((shunned, None)), Some((shunned, Some(0)))];
-    drain(&mut network, Drain::Shunned);
-    assert_eq!((all(&network, PODS), all(&network, ELSE)), (marked, marked));
-    drain(&mut network, Drain::Withheld);
-    assert_eq!((all(&network, PODS), all(&network, ELSE)), ([None, None], marked));
-    let refused = network.explain(0, prefix(PODS)).sent[0].sent.clone().expect_err("withheld");
-    assert_eq!((refused.reason, refused.detail.as_str()), (Reason::Drained, Reason::Drained.says()));
+    let refused = |network: &Network, text: &str| {
+        let refused = network.explain(0, prefix(text)).sent[0].sent.clone().expect_err("withheld");
+        assert_eq!(refused.reason, Reason::Drained);
+        refused.detail
+    };
+    let none = [None, None];
+    drain(&mut network, Drain::SHUNNED);
+    assert_eq!(every(&network), [marked; 3]);
+    drain(&mut network, Drain::Shunned { pods: false, services: true });
+    assert_eq!(every(&network), [marked, none, marked]);
+    let why = "the node is drained, and has waited for peers to go elsewhere";
+    assert_eq!(refused(&network, SERVICE), why);
+    drain(&mut network, Drain::Shunned { pods: true, services: true });
+    assert_eq!(every(&network), [none, none, marked]);
+    assert_eq!(refused(&network, PODS), "the node is drained of its pods");
     drain(&mut network, Drain::No);
-    assert_eq!((all(&network, PODS), all(&network, ELSE)), (plain, plain));
+    assert_eq!(every(&network), [plain; 3]);
     for other in [1, 2] {
         assert_eq!(network.peer(0, other).established_count, 1, "no session was reset");
     }

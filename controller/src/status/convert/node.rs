@@ -2,6 +2,7 @@
 
 use api::v1;
 use bgp::prefix::Family;
+use bgp::time::Duration;
 
 use super::scalar::{count32, family, timestamp};
 use crate::drain::Drain;
@@ -48,6 +49,8 @@ pub fn drain(drain: &Drain, now: jiff::Timestamp) -> v1::Drain {
         seconds: at.as_second(),
         nanos: at.subsec_millisecond() * 1_000_000,
     };
+    let seconds_up =
+        |span: Duration| u64::try_from(span.as_nanos().div_ceil(1_000_000_000)).unwrap_or(u64::MAX);
     let seconds = |span: jiff::SignedDuration| u64::try_from(span.as_secs()).unwrap_or(0);
     v1::Drain {
         pods: drain.pods,
@@ -56,6 +59,8 @@ pub fn drain(drain: &Drain, now: jiff::Timestamp) -> v1::Drain {
         since_seconds: seconds(now.duration_since(drain.since)),
         until_time: drain.until.map(shown),
         until_seconds: drain.until.map(|until| seconds(until.duration_since(now))),
+        services_time: drain.services.map(shown),
+        services_seconds: drain.wait(now).map(seconds_up),
     }
 }
 

@@ -20,6 +20,7 @@ use controller::agent::Agent;
 use controller::agent::identity::Identity;
 use controller::bfd::Watch;
 use controller::cluster::{Objects, Problem, SourceEvent, manifest};
+use controller::drain::Drain;
 use controller::effect::Drivers;
 use controller::event::Event;
 use controller::kernel::masquerade::Masquerade;
@@ -41,6 +42,7 @@ pub(super) struct Fake {
     pub(super) masquerade: Vec<Option<Masquerade>>,
     pub(super) watched: Vec<Watch>,
     pub(super) kept: Vec<Arc<Objects>>,
+    pub(super) cordoned: Option<Drain>,
     publisher: Publisher,
     pub(super) published_at: Vec<Instant>,
 }
@@ -80,6 +82,10 @@ impl Drivers for Fake {
 
     fn keep(&mut self, objects: Arc<Objects>) {
         self.kept.push(objects);
+    }
+
+    fn cordoned(&mut self, drain: Option<Drain>) {
+        self.cordoned = drain;
     }
 
     fn status_due(&self) -> Option<Instant> {
@@ -136,6 +142,7 @@ impl World {
             masquerade: Vec::new(),
             watched: Vec::new(),
             kept: Vec::new(),
+            cordoned: None,
             publisher,
             published_at: Vec::new(),
         };

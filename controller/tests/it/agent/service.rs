@@ -2,7 +2,9 @@
 
 use bgp::io::{State, Transport};
 use bgp::time::Duration;
+use controller::drain::Drain;
 use controller::kernel::Command;
+use jiff::{SignedDuration, Timestamp};
 
 use super::fake::{World, manifests};
 
@@ -24,6 +26,42 @@ fn service(world: &mut World) -> (Option<String>, usize) {
     let peer = &snapshot.peers[0];
     assert_eq!((peer.state, peer.established_count), (State::Established, 1), "the session stays");
     (snapshot.drain.as_ref().map(|drain| drain.reason.clone()), peer.counts.ipv4.sent as usize)
+}
+
+/// The node among its Services, one of them with an address; `says` are annotations of the Node, which is cordoned if
+/// there are any.
+fn serving(says: &str) -> String {
+    let text = manifests(&PEERS, ", advertise: {services: [{addresses: [ExternalIP]}]}");
+    let (named, spec) = ("metadata: {name: n1}", "spec: {podCIDRs");
+    assert!(text.contains(named) && text.contains(spec));
+    text.replace(named, &format!("metadata: {{name: n1, annotations: {{{says}}}}}"))
+        .replace(spec, &format!("spec: {{unschedulable: {}, podCIDRs", !says.is_empty()))
+        + "---\napiVersion: v1\nkind: Service\nmetadata: {namespace: shop, name: web}\n\
+           spec: {clusterIPs: [10.96.0.1], externalIPs: [10.200.0.1]}\n\
+           ---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\n\
+           metadata: {namespace: shop, name: web, labels: {kubernetes.io/service-name: web}}\naddressType: IPv4\n\
+           endpoints: [{addresses: [10.244.1.5], nodeName: n1, conditions: {ready: true}}]\nports: []\n"
+}
+
+/// An agent that begins with what an earlier run has kept, an operator's drain and the Node's.
+fn resumed(operator: Option<Drain>, node: Option<Drain>, says: &str) -> World {
+    let mut world = World::new();
+    world.agent.begin_drained(operator, node);
+    world.manifests(&serving(says));
+    let conn = world.connecting("10.0.1.1:179");
+    // No hold time: the peer need say nothing more.
+    world.establish(conn, 65100, 0);
+    world
+}
+
+/// How many seconds the wait for peers takes from here on.
+fn waits(world: &mut World) -> u64 {
+    let began_at = world.now();
+    while service(world).1 == 2 {
+        assert!(world.now().since(began_at) < Duration::from_secs(120), "services are never withdrawn");
+    }
+    assert_eq!(service(world).1, 1, "the PodCIDR stays");
+    world.now().since(began_at).as_secs()
 }
 
 fn in_service() -> World {
@@ -66,4 +104,40 @@ fn the_agent_of_a_deleted_node_takes_its_routes_along_and_says_why() {
         _ => None,
     });
     assert_eq!(last, Some((false, 0)));
+}
+
+/// A drain that was ordered some seconds ago, with a wait of 30 s.
+fn drain_of(ago: i64, reason: &str) -> Drain {
+    let since = Timestamp::now() - SignedDuration::from_secs(ago);
+    let services = Some(since + SignedDuration::from_secs(30));
+    Drain { pods: false, reason: reason.to_owned(), since, until: None, services }
+}
+
+#[test]
+fn services_go_when_the_wait_is_over_and_a_restart_does_not_begin_it_anew() {
+    let says = "underlay.dev/drain: 'true'";
+    let mut world = resumed(None, None, "");
+    assert_eq!(service(&mut world), (None, 2));
+    world.manifests(&serving(says));
+    assert_eq!(service(&mut world).1, 2, "shunned, and sent");
+    assert!((28..=30).contains(&waits(&mut world)));
+    let kept = world.agent.drivers().cordoned.clone().expect("kept for the next run");
+    assert_eq!(kept.reason, "its Node is cordoned and annotated");
+    world.manifests(&serving(""));
+    assert_eq!((service(&mut world), &world.agent.drivers().cordoned), ((None, 2), &None));
+
+    // An operator's, and the Node's, of which most is over.
+    let mut world = resumed(Some(drain_of(20, "disk")), None, "");
+    assert!((6..=10).contains(&waits(&mut world)));
+    let mut world = resumed(None, Some(drain_of(20, &kept.reason)), says);
+    assert!((6..=10).contains(&waits(&mut world)));
+    // What is over is over: they are never sent.
+    let mut world = resumed(None, Some(drain_of(60, &kept.reason)), says);
+    assert_eq!(service(&mut world), (Some(kept.reason.clone()), 1));
+    // The Node does not say so any more.
+    let mut world = resumed(None, Some(drain_of(60, &kept.reason)), "");
+    assert_eq!(service(&mut world), (None, 2));
+    // Where nothing is known of a wait, it has no end.
+    let mut world = resumed(Some(Drain { services: None, ..drain_of(60, "damaged") }), None, "");
+    assert_eq!(service(&mut world), (Some("damaged".to_owned()), 2));
 }

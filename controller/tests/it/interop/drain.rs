@@ -88,7 +88,8 @@ fn bird_sees_the_community_the_withdrawal_and_no_reset() {
         let said = told(&node, "drain --reason kernel-upgrade");
         assert_eq!(
             said,
-            "node is drained: kernel-upgrade\n  what it sends carries GRACEFUL_SHUTDOWN (65535:0), its sessions stay up\n"
+            "node is drained: kernel-upgrade\n  what it sends carries GRACEFUL_SHUTDOWN (65535:0), its sessions stay up\n  \
+             addresses of Services are withdrawn in 30s\n"
         );
         for prefix in [POD_V4, POD_V6, OWN] {
             until_bird(&node, &bird, prefix, Some(SHUNNED));

@@ -35,3 +35,4 @@ mod scene;
 mod successor;
 mod tamper;
 mod unnumbered;
+mod unserved;

@@ -165,8 +165,12 @@ fn exported(
     if upwards && sent.only_to_customers.is_some() {
         return Err(Reason::OnlyToCustomers);
     }
-    // The house's rule: a node that is drained of its pods does not send their prefixes.
-    if own.drain == Drain::Withheld && route.origin == RouteOrigin::PodCidr {
+    // The house's rule: a node that is drained of its pods, or of its Services, does not send their prefixes.
+    if matches!(
+        (own.drain, route.origin),
+        (Drain::Shunned { pods: true, .. }, RouteOrigin::PodCidr)
+            | (Drain::Shunned { services: true, .. }, RouteOrigin::Service)
+    ) {
         return Err(Reason::Drained);
     }
     let met = to.config.export.iter().find(|rule| meets(&rule.when, prefix, route.origin, &sent));
