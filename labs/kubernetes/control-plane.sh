@@ -5,6 +5,9 @@
 #   control-plane.sh node-keys NODE        the kubeconfig of a node's kubelet
 #   control-plane.sh token-config TOKEN    prints the kubeconfig of who has TOKEN
 #   control-plane.sh PROGRAM [FLAG...]     etcd, kube-apiserver, kube-controller-manager or kube-scheduler, in the foreground
+#   control-plane.sh apiextensions-apiserver
+#                                          the server of custom resources of a newer Kubernetes, beside the API server and
+#                                          in the same etcd, on port 6444
 #
 # FOLDER holds all of their files; ADDRESS is where the API server listens, on port 6443; BIN holds the programs.
 set -euo pipefail
@@ -66,6 +69,14 @@ case $program in
       --service-account-issuer=https://kubernetes.default.svc --service-account-key-file="$keys/accounts.pub" \
       --service-account-signing-key-file="$keys/accounts.key" --service-cluster-ip-range=$services \
       --authorization-mode=Node,RBAC --enable-admission-plugins=NodeRestriction --allow-privileged=true "$@"
+    ;;
+  apiextensions-apiserver)
+    # Admission by policies and webhooks, and priorities, are kinds that the API server beside it does not have.
+    exec "$BIN/$program" --etcd-servers=http://127.0.0.1:2379 --bind-address="$ADDRESS" --secure-port=6444 --profiling=false \
+      --tls-cert-file="$keys/kube-apiserver.crt" --tls-private-key-file="$keys/kube-apiserver.key" --client-ca-file="$keys/ca.crt" \
+      --kubeconfig="$FOLDER/admin.kubeconfig" --authorization-kubeconfig="$FOLDER/admin.kubeconfig" \
+      --authentication-kubeconfig="$FOLDER/admin.kubeconfig" --authentication-skip-lookup --enable-priority-and-fairness=false \
+      --disable-admission-plugins=MutatingAdmissionPolicy,ValidatingAdmissionPolicy,MutatingAdmissionWebhook,ValidatingAdmissionWebhook "$@"
     ;;
   kube-controller-manager)
     exec "$BIN/kube-controller-manager" --v=1 $gates --kubeconfig="$FOLDER/$program.kubeconfig" --leader-elect=false --port=0 \

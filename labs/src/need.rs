@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use crate::cache;
 
 /// Skips the test that it stands in unless the machine has what is named: `root`, a program such as `bird`, or `frr`,
-/// `gobgp`, `openbgpd`, `exabgp` and `kubernetes`.
+/// `gobgp`, `openbgpd`, `exabgp` and `kubernetes`. `apiextensions` is there where somebody asked for it
+/// (`labs/kubernetes/build.sh FOLDER extensions`): it comes from a suite of Debian that changes every day.
 ///
 /// Stands first in a test; several needs may be named: `labs::require!("root", "bird")`.
 #[macro_export]
@@ -78,6 +79,7 @@ pub fn met(need: &str) -> bool {
         "exabgp" => cache::exabgp().is_file(),
         "cgroups" => has_control_groups(),
         "kubernetes" => cache::has_kubernetes() && find("etcd").is_some() && find("openssl").is_some(),
+        "apiextensions" => cache::kubernetes().join("apiextensions-apiserver").is_file(),
         program => find(program).is_some(),
     }
 }

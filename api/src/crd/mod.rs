@@ -66,6 +66,19 @@ fn make_structural(schema: &mut JSONSchemaProps) {
         schema.type_ = Some("string".to_owned());
         schema.pattern = Some("^[0-9A-Fa-f:.]+/[0-9]{1,3}$".to_owned());
     }
+    // Formats that an API server does not know are a warning at each `kubectl apply`: the bounds say what they mean.
+    let most = match schema.format.as_deref() {
+        Some("uint8") => Some(u32::from(u8::MAX)),
+        Some("uint16") => Some(u32::from(u16::MAX)),
+        Some("uint32") => Some(u32::MAX),
+        _ => None,
+    };
+    if let Some(most) = most {
+        schema.maximum.get_or_insert(most.into());
+    }
+    if most.is_some() || schema.format.as_deref() == Some("ip") {
+        schema.format = None;
+    }
     if schema.default.as_ref().is_some_and(|default| default.0 == "") {
         schema.default = None;
     }

@@ -326,8 +326,8 @@ impl FabricPeerSpec {
             let fits = (1..=15).contains(&name.chars().count()) && !name.contains(['/', ' ']);
             check.that(fits, "spec.interface", rule::INTERFACE);
             let near = self.ttl_security.as_ref().is_none_or(|security| security.hops == 1);
-            let near = near && self.multihop.is_none() && self.source_address_from.is_none();
-            check.that(near, "spec", rule::ON_LINK);
+            check.that(near && self.multihop.is_none(), "spec", rule::ON_LINK);
+            check.that(self.source_address_from.is_none(), "spec.sourceAddressFrom", rule::ON_LINK_SOURCE);
         }
         if let Some(from) = &self.address_from {
             from.check("spec.addressFrom", &mut check);

@@ -84,16 +84,16 @@ rules! {
         cel "self != '0.0.0.0'";
     /// RFC 4271 §4.2.
     HOLD_TIME = "hold-time", "the hold time is 0s, or whole seconds from 3s to 65535s",
-        cel "duration(self) == duration('0s') || (duration(self) >= duration('3s') && duration(self) <= duration('65535s') && duration(string(duration(self).getSeconds()) + 's') == duration(self))";
+        cel "duration(self) == duration('0s') || (duration(self) >= duration('3s') && duration(self) <= duration('65535s') && duration(self).getMilliseconds() % 1000 == 0)";
     /// RFC 4271 §4.4.
     KEEPALIVE_TIME = "keepalive-time", "the keepalive time is at least 1s and at most a third of the hold time",
         cel "!has(self.keepalive) || (duration(self.keepalive) >= duration('1s') && (!has(self.hold) || duration(self.hold) == duration('0s') || duration(self.keepalive) + duration(self.keepalive) + duration(self.keepalive) <= duration(self.hold)))";
     /// RFC 4724 §3: twelve bits.
     RESTART_TIME = "restart-time", "the restart time is whole seconds from 0s to 4095s",
-        cel "duration(self) <= duration('4095s') && duration(string(duration(self).getSeconds()) + 's') == duration(self)";
+        cel "duration(self) <= duration('4095s') && duration(self).getMilliseconds() % 1000 == 0";
     /// RFC 9494 §3.1: twenty-four bits.
     LONG_LIVED_TIME = "long-lived-time", "the long-lived time is whole seconds from 0s to 16777215s",
-        cel "duration(self) <= duration('16777215s') && duration(string(duration(self).getSeconds()) + 's') == duration(self)";
+        cel "duration(self) <= duration('16777215s') && duration(self).getMilliseconds() % 1000 == 0";
     /// A retry in a tight loop would flood the peer.
     CONNECT_RETRY_TIME = "connect-retry-time", "the connect retry time is 1s to 1h",
         cel "duration(self) >= duration('1s') && duration(self) <= duration('1h')";
@@ -131,8 +131,11 @@ rules! {
     INTERFACE = "interface", "an interface is a name of 1 to 15 characters without `/` and spaces",
         cel "self.size() >= 1 && self.size() <= 15 && !self.contains('/') && !self.contains(' ')";
     /// Nothing is in between, and the own address is the link's.
-    ON_LINK = "on-link", "multihop, sourceAddressFrom and ttlSecurity beyond 1 hop are not for the neighbour on an interface",
-        cel "!has(self.interface) || (!has(self.multihop) && !has(self.sourceAddressFrom) && (!has(self.ttlSecurity) || self.ttlSecurity.hops == 1))";
+    ON_LINK = "on-link", "multihop and ttlSecurity beyond 1 hop are not for the neighbour on an interface",
+        cel "!has(self.interface) || (!has(self.multihop) && (!has(self.ttlSecurity) || self.ttlSecurity.hops == 1))";
+    /// The link's own address is the only one that it has there.
+    ON_LINK_SOURCE = "on-link-source", "sourceAddressFrom is not for the neighbour on an interface",
+        agent_alone "what is a text or an object is no field to an expression";
     /// Where a peer is found.
     ADDRESS_SOURCE = "one-address-source", "exactly one of defaultGateway, nodeLabel, nodeAnnotation, subnetHost and otherEnd is set",
         cel "[has(self.defaultGateway), has(self.nodeLabel), has(self.nodeAnnotation), has(self.subnetHost), has(self.otherEnd)].filter(x, x).size() == 1";

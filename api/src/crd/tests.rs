@@ -9,6 +9,7 @@ use super::*;
 
 mod cel;
 mod cost;
+mod interop;
 
 fn fabric(spec: Value) -> Result<Vec<Rule>, String> {
     let spec: FabricSpec = serde_json::from_value(spec).map_err(|error| error.to_string())?;
@@ -231,7 +232,10 @@ fn peers() -> Table {
         (json!({"interface": "eth1/1", "asn": 1}), vec![rule::INTERFACE]),
         (json!({"interface": "eth1", "asn": 1, "multihop": 2}), vec![rule::ON_LINK]),
         (json!({"interface": "eth1", "asn": 1, "ttlSecurity": {"hops": 2}}), vec![rule::ON_LINK]),
-        (json!({"interface": "eth1", "asn": 1, "sourceAddressFrom": "InternalIP"}), vec![rule::ON_LINK]),
+        (
+            json!({"interface": "eth1", "asn": 1, "sourceAddressFrom": "InternalIP"}),
+            vec![rule::ON_LINK_SOURCE],
+        ),
         (json!({"address": "10.0.1.1", "asn": 1, "addPath": {"send": 8, "receive": true}}), vec![]),
         (json!({"address": "10.0.1.1", "asn": 1, "addPath": {"receive": true}}), vec![]),
         (json!({"address": "10.0.1.1", "asn": 1, "addPath": {"send": 0}}), vec![rule::ADD_PATH_SEND]),

@@ -106,6 +106,18 @@ impl ApiServer {
         admin(&self.folder)
     }
 
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    pub(super) fn setup(&self) -> &Setup {
+        &self.setup
+    }
+
+    pub(super) fn command(&self, words: &[&str]) -> Command {
+        kubectl(&self.folder, &self.setup, words)
+    }
+
     /// The certificate by which the server is known, PEM.
     #[must_use]
     pub fn authority(&self) -> PathBuf {
@@ -296,7 +308,11 @@ fn serve(test: &str, folder: &Path, setup: &Setup) -> Daemon {
     Daemon::spawn(test, folder, "kube-apiserver", command)
 }
 
-fn script<S: AsRef<OsStr>>(folder: &Path, setup: &Setup, words: impl IntoIterator<Item = S>) -> Command {
+pub(super) fn script<S: AsRef<OsStr>>(
+    folder: &Path,
+    setup: &Setup,
+    words: impl IntoIterator<Item = S>,
+) -> Command {
     let mut command = command(setup, cache::script("control-plane.sh"), words);
     command.env("FOLDER", folder).env("BIN", cache::kubernetes()).env("ADDRESS", setup.address.to_string());
     command
@@ -324,7 +340,7 @@ fn command<S: AsRef<OsStr>>(setup: &Setup, program: PathBuf, words: impl IntoIte
 }
 
 /// What a command printed; its failure is an error.
-fn said(what: &str, output: std::io::Result<Output>) -> Result<String, String> {
+pub(super) fn said(what: &str, output: std::io::Result<Output>) -> Result<String, String> {
     let output = output.map_err(|error| format!("{what}: {error}"))?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());

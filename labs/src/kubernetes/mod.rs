@@ -5,7 +5,9 @@
 mod api_server;
 #[cfg(feature = "runner")]
 mod cluster;
+mod extensions;
 
 pub use api_server::{ApiServer, Setup};
 #[cfg(feature = "runner")]
 pub use cluster::{Cluster, Pod};
+pub use extensions::Extensions;

@@ -43,7 +43,7 @@ fn holds(expression: &str, of: &Value) -> bool {
         i64::try_from(time.as_nanos()).unwrap()
     };
     context.add_function("duration", nanos).unwrap();
-    context.add_function("getSeconds", |This(nanos): This<i64>| nanos / 1_000_000_000).unwrap();
+    context.add_function("getMilliseconds", |This(nanos): This<i64>| nanos / 1_000_000).unwrap();
     context.add_variable_from_value("self", cel(of));
     match program.execute(&context) {
         Ok(Cel::Bool(holds)) => holds,

@@ -89,10 +89,13 @@ fn cost<'a>(expression: &Expr, names: &mut Vec<(String, About<'a>)>) -> (u64, Ab
         Expr::Select(select) => {
             let (inner, of) = cost(&select.operand.expr, names);
             match of {
-                About::Schema(schema) if !select.test => {
+                About::Schema(schema) => {
                     let property = &schema["properties"][&select.field];
-                    assert!(property.is_object(), "{} is in the schema", select.field);
-                    (inner + 1, About::Schema(property))
+                    // What has no type is no field to an API server's expressions, and one that names it is refused.
+                    let typed =
+                        property["type"].is_string() || property["x-kubernetes-int-or-string"] == true;
+                    assert!(typed, "{}: {property}", select.field);
+                    (inner + 1, if select.test { About::Scalar } else { About::Schema(property) })
                 }
                 _ => (inner + 1, About::Scalar),
             }
@@ -119,18 +122,19 @@ fn cost<'a>(expression: &Expr, names: &mut Vec<(String, About<'a>)>) -> (u64, Ab
                 // Each place of the one may be compared with all of the other.
                 "contains" => (1 + size(0).div_ceil(TENTH) * size(1).div_ceil(TENTH), About::Scalar),
                 "_[_]" => (1, parts[0].1.element()),
-                // A whole number has at most twenty digits.
-                "string" => (1 + size(0).min(20), About::Sized(20, None)),
+                // Whatever it is of: an API server gives the length of what it comes to no bound.
+                "string" => (1, About::Sized(REQUEST, None)),
                 "_&&_"
                 | "_||_"
                 | "!_"
                 | "_?_:_"
                 | "-_"
                 | "@not_strictly_false"
+                | "_%_"
                 | "size"
                 | "type"
                 | "duration"
-                | "getSeconds" => (1, About::Scalar),
+                | "getMilliseconds" => (1, About::Scalar),
                 other => panic!("what {other} costs is not known here"),
             };
             (before + own, about)

@@ -13,7 +13,7 @@ const ARROWS: [(&str, &str); 4] =
     [("cni", "api"), ("controller", "api"), ("controller", "bgp"), ("labs", "bgp")];
 
 /// What tests may use besides.
-const TEST_ARROWS: [(&str, &str); 2] = [("cni", "labs"), ("controller", "labs")];
+const TEST_ARROWS: [(&str, &str); 3] = [("api", "labs"), ("cni", "labs"), ("controller", "labs")];
 
 /// What the plugin never builds: it is small, static, and quick to load.
 const HEAVY: [&str; 8] =
