@@ -17,12 +17,18 @@ pub struct Case {
     pub prefixes: usize,
     /// Attribute sets of the table.
     pub sets: usize,
-    /// The load generator's steps.
+    /// The load generator's steps. Of one that is there twice the lesser figures count: what follows the steps
+    /// before is in the first.
     pub steps: &'static str,
     /// Whether the speaker installs routes in the kernel.
     pub install: bool,
     /// The hold time to offer, in seconds.
     pub hold: u16,
+    /// Whether the table is a real one: a dump in the folder that `UNDERLAY_MRT_DATA` names.
+    pub real: bool,
+    /// Whether the speaker is a node among others: it sends on nothing of what it hears, and each sender has a part
+    /// of the table, the first one half of it.
+    pub node: bool,
 }
 
 const fn through(name: &'static str, what: &'static str, prefixes: usize, sets: usize) -> Case {
@@ -37,6 +43,8 @@ const fn through(name: &'static str, what: &'static str, prefixes: usize, sets: 
         steps: "announce,withdraw",
         install: false,
         hold: 240,
+        real: false,
+        node: false,
     }
 }
 
@@ -51,12 +59,13 @@ const fn installed(name: &'static str, what: &'static str, family: &'static str)
 }
 
 /// All of them, from small to large.
-pub const CASES: [Case; 12] = [
+pub const CASES: [Case; 15] = [
     through("10k", "10 000 prefixes through the speaker", 10_000, 4_000),
     through("100k", "100 000 prefixes through the speaker", 100_000, 4_000),
     Case { family: "ipv6", ..through("100k6", "100 000 IPv6 prefixes through the speaker", 100_000, 4_000) },
     through("1m", "1 000 000 prefixes through the speaker", 1_000_000, 4_000),
     through("sets", "1 000 000 prefixes in 167 000 attribute sets", 1_000_000, 167_000),
+    Case { real: true, ..through("mrt", "a real table through the speaker", 1_000_000, 1) },
     Case {
         senders: 30,
         steps: "announce",
@@ -74,7 +83,30 @@ pub const CASES: [Case; 12] = [
         ..through("silence", "silence: how long after the last message, with a hold time of 3 s", 1_000, 100)
     },
     Case { steps: "announce,reset", ..through("reset", "a TCP reset, and 100 prefixes gone", 100, 10) },
-    Case { senders: 500, receivers: 0, steps: "idle:10", ..through("500", "500 sessions at once", 1, 1) },
+    Case {
+        senders: 500,
+        receivers: 0,
+        steps: "idle:10,idle:10",
+        ..through("500", "500 sessions at once", 1, 1)
+    },
+    Case {
+        senders: 501,
+        prefixes: 5_000,
+        sets: 500,
+        steps: "announce,idle:10,idle:10,restart",
+        node: true,
+        ..installed(
+            "node",
+            "5 000 pod prefixes in the kernel, half of them of a ToR that restarts, beside 500 peers",
+            "ipv4",
+        )
+    },
+    Case {
+        senders: 2,
+        prefixes: 10_000,
+        steps: "announce,part",
+        ..installed("ecmp", "10 000 IPv4 routes lose one of two next hops", "ipv4")
+    },
     installed("fib", "100 000 IPv4 routes into the kernel, and out after a reset", "ipv4"),
     installed("fib6", "100 000 IPv6 routes into the kernel, and out after a reset", "ipv6"),
 ];
@@ -88,6 +120,11 @@ impl Case {
             sets: self.sets.min(100),
             senders: self.senders.min(5),
             receivers: self.receivers.min(5),
+            steps: match self.steps {
+                "idle:10,idle:10" => "idle:1",
+                "announce,idle:10,idle:10,restart" => "announce,idle:1,restart",
+                steps => steps,
+            },
             ..self
         }
     }

@@ -49,6 +49,8 @@ pub struct Site {
     pub install: bool,
     /// The hold time in seconds.
     pub hold: u16,
+    /// Whether it sends on what it hears.
+    pub transit: bool,
 }
 
 /// A speaker that runs until it is dropped.
@@ -129,11 +131,12 @@ fn bird(site: &Site) -> String {
             );
         }
     }
-    let Site { address, hold, .. } = site;
+    let Site { address, hold, transit, .. } = site;
+    let export = if *transit { "all" } else { "none" };
     let _ = writeln!(
         text,
         "template bgp peer {{\n  local {address} as {ASN};\n  passive;\n  hold time {hold};\n  \
-         ipv4 {{ import all; export all; }};\n  ipv6 {{ import all; export all; }};\n}}"
+         ipv4 {{ import all; export {export}; }};\n  ipv6 {{ import all; export {export}; }};\n}}"
     );
     text + &each(site, |index, address, asn| {
         format!("protocol bgp p{index} from peer {{ neighbor {address} as {asn}; }}\n")
@@ -160,10 +163,13 @@ fn frr(site: &Site) -> String {
     });
     for family in ["ipv4", "ipv6"] {
         let _ = writeln!(text, " address-family {family} unicast");
-        text += &each(site, |_, address, _| format!("  neighbor {address} activate\n"));
+        text += &each(site, |_, address, _| {
+            let silent = format!("  neighbor {address} route-map nothing out\n");
+            format!("  neighbor {address} activate\n{}", if site.transit { "" } else { &silent })
+        });
         text += " exit-address-family\n";
     }
-    text + "exit\n"
+    text + "exit\nroute-map nothing deny 10\nexit\n"
 }
 
 fn gobgp(site: &Site) -> String {
@@ -213,12 +219,13 @@ fn agent(sandbox: &Sandbox, namespace: &Netns, site: &Site, underlay: &Path) -> 
 }
 
 fn objects(site: &Site) -> String {
-    let Site { install, hold, .. } = site;
+    let Site { install, hold, transit, .. } = site;
+    let accept = if *transit { "" } else { "\n  accept: [\"0.0.0.0/0\", \"::/0\"]" };
     let text = format!(
         "apiVersion: v1\nkind: Node\nmetadata: {{name: subject, uid: subject}}\nstatus:\n  addresses:\n  \
          - {{type: InternalIP, address: 10.9.0.1}}\n  - {{type: InternalIP, address: \"fd09::1\"}}\n---\n\
          apiVersion: underlay.dev/v1alpha1\nkind: Fabric\nmetadata: {{name: fabric}}\nspec:\n  \
-         asn: {{value: {ASN}}}\n  routerID: {{value: {ROUTER_ID}}}\n  mesh: None\n  transit: true\n  \
+         asn: {{value: {ASN}}}\n  routerID: {{value: {ROUTER_ID}}}\n  mesh: None\n  transit: {transit}{accept}\n  \
          fib: {{install: {install}}}\n  timers: {{hold: {hold}s, keepalive: {}s}}\n",
         hold / 3
     );

@@ -24,7 +24,7 @@ fn least(entry: &Entry, step: &str, value: fn(&Figure) -> f64) -> Option<f64> {
 
 /// The rows of one case in Markdown, with its heading.
 #[must_use]
-pub fn markdown(case: &Case, entries: &[Entry], floor: Option<f64>) -> String {
+pub fn markdown(case: &Case, entries: &[Entry], floors: &[(String, f64)]) -> String {
     let mut text = format!("\n{}\n\n", case.what);
     text += "| step | speaker | seconds | × best peer | CPU s | × best peer | peak MB | × best peer | first ms | sent a prefix | silent s | others' CPUs |\n";
     text += "|---|---|---|---|---|---|---|---|---|---|---|---|\n";
@@ -36,11 +36,11 @@ pub fn markdown(case: &Case, entries: &[Entry], floor: Option<f64>) -> String {
     let shown = steps.iter().filter(|step| **step != "established" || case.prefixes == 1);
     for step in shown {
         for entry in entries {
-            text += &row(case, entries, entry, step);
+            text += &row(entries, entry, step);
         }
     }
-    if let Some(seconds) = floor {
-        let _ = writeln!(text, "| announce | no speaker: the floor | {seconds:.4} | | | | | | | | | |");
+    for (step, seconds) in floors.iter().filter(|(step, _)| steps.contains(&step.as_str())) {
+        let _ = writeln!(text, "| {step} | no speaker: the floor | {seconds:.4} | | | | | | | | | |");
     }
     for entry in entries {
         if let Err(why) = &entry.runs {
@@ -55,7 +55,7 @@ pub fn markdown(case: &Case, entries: &[Entry], floor: Option<f64>) -> String {
     text
 }
 
-fn row(case: &Case, entries: &[Entry], entry: &Entry, step: &str) -> String {
+fn row(entries: &[Entry], entry: &Entry, step: &str) -> String {
     let Some(seconds) = least(entry, step, |figure| figure.seconds) else { return String::new() };
     let peers = || entries.iter().filter(|entry| entry.speaker != Speaker::Underlay);
     let measure = |value: fn(&Figure) -> f64| {
@@ -74,8 +74,9 @@ fn row(case: &Case, entries: &[Entry], entry: &Entry, step: &str) -> String {
     let first = first
         .filter(|first| first.is_finite())
         .map_or_else(|| "-".to_owned(), |first| format!("{:.1}", first * 1e3));
-    let sent = least(entry, step, |figure| figure.announced as f64).unwrap_or_default();
-    let sent = if sent > 0.0 { format!("{:.2}", sent / case.prefixes as f64) } else { "-".to_owned() };
+    let sent =
+        least(entry, step, |figure| figure.announced as f64 / figure.prefixes as f64).unwrap_or_default();
+    let sent = if sent > 0.0 { format!("{sent:.2}") } else { "-".to_owned() };
     let silence = least(entry, step, |figure| figure.silence).unwrap_or_default();
     let others = least(entry, step, |figure| figure.others).unwrap_or_default();
     format!(

@@ -6,7 +6,7 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, bail, ensure};
 
 use crate::bench::case::{CASES, Case};
-use crate::bench::run::{Programs, floor, run as measure};
+use crate::bench::run::{Programs, REAL, floor, run as measure};
 use crate::bench::speaker::{SPEAKERS, Speaker};
 use crate::bench::table::{self, Entry};
 use crate::sandbox::Sandbox;
@@ -14,7 +14,7 @@ use crate::{cargo, debian, interrupt, program};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// What to measure; everything by default: 10k, 100k, 100k6, 1m, sets, 30, flood, silence, reset, 500, fib, fib6
+    /// What to measure; everything by default: 10k, 100k, 100k6, 1m, sets, mrt, 30, flood, silence, reset, 500, node, ecmp, fib, fib6
     cases: Vec<String>,
     /// Run each case this often on each speaker, in turns, and take the least of each figure
     #[arg(long, default_value_t = 3)]
@@ -109,6 +109,10 @@ fn inside(args: &Args, cases: &[Case], speakers: &[Speaker], folder: &Path) -> a
     super::console::print(&text)?;
     let (mut number, mut complete) = (0, true);
     for case in cases {
+        if case.real && std::env::var_os(REAL).is_none() {
+            super::console::print(&format!("\n{}: skipped, {REAL} is not set\n", case.name))?;
+            continue;
+        }
         let able = speakers.iter().filter(|speaker| !case.install || speaker.installs());
         let mut entries: Vec<Entry> =
             able.map(|speaker| Entry { speaker: *speaker, runs: Ok(Vec::new()) }).collect();
@@ -126,7 +130,7 @@ fn inside(args: &Args, cases: &[Case], speakers: &[Speaker], folder: &Path) -> a
         complete &= entries.iter().all(|entry| entry.runs.is_ok());
         number += 1;
         let floor = floor(&sandbox, case, &load, number)?;
-        super::console::print(&table::markdown(case, &entries, floor))?;
+        super::console::print(&table::markdown(case, &entries, &floor))?;
     }
     Ok(complete)
 }

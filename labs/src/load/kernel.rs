@@ -12,6 +12,7 @@ use bgp::prefix::Family;
 pub(super) struct Kernel {
     family: Family,
     file: PathBuf,
+    pub(super) pid: u32,
 }
 
 impl Kernel {
@@ -21,7 +22,7 @@ impl Kernel {
             Family::Ipv4 => "fib_triestat",
             Family::Ipv6 => "rt6_stats",
         };
-        Self { family, file: format!("/proc/{pid}/net/{name}").into() }
+        Self { family, file: format!("/proc/{pid}/net/{name}").into(), pid }
     }
 
     /// The routes of all owners, and with IPv6 of all tables.

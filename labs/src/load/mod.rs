@@ -3,11 +3,14 @@
 //! ```text
 //!  options   the command line
 //!  table     a seed -> prefixes with attribute sets, as a fabric's or the Internet's table has them
+//!  mrt       a file of a route collector -> the same
 //!  stream    the table -> one sender's UPDATEs, cut where a message ends
 //!  session   a connection: OPEN exchange, keepalives, octets out, messages in
 //!  counter   what one receiver has of the table at present, and when that changed
 //!  kernel    how many routes the speaker's network namespace has
+//!  netlink   single routes of it, and what writing them takes by itself
 //!  step      announce, withdraw, flap, silence, reset: what is done, and when its effect is complete
+//!  restart   one sender that comes back, one of two that does not
 //!  floor     the same octets without a speaker
 //!  report    JSON lines
 //! ```
@@ -18,8 +21,11 @@
 mod counter;
 mod floor;
 mod kernel;
+mod mrt;
+mod netlink;
 mod options;
 mod report;
+mod restart;
 mod session;
 mod step;
 mod stream;

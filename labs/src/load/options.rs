@@ -1,6 +1,7 @@
 //! The command line of the load generator, and the run as a whole.
 
 use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -47,18 +48,27 @@ pub(super) struct Options {
     /// Attribute sets of the table
     #[arg(long, default_value_t = 4_000)]
     sets: usize,
+    /// Take the table from a dump of a route collector (MRT, TABLE_DUMP), `--prefixes` of it at most
+    #[arg(long, value_name = "FILE")]
+    mrt: Option<PathBuf>,
     /// The table's seed
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// The hold time to offer, in seconds
     #[arg(long, default_value_t = 240)]
     hold: u16,
-    /// What to do, in order: announce, withdraw, flap:PERCENT, idle:SECONDS, silence, reset
+    /// Half of the table from the first sender, the rest from the others in equal parts; else all of it from each
+    #[arg(long)]
+    split: bool,
+    /// What to do, in order: announce, withdraw, flap:PERCENT, idle:SECONDS, silence, reset, restart, part
     #[arg(long, value_delimiter = ',')]
     steps: Vec<Step>,
     /// No speaker at all: the table straight from a sender to a receiver
     #[arg(long)]
     floor: bool,
+    /// No speaker at all: the table straight into the kernel of this namespace, by two gateways from `--to` on
+    #[arg(long, value_name = "LINK")]
+    kernel_floor: Option<String>,
     /// Wait for the kernel's routes in the network namespace of this process, instead of for receivers
     #[arg(long, value_name = "PID")]
     kernel: Option<u32>,
@@ -80,16 +90,26 @@ fn family(text: &str) -> Result<Family, String> {
 
 impl Options {
     pub(super) fn run(&self) -> anyhow::Result<()> {
-        ensure!(self.floor || !self.steps.is_empty(), "nothing to do: --steps");
+        let floor = self.floor || self.kernel_floor.is_some();
+        ensure!(floor || !self.steps.is_empty(), "nothing to do: --steps");
         ensure!(self.senders + self.receivers > 0, "no sessions: --senders or --receivers");
         ensure!(self.prefixes > 0, "--prefixes is 0");
-        let table = Arc::new(Table::new(self.family, self.prefixes, self.sets, self.seed));
+        let table = Arc::new(match &self.mrt {
+            Some(file) => {
+                super::mrt::table(file, self.prefixes).with_context(|| file.display().to_string())?
+            }
+            None => Table::new(self.family, self.prefixes, self.sets, self.seed),
+        });
         let places = counter::places(&table);
         let clock = Clock::start();
         clock.say("table", json!({"prefixes": table.len(), "sets": table.sets.len(), "seed": self.seed}))?;
 
         if self.floor {
             return super::floor::run(&table, &places, Asn(self.asn), &clock);
+        }
+        if let Some(link) = &self.kernel_floor {
+            let second = following(self.to, 1).context("no address follows --to")?;
+            return super::netlink::floor(&table, link, [self.to, second], &clock);
         }
         let mut sessions = self.connect(&clock)?.into_iter();
         let senders: Vec<Arc<Session>> = sessions
@@ -115,8 +135,14 @@ impl Options {
             .collect();
         let kernel = self.kernel.map(|pid| Kernel::of(pid, self.family));
         let before = kernel.as_ref().map_or(Ok(0), Kernel::routes)?;
+        let parts = if self.split {
+            table.split(self.senders).into_iter().map(Arc::new).collect()
+        } else {
+            vec![Arc::clone(&table); self.senders]
+        };
         let run = Run {
             table,
+            parts,
             senders,
             receivers,
             kernel,
@@ -151,13 +177,7 @@ impl Options {
 
     fn ends(&self, index: usize) -> anyhow::Result<Ends> {
         let index = u32::try_from(index)?;
-        let local = match self.from {
-            IpAddr::V4(first) => u32::from(first).checked_add(index).map(|bits| IpAddr::V4(bits.into())),
-            IpAddr::V6(first) => {
-                u128::from(first).checked_add(u128::from(index)).map(|bits| IpAddr::V6(bits.into()))
-            }
-        };
-        let local = local.with_context(|| format!("no address follows --from {}", self.from))?;
+        let local = following(self.from, index).context("no address follows --from")?;
         Ok(Ends {
             local,
             remote: SocketAddr::new(self.to, self.port),
@@ -166,5 +186,13 @@ impl Options {
             router_id: RouterId(0xc612_0001 + index),
             hold_seconds: self.hold,
         })
+    }
+}
+
+/// The address so many further.
+fn following(first: IpAddr, count: u32) -> Option<IpAddr> {
+    match first {
+        IpAddr::V4(first) => u32::from(first).checked_add(count).map(|bits| IpAddr::V4(bits.into())),
+        IpAddr::V6(first) => u128::from(first).checked_add(count.into()).map(|bits| IpAddr::V6(bits.into())),
     }
 }

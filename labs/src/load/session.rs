@@ -125,6 +125,19 @@ impl Session {
         Ok(())
     }
 
+    /// Opens the session again, once its reader has seen the end of the one before; the value is for [`Session::read`].
+    pub(super) fn reopen(&self, until: Instant) -> anyhow::Result<TcpStream> {
+        while self.ended().is_none() {
+            anyhow::ensure!(Instant::now() < until, "the connection that was reset has not ended");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let (again, stream) = Self::open(&self.ends, until)?;
+        *self.over.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.writer() = again.writer().take();
+        self.alive.store(true, Ordering::Relaxed);
+        Ok(stream)
+    }
+
     /// What ended the session, if something did.
     pub(super) fn ended(&self) -> Option<String> {
         self.over.lock().unwrap_or_else(PoisonError::into_inner).clone()

@@ -31,6 +31,10 @@ pub(super) enum Step {
     Silence,
     /// The senders reset their TCP connections.
     Reset,
+    /// The first sender resets its TCP connection, and when the kernel has lost its prefixes it comes back.
+    Restart,
+    /// The first of two senders of one table resets its TCP connection: the routes lose one of two next hops.
+    Part,
 }
 
 impl FromStr for Step {
@@ -42,6 +46,8 @@ impl FromStr for Step {
             None if text == "withdraw" => Ok(Self::Withdraw),
             None if text == "silence" => Ok(Self::Silence),
             None if text == "reset" => Ok(Self::Reset),
+            None if text == "restart" => Ok(Self::Restart),
+            None if text == "part" => Ok(Self::Part),
             Some(("flap", part)) => {
                 let part = part.parse().ok().filter(|part| (1..=100).contains(part));
                 part.map(Self::Flap).ok_or_else(|| "flap:PERCENT, from 1 to 100".to_owned())
@@ -49,13 +55,16 @@ impl FromStr for Step {
             Some(("idle", time)) => {
                 time.parse().map(Self::Idle).map_err(|error| format!("idle:SECONDS: {error}"))
             }
-            _ => Err("announce, withdraw, flap:PERCENT, idle:SECONDS, silence or reset".to_owned()),
+            _ => {
+                Err("announce, withdraw, flap:PERCENT, idle:SECONDS, silence, reset, restart or part"
+                    .to_owned())
+            }
         }
     }
 }
 
 impl Step {
-    const fn name(self) -> &'static str {
+    pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Announce => "announce",
             Self::Withdraw => "withdraw",
@@ -63,6 +72,8 @@ impl Step {
             Self::Idle(_) => "idle",
             Self::Silence => "silence",
             Self::Reset => "reset",
+            Self::Restart => "restart",
+            Self::Part => "part",
         }
     }
 
@@ -83,6 +94,8 @@ pub(super) struct Receiver {
 #[derive(Debug)]
 pub(super) struct Run {
     pub(super) table: Arc<Table>,
+    /// What each sender announces.
+    pub(super) parts: Vec<Arc<Table>>,
     pub(super) senders: Vec<Arc<Session>>,
     pub(super) receivers: Vec<Receiver>,
     pub(super) kernel: Option<Kernel>,
@@ -91,6 +104,15 @@ pub(super) struct Run {
     pub(super) clock: Clock,
     pub(super) quiet: Duration,
     pub(super) limit: Duration,
+}
+
+/// What a session announces: of each attribute set the share `share` of a hundred.
+pub(super) fn announcement(session: &Session, part: &Table, share: usize) -> anyhow::Result<Stream> {
+    let next_hop = match session.ends.local {
+        std::net::IpAddr::V4(address) => NextHops::V4(address),
+        std::net::IpAddr::V6(global) => NextHops::V6 { global, link_local: None },
+    };
+    Stream::announce(part, share, session.ends.asn, next_hop)
 }
 
 /// When the effect of a step began and was complete, in nanoseconds of the clock.
@@ -123,6 +145,11 @@ impl Run {
             self.alive(*step)?;
             return self.clock.say(step.name(), json!({"seconds": seconds(self.clock.nanos() - start)}));
         }
+        match step {
+            Step::Restart => return self.restart(),
+            Step::Part => return self.part(),
+            _ => {}
+        }
         let streams = self.streams(*step)?;
         let octets: usize = streams.iter().flatten().map(Stream::len).sum();
         self.receivers.iter().for_each(|receiver| receiver.figures.begin());
@@ -151,18 +178,11 @@ impl Run {
 
     /// What each sender is to write.
     fn streams(&self, step: Step) -> anyhow::Result<Vec<Vec<Stream>>> {
-        let announce = |session: &Session, part| {
-            let next_hop = match session.ends.local {
-                std::net::IpAddr::V4(address) => NextHops::V4(address),
-                std::net::IpAddr::V6(global) => NextHops::V6 { global, link_local: None },
-            };
-            Stream::announce(&self.table, part, session.ends.asn, next_hop)
-        };
-        let streams = self.senders.iter().map(|session| match step {
-            Step::Announce => Ok(vec![announce(session, 100)?, Stream::end_of_rib(&self.table)]),
-            Step::Withdraw => Ok(vec![Stream::withdraw(&self.table, 100)]),
-            Step::Flap(part) => Ok(vec![Stream::withdraw(&self.table, part), announce(session, part)?]),
-            Step::Idle(_) | Step::Silence | Step::Reset => Ok(Vec::new()),
+        let streams = self.senders.iter().zip(&self.parts).map(|(session, part)| match step {
+            Step::Announce => Ok(vec![announcement(session, part, 100)?, Stream::end_of_rib(part)]),
+            Step::Withdraw => Ok(vec![Stream::withdraw(part, 100)]),
+            Step::Flap(share) => Ok(vec![Stream::withdraw(part, share), announcement(session, part, share)?]),
+            Step::Idle(_) | Step::Silence | Step::Reset | Step::Restart | Step::Part => Ok(Vec::new()),
         });
         streams.collect()
     }
@@ -182,7 +202,7 @@ impl Run {
                     thread.join().map_err(|_| anyhow::anyhow!("a thread that writes panicked"))?
                 })
             }),
-            Step::Idle(_) => Ok(()),
+            Step::Idle(_) | Step::Restart | Step::Part => Ok(()),
             Step::Silence => {
                 // The speaker's hold timer starts anew with this one: the step's time is the hold time and the rest.
                 self.senders.iter().for_each(|session| session.keep_alive());
@@ -222,7 +242,7 @@ impl Run {
     }
 
     /// Whether all sessions are there but for those that the step ends.
-    fn alive(&self, step: Step) -> anyhow::Result<()> {
+    pub(super) fn alive(&self, step: Step) -> anyhow::Result<()> {
         let over = |session: &Session| session.ended().map(|why| format!("{}: {why}", session.ends.local));
         let ending = matches!(step, Step::Silence | Step::Reset);
         let senders = self.senders.iter().filter(|_| !ending).map(|session| over(session));
@@ -245,7 +265,7 @@ impl Run {
         quiet.then_some(Effect { first: first.unwrap_or_default(), complete: last })
     }
 
-    fn state(&self) -> anyhow::Result<String> {
+    pub(super) fn state(&self) -> anyhow::Result<String> {
         if let Some(kernel) = &self.kernel {
             return Ok(format!("the kernel has {} routes, {} before", kernel.routes()?, self.before));
         }

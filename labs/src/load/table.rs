@@ -38,32 +38,16 @@ pub(super) struct Table {
 /// Prefixes that share their attributes.
 #[derive(Debug)]
 pub(super) struct Set {
-    attributes: Seeded,
+    /// Attributes but for what depends on the sender: the next hop and the first AS.
+    pub(super) attributes: PathAttributes,
     pub(super) prefixes: Vec<Prefix>,
-}
-
-/// Attributes but for what depends on the sender: the next hop and the first AS.
-#[derive(Debug)]
-struct Seeded {
-    path: Vec<Asn>,
-    origin: Origin,
-    med: Option<u32>,
-    communities: Box<[Community]>,
-    large_communities: Box<[LargeCommunity]>,
 }
 
 impl Set {
     /// The attributes as the sender with AS `asn` and next hop `next_hop` announces them.
     pub(super) fn attributes(&self, asn: Asn, next_hop: NextHops) -> PathAttributes {
-        let asns = std::iter::once(asn).chain(self.attributes.path.iter().copied()).collect();
-        PathAttributes {
-            origin: self.attributes.origin,
-            as_path: AsPath { segments: vec![Segment { kind: SegmentKind::Sequence, asns }] },
-            med: self.attributes.med,
-            communities: self.attributes.communities.clone(),
-            large_communities: self.attributes.large_communities.clone(),
-            ..PathAttributes::originated(next_hop)
-        }
+        let as_path = self.attributes.as_path.prepended(asn, 1);
+        PathAttributes { as_path, next_hop, ..self.attributes.clone() }
     }
 }
 
@@ -73,7 +57,7 @@ impl Table {
         let mut random = Random(seed);
         let sets = sets.clamp(1, count.max(1));
         let mut table: Vec<Set> =
-            (0..sets).map(|_| Set { attributes: Seeded::new(&mut random), prefixes: Vec::new() }).collect();
+            (0..sets).map(|_| Set { attributes: seeded(&mut random), prefixes: Vec::new() }).collect();
         let mut addresses = Addresses::new(family);
         for index in 0..count {
             let prefix = addresses.next(&mut random);
@@ -89,38 +73,59 @@ impl Table {
         self.sets.iter().map(|set| set.prefixes.len()).sum()
     }
 
+    /// The table in parts, one a sender: half of it for the first one, the rest in equal parts.
+    pub(super) fn split(&self, senders: usize) -> Vec<Self> {
+        let empty = || Self {
+            family: self.family,
+            sets: self
+                .sets
+                .iter()
+                .map(|set| Set { attributes: set.attributes.clone(), prefixes: Vec::new() })
+                .collect(),
+        };
+        let mut parts: Vec<Self> = (0..senders).map(|_| empty()).collect();
+        let mut others = (1..senders).cycle();
+        let each = self
+            .sets
+            .iter()
+            .enumerate()
+            .flat_map(|(at, set)| set.prefixes.iter().map(move |prefix| (at, *prefix)));
+        for (number, (set, prefix)) in each.enumerate() {
+            let sender = if number % 2 == 0 { 0 } else { others.next().unwrap_or(0) };
+            parts[sender].sets[set].prefixes.push(prefix);
+        }
+        parts.iter_mut().for_each(|part| part.sets.retain(|set| !set.prefixes.is_empty()));
+        parts
+    }
+
     /// Each prefix once.
     pub(super) fn prefixes(&self) -> impl Iterator<Item = Prefix> + '_ {
         self.sets.iter().flat_map(|set| set.prefixes.iter().copied())
     }
 }
 
-impl Seeded {
-    fn new(random: &mut Random) -> Self {
-        let asn = |random: &mut Random| match random.below(4) {
-            // ASes of four octets and the older ones of two; none of them private.
-            0 => Asn(131_072 + random.below(200_000)),
-            _ => Asn(1_000 + random.below(60_000)),
-        };
-        let path = (0..random.weighted(&PATHS)).map(|_| asn(random)).collect::<Vec<_>>();
-        let first = path.first().map_or(1, |asn| asn.0) & 0xffff;
-        let communities = (0..random.below(9)).map(|_| Community(first << 16 | random.below(10_000)));
-        let communities = communities.collect();
-        let large = if random.below(4) == 0 { random.below(4) } else { 0 };
-        let large_communities = (0..large)
-            .map(|_| LargeCommunity {
-                global: first,
-                local1: random.below(1_000),
-                local2: random.below(1_000),
-            })
-            .collect();
-        Self {
-            path,
-            origin: if random.below(10) == 0 { Origin::Incomplete } else { Origin::Igp },
-            med: (random.below(5) == 0).then(|| random.below(200)),
-            communities,
-            large_communities,
-        }
+/// Attributes out of a draw.
+fn seeded(random: &mut Random) -> PathAttributes {
+    let asn = |random: &mut Random| match random.below(4) {
+        // ASes of four octets and the older ones of two; none of them private.
+        0 => Asn(131_072 + random.below(200_000)),
+        _ => Asn(1_000 + random.below(60_000)),
+    };
+    let path = (0..random.weighted(&PATHS)).map(|_| asn(random)).collect::<Vec<_>>();
+    let first = path.first().map_or(1, |asn| asn.0) & 0xffff;
+    let communities = (0..random.below(9)).map(|_| Community(first << 16 | random.below(10_000)));
+    let communities = communities.collect();
+    let large = if random.below(4) == 0 { random.below(4) } else { 0 };
+    let large_communities = (0..large)
+        .map(|_| LargeCommunity { global: first, local1: random.below(1_000), local2: random.below(1_000) })
+        .collect();
+    PathAttributes {
+        origin: if random.below(10) == 0 { Origin::Incomplete } else { Origin::Igp },
+        as_path: AsPath { segments: vec![Segment { kind: SegmentKind::Sequence, asns: path }] },
+        med: (random.below(5) == 0).then(|| random.below(200)),
+        communities,
+        large_communities,
+        ..PathAttributes::originated(NextHops::V4(Ipv4Addr::UNSPECIFIED))
     }
 }
 
@@ -218,6 +223,15 @@ mod tests {
         let table = Table::new(Family::Ipv4, 1_000_000, 4_000, 7);
         let is_unicast = |prefix: Prefix| matches!(prefix, Prefix::V4(prefix) if prefix.bits() < 0xe000_0000);
         assert!(table.prefixes().all(is_unicast));
+    }
+
+    #[test]
+    fn parts_of_a_table_are_all_of_it() {
+        let table = Table::new(Family::Ipv4, 5_000, 100, 7);
+        let parts = table.split(501);
+        assert_eq!(parts.iter().map(Table::len).collect::<BTreeSet<_>>(), [2_500, 5].into());
+        let whole: BTreeSet<Prefix> = parts.iter().flat_map(Table::prefixes).collect();
+        assert_eq!(whole, table.prefixes().collect());
     }
 
     #[test]
