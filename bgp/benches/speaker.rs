@@ -85,7 +85,7 @@ fn announcement(peer: u32, prefixes: &[Prefix], sets: usize) -> Vec<u8> {
     let (mut out, mut raw) = (Vec::new(), Vec::new());
     for (set, run) in (0_u32..).zip(prefixes.chunks(prefixes.len().div_ceil(sets))) {
         let mut attributes = PathAttributes::originated(NextHops::V4(address(peer)));
-        let asns = [asn(peer), Asn(100 + set % 7), Asn(1_000 + set % 300), Asn(10_000 + set)].to_vec();
+        let asns = [asn(peer), Asn(100 + set % 7), Asn(1_000 + set % 300), Asn(100_000 + set)].to_vec();
         attributes.as_path = AsPath { segments: vec![Segment { kind: SegmentKind::Sequence, asns }] };
         attributes.med = (set % 5 == 0).then_some(set % 200);
         attributes.communities = [Community(set), Community(set % 50)].into();

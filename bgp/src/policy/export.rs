@@ -207,10 +207,10 @@ impl Export {
             path = path.replaced(peer, self.asn);
         }
         if let Some(own) = self.behind {
-            path = path.prepended(own, 1);
+            path = path.with(own, 1);
         }
         // RFC 4271 §5.1.2 b.
-        path.prepended(self.asn, 1)
+        path.with(self.asn, 1)
     }
 
     /// The attributes as they are sent (RFC 4271 §5.1).

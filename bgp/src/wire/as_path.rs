@@ -118,15 +118,20 @@ impl AsPath {
     /// The path with `asn` put before it `times` times (RFC 4271 §5.1.2 b).
     #[must_use]
     pub fn prepended(&self, asn: Asn, times: usize) -> Self {
-        let mut segments = self.segments.clone();
-        match segments.first_mut() {
+        self.clone().with(asn, times)
+    }
+
+    /// [`AsPath::prepended`] of a path that is needed no longer as it was.
+    #[must_use]
+    pub fn with(mut self, asn: Asn, times: usize) -> Self {
+        match self.segments.first_mut() {
             Some(first) if first.kind == SegmentKind::Sequence => {
                 first.asns.splice(0..0, core::iter::repeat_n(asn, times));
             }
             _ if times == 0 => {}
-            _ => segments.insert(0, Segment { kind: SegmentKind::Sequence, asns: vec![asn; times] }),
+            _ => self.segments.insert(0, Segment { kind: SegmentKind::Sequence, asns: vec![asn; times] }),
         }
-        Self { segments }
+        self
     }
 
     /// Whether an AS does not fit in two octets.

@@ -86,10 +86,27 @@ struct Set {
     refs: u32,
     /// The head of the chain of bytes that decode to this set.
     raw: u32,
+    /// The hash of the attributes: what an index that grows asks of each set again.
+    hash: Short,
     /// Whether the set is listed for the next sweep.
     idle: bool,
     /// The set as it was received, where import changed it; held by this one.
     received: Option<AttrId>,
+}
+
+/// A hash in four octets, for those who keep one a set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Short(u32);
+
+impl Short {
+    const fn of(hash: u64) -> Self {
+        Self((hash ^ (hash >> 32)) as u32)
+    }
+
+    /// What an index takes: good in its lower bits and in its upper ones.
+    const fn long(self) -> u64 {
+        (self.0 as u64) << 32 | self.0 as u64
+    }
 }
 
 /// The interned attribute sets.
@@ -146,12 +163,12 @@ impl Store {
     }
 
     fn intern_as(&mut self, attributes: PathAttributes, received: Option<AttrId>) -> AttrId {
-        let hash = self.hasher.hash_one(Some(&attributes));
+        let hash = Short::of(self.hasher.hash_one(&attributes));
         let same = |&id: &u32| {
             let set = &self.sets[id as usize];
-            set.received == received && set.attributes.as_deref() == Some(&attributes)
+            set.hash == hash && set.received == received && set.attributes.as_deref() == Some(&attributes)
         };
-        if let Some(&id) = self.index.find(hash, same) {
+        if let Some(&id) = self.index.find(hash.long(), same) {
             return AttrId::of(id as usize);
         }
         let next_hop = self.addresses.retain(attributes.next_hop.address());
@@ -169,7 +186,7 @@ impl Store {
         };
         self.with_med += usize::from(facts.med != 0);
         let attributes = Some(Box::new(attributes));
-        let set = Set { attributes, refs: 0, raw: raw::NONE, idle: true, received };
+        let set = Set { attributes, refs: 0, raw: raw::NONE, hash, idle: true, received };
         if let Some(received) = received {
             self.retain(received);
         }
@@ -186,8 +203,8 @@ impl Store {
             }
         };
         self.idle.push(id);
-        let Self { hasher, sets, index, .. } = self;
-        index.insert_unique(hash, id, |&id| hasher.hash_one(sets[id as usize].attributes.as_deref()));
+        let Self { sets, index, .. } = self;
+        index.insert_unique(hash.long(), id, |&id| sets[id as usize].hash.long());
         AttrId::of(id as usize)
     }
 
@@ -246,10 +263,11 @@ impl Store {
             if set.refs > 0 {
                 continue;
             }
-            let Some(attributes) = set.attributes.take() else { continue };
+            if set.attributes.take().is_none() {
+                continue;
+            }
             let head = core::mem::replace(&mut set.raw, raw::NONE);
-            let hash = self.hasher.hash_one(Some(&*attributes));
-            if let Ok(found) = self.index.find_entry(hash, |&other| other == id) {
+            if let Ok(found) = self.index.find_entry(set.hash.long(), |&other| other == id) {
                 found.remove();
             }
             let facts = &self.facts[id as usize];

@@ -8,6 +8,8 @@ use core::hash::{BuildHasher, Hasher};
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 
+use super::Short;
+
 /// More entries than the largest tables seen have attribute sets (167 000).
 const MOST: usize = 1 << 18;
 /// Longer than all but a few attribute lists of real tables.
@@ -19,6 +21,7 @@ pub(super) const NONE: u32 = u32::MAX;
 struct Raw {
     bytes: Box<[u8]>,
     flavour: u32,
+    hash: Short,
     set: u32,
     /// The next entry of the same set.
     next: u32,
@@ -33,11 +36,11 @@ pub(super) struct RawCache {
     index: HashTable<u32>,
 }
 
-fn hash(hasher: &FixedState, flavour: u32, bytes: &[u8]) -> u64 {
+fn hash(hasher: &FixedState, flavour: u32, bytes: &[u8]) -> Short {
     let mut state = hasher.build_hasher();
     state.write_u32(flavour);
     state.write(bytes);
-    state.finish()
+    Short::of(state.finish())
 }
 
 impl RawCache {
@@ -52,19 +55,25 @@ impl RawCache {
 
     /// The set that these bytes decode to.
     pub(super) fn find(&self, flavour: u32, bytes: &[u8]) -> Option<u32> {
-        let found = self.index.find(hash(&self.hasher, flavour, bytes), |&id| {
+        self.find_hashed(hash(&self.hasher, flavour, bytes), flavour, bytes)
+    }
+
+    fn find_hashed(&self, hash: Short, flavour: u32, bytes: &[u8]) -> Option<u32> {
+        let found = self.index.find(hash.long(), |&id| {
             let raw = &self.raws[id as usize];
-            raw.flavour == flavour && *raw.bytes == *bytes
+            raw.hash == hash && raw.flavour == flavour && *raw.bytes == *bytes
         })?;
         Some(self.raws[*found as usize].set)
     }
 
     /// Notes what bytes decode to; returns the new head of the set's chain.
     pub(super) fn insert(&mut self, flavour: u32, bytes: &[u8], set: u32, head: u32) -> u32 {
-        if bytes.len() > LONGEST || self.index.len() >= MOST || self.find(flavour, bytes).is_some() {
+        let hash = hash(&self.hasher, flavour, bytes);
+        let is_known = || self.find_hashed(hash, flavour, bytes).is_some();
+        if bytes.len() > LONGEST || self.index.len() >= MOST || is_known() {
             return head;
         }
-        let raw = Raw { bytes: bytes.into(), flavour, set, next: head };
+        let raw = Raw { bytes: bytes.into(), flavour, hash, set, next: head };
         let id = match self.free.pop() {
             Some(id) => {
                 self.raws[id as usize] = raw;
@@ -75,11 +84,8 @@ impl RawCache {
                 self.raws.len() as u32 - 1
             }
         };
-        let Self { hasher, raws, index, .. } = self;
-        index.insert_unique(hash(hasher, flavour, bytes), id, |&id| {
-            let raw = &raws[id as usize];
-            hash(hasher, raw.flavour, &raw.bytes)
-        });
+        let Self { raws, index, .. } = self;
+        index.insert_unique(hash.long(), id, |&id| raws[id as usize].hash.long());
         id
     }
 
@@ -88,10 +94,9 @@ impl RawCache {
         let mut id = head;
         while id != NONE {
             let raw = &mut self.raws[id as usize];
-            let hash = hash(&self.hasher, raw.flavour, &raw.bytes);
-            let next = raw.next;
+            let (hash, next) = (raw.hash, raw.next);
             raw.bytes = Box::default();
-            if let Ok(found) = self.index.find_entry(hash, |&other| other == id) {
+            if let Ok(found) = self.index.find_entry(hash.long(), |&other| other == id) {
                 found.remove();
             }
             self.free.push(id);
