@@ -28,10 +28,11 @@ pub fn markdown(case: &Case, entries: &[Entry], floors: &[(String, f64)]) -> Str
     let mut text = format!("\n{}\n\n", case.what);
     text += "| step | speaker | seconds | × best peer | CPU s | × best peer | peak MB | × best peer | first ms | sent a prefix | silent s | others' CPUs |\n";
     text += "|---|---|---|---|---|---|---|---|---|---|---|---|\n";
-    let steps: Vec<&str> = match entries.iter().find_map(|entry| entry.runs.as_ref().ok()?.first()) {
+    let mut steps: Vec<&str> = match entries.iter().find_map(|entry| entry.runs.as_ref().ok()?.first()) {
         Some(figures) => figures.iter().map(|figure| figure.step.as_str()).collect(),
         None => Vec::new(),
     };
+    steps.dedup();
     // How long sessions take to come up says something only where they are the work.
     let shown = steps.iter().filter(|step| **step != "established" || case.prefixes == 1);
     for step in shown {

@@ -1,10 +1,10 @@
 //! A table of the Internet as a route collector dumped it (MRT, RFC 6396 §4.2: TABLE_DUMP, IPv4), in place of one out
-//! of a seed: the view with the most prefixes, as its first peer has them.
+//! of a seed: the prefixes of the collector's peer that has the most.
 //!
 //! Left out is what a speaker would rightly refuse, which nobody could wait for: attributes that are malformed, ASes
 //! for private use (the lab's own are among them), blocks that are never routed, and the default route.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 use std::process::Command;
 
@@ -31,7 +31,7 @@ const CODEC: Codec = Codec {
     zone: None,
 };
 
-/// One prefix of a view, and its attributes as they stand in the file.
+/// One prefix of a peer, and its attributes as they stand in the file.
 type Entry<'a> = (Prefix, &'a [u8]);
 
 /// The table of a dump, `most` of its prefixes; a file that ends in `.gz` goes through gzip.
@@ -43,9 +43,9 @@ pub(super) fn table(file: &Path, most: usize) -> anyhow::Result<Table> {
     } else {
         std::fs::read(file)?
     };
-    let views = views(&data)?;
-    let largest = views.into_values().max_by_key(Vec::len).context("no TABLE_DUMP of IPv4 in it")?;
-    let mut seen = std::collections::HashSet::new();
+    let peers = peers(&data)?;
+    let largest = peers.into_values().max_by_key(Vec::len).context("no TABLE_DUMP of IPv4 in it")?;
+    let mut seen = HashSet::new();
     let mut places: HashMap<&[u8], Option<usize>> = HashMap::new();
     let mut sets: Vec<Set> = Vec::new();
     for (prefix, raw) in largest {
@@ -69,19 +69,18 @@ fn number(octets: &[u8]) -> usize {
     octets.iter().fold(0, |number, octet| number << 8 | usize::from(*octet))
 }
 
-/// The entries of each view.
-fn views(data: &[u8]) -> anyhow::Result<HashMap<usize, Vec<Entry<'_>>>> {
-    let mut views: HashMap<usize, Vec<Entry<'_>>> = HashMap::new();
+/// The entries of each peer, by its address and AS.
+fn peers(data: &[u8]) -> anyhow::Result<BTreeMap<&[u8], Vec<Entry<'_>>>> {
+    let mut peers: BTreeMap<&[u8], Vec<Entry<'_>>> = BTreeMap::new();
     let mut rest = data;
     while let Some((header, tail)) = rest.split_at_checked(HEADER) {
-        // A length that leaves out view and sequence number, as old dumps have it, or not.
+        // A length that leaves out view and sequence number, as old dumps have it.
         let len = number(&header[8..12]);
         let (mut entries, tail) = tail.split_at_checked(len).context("the last record is cut short")?;
         rest = tail;
         if header[4..8] != [0, 12, 0, 1] {
             continue;
         }
-        let view = views.entry(number(&header[12..14])).or_default();
         while let Some((entry, after)) = entries.split_at_checked(ENTRY) {
             let (raw, after) =
                 after.split_at_checked(number(&entry[16..18])).context("an entry is cut short")?;
@@ -89,11 +88,11 @@ fn views(data: &[u8]) -> anyhow::Result<HashMap<usize, Vec<Entry<'_>>>> {
             let bits = u32::try_from(number(&entry[..4]))?;
             let prefix = Prefix4::new(bits, entry[4]).context("a prefix is longer than 32 bits")?;
             if is_routed(prefix) {
-                view.push((Prefix::V4(prefix), raw));
+                peers.entry(&entry[10..16]).or_default().push((Prefix::V4(prefix), raw));
             }
         }
     }
-    Ok(views)
+    Ok(peers)
 }
 
 /// Whether anybody may announce it (RFC 6890).
@@ -114,19 +113,19 @@ fn attributes(raw: &[u8]) -> Option<PathAttributes> {
 mod tests {
     use super::*;
 
-    /// A record of one entry in view `view`.
-    fn record(view: u8, prefix: [u8; 5], asn: u8) -> Vec<u8> {
+    /// A record of one entry of peer 192.0.2.`peer`.
+    fn record(peer: u8, prefix: [u8; 5], asn: u8) -> Vec<u8> {
         let attributes =
             [&[0x40, 1, 1, 0][..], &[0x40, 2, 4, 2, 1, 0, asn], &[0x40, 3, 4, 192, 0, 2, 1]].concat();
         let entry =
-            [&prefix[..], &[1, 0, 0, 0, 0, 192, 0, 2, 1, 0, asn, 0, attributes.len() as u8], &attributes];
+            [&prefix[..], &[1, 0, 0, 0, 0, 192, 0, 2, peer, 0, 1, 0, attributes.len() as u8], &attributes];
         let entry = entry.concat();
-        let header = [0, 0, 0, 0, 0, 12, 0, 1, 0, 0, 0, entry.len() as u8, 0, view, 0, 0];
+        let header = [0, 0, 0, 0, 0, 12, 0, 1, 0, 0, 0, entry.len() as u8, 0, 0, 0, 0];
         [&header[..], &entry].concat()
     }
 
     #[test]
-    fn the_largest_view_is_the_table() {
+    fn the_largest_peer_s_prefixes_are_the_table() {
         let records = [
             record(1, [20, 0, 0, 0, 8], 7),
             record(2, [20, 0, 0, 0, 8], 7),
