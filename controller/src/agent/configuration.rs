@@ -12,7 +12,7 @@ use bgp::zone::{self, Zone};
 
 use crate::cluster::{Checkpoint, Objects, Problem, SourceEvent};
 use crate::desired::derivation::Derivation;
-use crate::desired::services::Withheld;
+use crate::desired::services::{ServiceStory, Withheld};
 use crate::desired::{self, Desired, Surroundings};
 use crate::discovery::{Finding, Neighbours};
 use crate::drain;
@@ -316,6 +316,11 @@ impl Configuration {
     /// Addresses of Services that are not originated, and why.
     pub(super) fn withheld(&self) -> Arc<Withheld> {
         self.desired.as_ref().map(|desired| Arc::clone(&desired.withheld)).unwrap_or_default()
+    }
+
+    /// What the node makes of a Service.
+    pub(super) fn service(&self, name: &str) -> Option<ServiceStory> {
+        self.derivation.service(name)
     }
 
     /// When the configuration in use was read.

@@ -17,6 +17,7 @@
 //!  report           the snapshot, and whether the node has settled
 //!  turn             the loop's state and its turn, over any drivers
 //!  reconcile        what the node is to be, handed to those who bring it about
+//!  answer           questions
 //!  service          in and out of service, by an operator or by the Node
 //!  wish             who of the two wants it out, and the wait for peers
 //!  order            what the loop does at an operator's order
@@ -31,6 +32,7 @@
 pub mod identity;
 pub mod turn;
 
+mod answer;
 mod awaited;
 mod configuration;
 mod detection;

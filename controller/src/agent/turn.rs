@@ -11,10 +11,8 @@ use std::net::IpAddr;
 use bgp::bfd::View;
 use bgp::config::SpeakerConfig;
 use bgp::io::{Effects, Event as SpeakerEvent, Transport};
-use bgp::prefix::Prefix;
 use bgp::reason::Reason;
 use bgp::time::{Duration, Instant};
-use bgp::view::{Explanation, RoutePage};
 use bgp::zone;
 
 use crate::bfd::Watch;
@@ -25,7 +23,6 @@ use crate::kernel::{Command, Fib, KernelConfig, KernelEvent};
 use crate::record::{Recorded, Recorder};
 use crate::status::event::{Event as Happened, EventKind, EventPeer};
 use crate::status::impairment::Impairment;
-use crate::status::query::{self, Query};
 use crate::status::snapshot::Snapshot;
 use crate::transport::TransportEvent;
 
@@ -294,10 +291,7 @@ impl<D: Drivers> Agent<D> {
             Event::Kernel(event) => self.kernel(event, now),
             Event::Transport(event) => self.transport(event, now),
             Event::Bfd(news) => self.detected(news, now),
-            Event::Query(question) => match &self.speaker {
-                Some(speaker) => query::answer(speaker, question),
-                None => answer_without_speaker(question),
-            },
+            Event::Query(question) => self.answer(question),
             Event::Order(order) => self.order(order, now),
             Event::Router(address) => self.router(address, now),
             Event::Impaired { what, why } => self.impaired(what, why, now),
@@ -458,23 +452,6 @@ impl<D: Drivers> Agent<D> {
             tracing::info!(event = "settled", reason);
         }
     }
-}
-
-/// There are no routes before there is a configuration.
-fn answer_without_speaker(question: Query) {
-    // An asker that went away needs no answer.
-    match question {
-        Query::Routes { reply, .. } => drop(reply.send(RoutePage::default())),
-        Query::Route { reply, .. } => drop(reply.send(None)),
-        Query::Peer { reply, .. } => drop(reply.send(None)),
-        Query::Address { address, reply } => drop(reply.send(untold(Prefix::host(address)))),
-        Query::Explain { prefix, reply } => drop(reply.send(untold(prefix))),
-    }
-}
-
-/// The story of a prefix that nobody ever sent.
-fn untold(prefix: Prefix) -> Explanation {
-    Explanation { prefix, route: None, next_hops: Vec::new(), withdrawn: Vec::new(), sent: Vec::new() }
 }
 
 impl<D> std::fmt::Debug for Agent<D> {

@@ -53,7 +53,7 @@ pub struct AgentArgs {
     #[arg(long, env = "UNDERLAY_CNI_STATE", value_name = "DIR", default_value = netconf::DEFAULT_STATE_DIR)]
     pub cni_state: PathBuf,
     /// Where to serve StatusService
-    #[arg(long, env = "UNDERLAY_SOCKET", value_name = "PATH", default_value = super::options::SOCKET)]
+    #[arg(long, env = "UNDERLAY_SOCKET", value_name = "PATH", default_value = super::target::SOCKET)]
     pub socket: PathBuf,
     /// Where to serve metrics by HTTP, for Prometheus, and /ready; or `off`
     #[arg(long, env = "UNDERLAY_METRICS", value_name = "ADDRESS:PORT", default_value = METRICS, value_parser = metrics)]

@@ -58,7 +58,7 @@ impl Render for Findings {
         self.0.clone()
     }
 
-    fn is_list(&self, _: usize) -> bool {
+    fn is_list(&self, _: bool) -> bool {
         true
     }
 }
@@ -73,7 +73,7 @@ pub(super) fn run(args: &CheckArgs) -> Outcome {
     };
     let findings = Findings(judge(&gather(&places)));
     let format = args.output;
-    let stdout = match render(&findings, format, Style::new(format, colour()), 1) {
+    let stdout = match render(&findings, format, Style::new(format, colour()), false) {
         Ok(stdout) => stdout,
         Err(error) => {
             let failure = Failure::new(Exit::Failed, error.to_string());

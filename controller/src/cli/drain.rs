@@ -4,7 +4,7 @@ use api::v1;
 use clap::Args;
 use jiff::SignedDuration;
 
-use super::client;
+use super::client::{self, Answers};
 use super::failure::Failure;
 use super::options::Options;
 use super::outcome::Outcome;
@@ -57,7 +57,7 @@ pub(super) async fn run(args: DrainArgs) -> Outcome {
         reason: args.reason,
         wait_seconds: u64::try_from(args.wait.as_secs()).ok(),
     };
-    let (answers, failures) = client::order(&args.options.sockets, |mut agent| {
+    let Answers { answers, failures, asked } = client::order(&args.options, |mut agent| {
         let request = request.clone();
         async move {
             let answer = agent.drain(request).await;
@@ -66,17 +66,17 @@ pub(super) async fn run(args: DrainArgs) -> Outcome {
     })
     .await;
     let answered = answers.len();
-    Outcome::of(&Drained(answers), answered, &failures, &args.options)
+    Outcome::of(&Drained(answers), answered, &asked, &failures, &args.options)
 }
 
 pub(super) async fn undrain(args: UndrainArgs) -> Outcome {
-    let (answers, failures) = client::order(&args.options.sockets, async |mut agent| {
+    let Answers { answers, failures, asked } = client::order(&args.options, async |mut agent| {
         let answer = agent.undrain(v1::UndrainRequest {}).await;
         answer.map(tonic::Response::into_inner).map_err(|status| Failure::answered(&status))
     })
     .await;
     let answered = answers.len();
-    Outcome::of(&Undrained(answers), answered, &failures, &args.options)
+    Outcome::of(&Undrained(answers), answered, &asked, &failures, &args.options)
 }
 
 /// What a drain is, in a few words: `drained of its pods, until 30m from now: new disk`.

@@ -2,20 +2,20 @@
 //! happens from here on.
 
 use std::net::IpAddr;
-use std::path::Path;
 
 use api::v1;
 use clap::Args;
 use serde::Serialize;
 use tokio::sync::mpsc;
 
-use super::client::{self, Client};
+use super::client::{self, Answers, Client};
 use super::failure::{Exit, Failure};
 use super::options::Options;
 use super::outcome::{self, Outcome};
 use super::render::json::Document;
 use super::render::table::Table;
 use super::render::{Format, Render, Style, render, text};
+use super::target::Target;
 
 /// The arguments of `events`.
 #[derive(Args, Clone, Debug)]
@@ -62,9 +62,10 @@ pub(super) async fn run(args: EventsArgs) -> Outcome {
     if args.follow {
         return follow(&args, request).await;
     }
-    let (answers, failures) = client::ask(&args.options.sockets, |agent| list(agent, request.clone())).await;
+    let Answers { answers, failures, asked } =
+        client::ask(&args.options, |agent| list(agent, request.clone())).await;
     let answered = answers.len();
-    Outcome::of(&Events(answers), answered, &failures, &args.options)
+    Outcome::of(&Events(answers), answered, &asked, &failures, &args.options)
 }
 
 async fn list(mut agent: Client, request: v1::ListEventsRequest) -> Result<v1::ListEventsResponse, Failure> {
@@ -76,12 +77,16 @@ async fn list(mut agent: Client, request: v1::ListEventsRequest) -> Result<v1::L
 async fn follow(args: &EventsArgs, request: v1::ListEventsRequest) -> Outcome {
     let options = &args.options;
     let (told, mut news) = mpsc::channel(16);
-    for socket in options.sockets.clone() {
+    let targets = match options.targets().await {
+        Ok(targets) => targets,
+        Err(failure) => return failed(&[failure], options.output),
+    };
+    for target in targets.each {
         let (told, request) = (told.clone(), request.clone());
         tokio::spawn(async move {
-            if let Err(failure) = tell(&socket, request, &told).await {
+            if let Err(failure) = tell(&target, request, &told).await {
                 // Where nobody listens any more nobody misses it.
-                let _ = told.send(Err(failure.of(&socket))).await;
+                let _ = told.send(Err(target.blamed(failure))).await;
             }
         });
     }
@@ -98,7 +103,7 @@ async fn follow(args: &EventsArgs, request: v1::ListEventsRequest) -> Outcome {
             }
         };
         let text = match format {
-            Format::Jsonl => match render(&events, format, style, 1) {
+            Format::Jsonl => match render(&events, format, style, false) {
                 Ok(text) => text,
                 Err(error) => return failed(&[Failure::new(Exit::Failed, error.to_string())], format),
             },
@@ -119,11 +124,11 @@ fn failed(failures: &[Failure], format: Format) -> Outcome {
 
 /// Tells the events of one agent; ends with the failure that ends it.
 async fn tell(
-    socket: &Path,
+    target: &Target,
     request: v1::ListEventsRequest,
     told: &mpsc::Sender<Result<v1::ListEventsResponse, Failure>>,
 ) -> Result<(), Failure> {
-    let mut agent = client::connect(socket).await?;
+    let mut agent = client::connect(target).await?;
     let mut past = list(agent.clone(), request.clone()).await?;
     loop {
         let mut after = past.revision;
@@ -135,7 +140,7 @@ async fn tell(
                 Ended::Aged(revision) => {
                     after = revision;
                     // The connection is as old as the stream was.
-                    agent = client::connect(socket).await?;
+                    agent = client::connect(target).await?;
                 }
                 Ended::Overtaken(revision) => {
                     after = revision;

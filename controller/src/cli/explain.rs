@@ -11,7 +11,7 @@ use bgp::prefix::ParsePrefixError;
 use clap::Args;
 
 use super::advertised::{as_path, reasoned, sent};
-use super::client;
+use super::client::{self, Answers};
 use super::failure::{Exit, Failure};
 use super::options::Options;
 use super::outcome::Outcome;
@@ -19,13 +19,16 @@ use super::prefix::PrefixArg;
 use super::render::json::Document;
 use super::render::{Render, Style, text};
 use super::story::{Row, laid_out};
-use super::{pod, session};
+use super::target::Targets;
+use super::way::{installed, source, story};
+use super::{across, pod, service, session};
 
 /// The arguments of `explain`.
 #[derive(Args, Clone, Debug)]
 pub struct ExplainArgs {
-    /// A prefix, an address (its longest match), a peer (by name or address), or a pod as NAMESPACE/NAME
-    #[arg(value_name = "PREFIX|ADDRESS|PEER|POD")]
+    /// A prefix, an address (its longest match), a peer (by name or address), a pod as NAMESPACE/NAME, or a Service as
+    /// svc/NAMESPACE/NAME, or as NAMESPACE/NAME where there is no pod of the name
+    #[arg(value_name = "PREFIX|ADDRESS|PEER|POD|SERVICE")]
     pub subject: SubjectArg,
     /// Where and how
     #[command(flatten)]
@@ -41,8 +44,12 @@ pub enum SubjectArg {
     Address(IpAddr),
     /// A peer.
     Peer(String),
-    /// A pod.
+    /// A pod, else a Service.
+    Named(String),
+    /// A pod and nothing else.
     Pod(String),
+    /// A Service.
+    Service(String),
 }
 
 impl FromStr for SubjectArg {
@@ -61,7 +68,9 @@ impl FromStr for SubjectArg {
             Some((first, rest)) if is_numeric(first) || first.contains(':') || rest.is_empty() => {
                 text.parse().map(Self::Prefix)
             }
-            Some(_) => Ok(Self::Pod(text.to_owned())),
+            Some(("pod", name)) if name.contains('/') => Ok(Self::Pod(name.to_owned())),
+            Some(("svc" | "service", name)) if name.contains('/') => Ok(Self::Service(name.to_owned())),
+            Some(_) => Ok(Self::Named(text.to_owned())),
         }
     }
 }
@@ -72,9 +81,24 @@ impl SubjectArg {
             Self::Prefix(prefix) => Subject::Prefix(prefix.prefix.to_string()),
             Self::Address(address) => Subject::Address(address.to_string()),
             Self::Peer(peer) => Subject::Peer(peer.clone()),
-            Self::Pod(pod) => Subject::Pod(pod.clone()),
+            Self::Named(pod) | Self::Pod(pod) => Subject::Pod(pod.clone()),
+            Self::Service(service) => Subject::Service(service.clone()),
         };
         v1::ExplainRequest { subject: Some(subject) }
+    }
+
+    /// The object that it names, where it is one of the API server.
+    fn object(&self) -> Option<across::Wanted> {
+        let of = |name: &str, pod, service| {
+            let (namespace, name) = name.split_once('/')?;
+            Some(across::Wanted { namespace: namespace.to_owned(), name: name.to_owned(), pod, service })
+        };
+        match self {
+            Self::Named(name) => of(name, true, true),
+            Self::Pod(name) => of(name, true, false),
+            Self::Service(name) => of(name, false, true),
+            Self::Prefix(_) | Self::Address(_) | Self::Peer(_) => None,
+        }
     }
 
     /// What is missing where nobody has a route.
@@ -82,7 +106,9 @@ impl SubjectArg {
         match self {
             Self::Prefix(prefix) => format!("no route {}", prefix.prefix),
             Self::Address(address) => format!("no route to {address}"),
-            Self::Peer(name) | Self::Pod(name) => format!("no route to {name}"),
+            Self::Peer(name) | Self::Named(name) | Self::Pod(name) | Self::Service(name) => {
+                format!("no route to {name}")
+            }
         }
     }
 }
@@ -93,27 +119,47 @@ pub struct Explanations(pub Vec<v1::ExplainResponse>);
 
 pub(super) async fn run(args: ExplainArgs) -> Outcome {
     let options = &args.options;
-    let request = args.subject.request();
-    let (answers, mut failures) = client::ask(&options.sockets, |mut agent| {
-        let request = request.clone();
-        async move {
-            let answer = agent.explain(request).await;
-            answer.map(tonic::Response::into_inner).map_err(|status| Failure::answered(&status))
-        }
-    })
-    .await;
+    let targets = match options.targets().await {
+        Ok(targets) => targets,
+        Err(failure) => return Outcome::failed(&failure, options),
+    };
+    if let Some(cluster) = &targets.cluster
+        && let Some(wanted) = args.subject.object()
+    {
+        return across::explain(cluster, &targets, &wanted, options).await;
+    }
+    let Answers { answers, mut failures, asked } = ask(&targets, &args.subject).await;
     let answered = answers.len();
     let stories = Explanations(answers);
     if answered > 0 && stories.know_nothing() {
         failures.push(Failure::new(Exit::Missing, args.subject.missing()));
     }
-    let mut outcome = Outcome::of(&stories, answered, &failures, options);
+    let mut outcome = Outcome::of(&stories, answered, &asked, &failures, options);
     if let SubjectArg::Prefix(prefix) = &args.subject
         && let Some(hint) = prefix.hint()
     {
         outcome.hint(&hint, options);
     }
     outcome
+}
+
+/// What each agent says; of a name that no agent knows a pod by, what it says of a Service.
+async fn ask(targets: &Targets, subject: &SubjectArg) -> Answers<v1::ExplainResponse> {
+    let ask = async |subject: &SubjectArg| {
+        let request = subject.request();
+        client::ask_each(targets, |agent| story(agent, request.clone())).await
+    };
+    let told = ask(subject).await;
+    if let SubjectArg::Named(name) = subject
+        && told.answers.is_empty()
+        && told.failures.iter().all(|failure| failure.reason == "UNKNOWN_POD")
+    {
+        let of_service = ask(&SubjectArg::Service(name.clone())).await;
+        if !of_service.answers.is_empty() {
+            return of_service;
+        }
+    }
+    told
 }
 
 impl Explanations {
@@ -137,6 +183,7 @@ impl Render for Explanations {
                 Some(Explanation::Prefix(story)) => rows(story),
                 Some(Explanation::Peer(story)) => session::rows(story),
                 Some(Explanation::Pod(story)) => pod::rows(story),
+                Some(Explanation::Service(story)) => service::rows(story),
                 None => Vec::new(),
             };
             format!("{}\n\n{}", text::printable(&response.summary), laid_out(&rows))
@@ -154,16 +201,9 @@ fn rows(story: &v1::PrefixExplanation) -> Vec<Row> {
     let mut rows = heard(paths, &story.treated_as_withdrawn);
     rows.extend(decision(paths));
     rows.extend(next_hops(&story.next_hops));
-    rows.push(kernel(story.route.as_ref()));
+    rows.push(Row::new("kernel", "-", installed(story.route.as_ref())));
     rows.extend(sent(&story.advertisements, paths));
     rows
-}
-
-fn source(path: &v1::Path) -> String {
-    match &path.source {
-        Some(v1::path::Source::Peer(peer)) => text::with_path_id(&text::peer(peer), path.path_id),
-        Some(v1::path::Source::Local(_)) | None => "local".to_owned(),
-    }
 }
 
 fn heard(paths: &[v1::Path], withdrawn: &[v1::TreatedAsWithdrawn]) -> Vec<Row> {
@@ -221,23 +261,4 @@ fn next_hops(next_hops: &[v1::NextHopResolution]) -> Vec<Row> {
         Row::new("next hop", next_hop.address, what)
     };
     next_hops.iter().map(row).collect()
-}
-
-fn kernel(route: Option<&v1::Route>) -> Row {
-    let state = route.and_then(|route| route.kernel.as_ref());
-    let hops = route.map(|route| route.next_hops.as_slice()).unwrap_or_default();
-    let hops: Vec<&str> = hops.iter().map(|hop| hop.address.as_str()).collect();
-    let what = match state.map(|kernel| (kernel.state(), kernel)) {
-        Some((v1::KernelState::Installed, kernel)) => {
-            let object = kernel.next_hop_object.map(|id| format!(", nhid {id}")).unwrap_or_default();
-            format!("installed via {}{object}", hops.join(", "))
-        }
-        Some((v1::KernelState::Pending, _)) => "a change is under way".to_owned(),
-        Some((v1::KernelState::Failed, kernel)) => {
-            let error = kernel.error.clone().unwrap_or_default();
-            format!("rejected: {error} (errno {})", kernel.errno.unwrap_or_default())
-        }
-        _ => "not requested".to_owned(),
-    };
-    Row::new("kernel", "-", what)
 }

@@ -40,6 +40,8 @@ pub struct Failure {
     pub message: String,
     /// The agent's socket, if it is about one agent.
     pub socket: Option<PathBuf>,
+    /// The node, if it is about the agent of one in a cluster.
+    pub node: Option<String>,
     /// More for programs, from the agent's ErrorInfo.
     pub metadata: BTreeMap<String, String>,
 }
@@ -60,14 +62,22 @@ impl Failure {
             reason: reason.to_owned(),
             message: message.into(),
             socket: None,
+            node: None,
             metadata: BTreeMap::new(),
         }
     }
 
     /// The same about the agent behind a socket.
     #[must_use]
-    pub fn of(mut self, socket: &Path) -> Self {
+    pub fn at(mut self, socket: &Path) -> Self {
         self.socket = Some(socket.to_owned());
+        self
+    }
+
+    /// The same about the agent of a node in a cluster.
+    #[must_use]
+    pub fn on(mut self, node: &str) -> Self {
+        self.node = Some(node.to_owned());
         self
     }
 
@@ -106,15 +116,17 @@ impl Failure {
                 message: &self.message,
                 exit_code: self.exit as u8,
                 socket: self.socket.as_deref(),
+                node: self.node.as_deref(),
                 metadata: &self.metadata,
             };
             // Strings and numbers alone cannot fail to serialise.
             return serde_json::to_string(&Envelope { error }).unwrap_or_default() + "\n";
         }
         let message = printable(&self.message);
-        match &self.socket {
-            Some(socket) => format!("underlay: {}: {message}\n", socket.display()),
-            None => format!("underlay: {message}\n"),
+        match (&self.socket, &self.node) {
+            (Some(socket), _) => format!("underlay: {}: {message}\n", socket.display()),
+            (None, Some(node)) => format!("underlay: {}: {message}\n", printable(node)),
+            (None, None) => format!("underlay: {message}\n"),
         }
     }
 }
@@ -130,5 +142,6 @@ struct ErrorLine<'a> {
     message: &'a str,
     exit_code: u8,
     socket: Option<&'a Path>,
+    node: Option<&'a str>,
     metadata: &'a BTreeMap<String, String>,
 }

@@ -1,13 +1,15 @@
 //! The command line: one file a verb. A verb asks one agent or several over
-//! their sockets, and knows nothing that they did not say.
+//! their sockets, or all of a cluster through its API server, and knows nothing that
+//! they did not say.
 //!
 //! ```text
-//! verb ─> client (ask) ─> render (table | wide | json | jsonl | yaml) ─> outcome (stdout, stderr, exit code)
+//! verb ─> target (whom) ─> client (ask) ─> render (table | wide | json | jsonl | yaml) ─> outcome (stdout, stderr, exit code)
 //! ```
 //!
 //! Exit codes: 0 done, 1 failure, 2 usage, 3 unhealthy (`--check`, `check`), 4 the
 //! named thing does not exist, 5 no agent reached.
 
+mod across;
 mod advertised;
 pub mod agent;
 pub mod check;
@@ -23,15 +25,19 @@ pub mod outcome;
 pub mod peers;
 mod pod;
 pub mod prefix;
+pub mod relay;
 pub mod render;
 pub mod replay;
 pub mod reset;
 pub mod routes;
+mod service;
 pub mod session;
 pub mod status;
 pub mod story;
+pub mod target;
 pub mod version;
 pub mod watch;
+mod way;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -39,7 +45,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 pub use agent::AgentArgs;
-pub use options::SOCKET;
+pub use target::SOCKET;
 
 use failure::{Exit, Failure};
 use outcome::Outcome;
@@ -81,6 +87,9 @@ enum Verb {
     Check(check::CheckArgs),
     /// Put the CNI plugin where the runtime looks for it
     Install(install::InstallArgs),
+    /// Pass an agent's socket on by stdin and stdout; what runs in its pod when it is asked from elsewhere
+    #[command(hide = true)]
+    Relay(relay::RelayArgs),
     /// The version of this program and of the agents
     Version(version::VersionArgs),
 }
@@ -122,6 +131,7 @@ fn run(verb: Verb) -> Exit {
         Verb::Replay(args) => replay::run(&args).write(),
         Verb::Check(args) => check::run(&args).write(),
         Verb::Install(args) => install::run(&args).write(),
+        Verb::Relay(args) => relay::run(&args).write(),
         Verb::Version(args) => asking(version::run(args)),
     }
 }

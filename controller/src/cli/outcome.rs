@@ -2,6 +2,7 @@
 
 use std::io::{self, ErrorKind, IsTerminal, Write};
 
+use super::client::Asked;
 use super::failure::{Exit, Failure};
 use super::options::Options;
 use super::render::text::printable;
@@ -26,12 +27,17 @@ impl Outcome {
     /// one; with answers from some, 1; with answers from none, the one that
     /// they share, else 1.
     #[must_use]
-    pub fn of(answers: &impl Render, answered: usize, failures: &[Failure], options: &Options) -> Self {
+    pub fn of(
+        answers: &impl Render,
+        answered: usize,
+        asked: &Asked,
+        failures: &[Failure],
+        options: &Options,
+    ) -> Self {
         let mut outcome = Self::default();
-        let asked = options.sockets.len();
         if answered > 0 {
             let style = Style::new(options.output, colour());
-            match render(answers, options.output, style, asked) {
+            match render(answers, options.output, style, asked.is_list) {
                 Ok(text) => outcome.stdout = text,
                 Err(error) => {
                     let failure = Failure::new(Exit::Failed, error.to_string());
@@ -39,16 +45,28 @@ impl Outcome {
                 }
             }
         }
-        outcome.stderr = failures.iter().map(|failure| failure.line(options.output)).collect();
+        if let Some(hint) = &asked.hint {
+            outcome.hint(hint, options);
+        }
+        outcome.stderr.extend(failures.iter().map(|failure| failure.line(options.output)));
+        if answered < asked.agents && asked.is_list {
+            outcome.hint(&format!("{answered} of {} agents answered", asked.agents), options);
+        }
         outcome.exit = match failures {
             [] => Exit::Done,
             [first, rest @ ..] => {
-                let partial = answered > 0 && answered < asked;
+                let partial = answered > 0 && answered < asked.agents;
                 let mixed = rest.iter().any(|failure| failure.exit != first.exit);
                 if partial || mixed { Exit::Failed } else { first.exit }
             }
         };
         outcome
+    }
+
+    /// The outcome where nobody could be asked.
+    #[must_use]
+    pub fn failed(failure: &Failure, options: &Options) -> Self {
+        Self { stderr: failure.line(options.output), exit: failure.exit, ..Self::default() }
     }
 
     /// Adds a hint for people; a program gets none.

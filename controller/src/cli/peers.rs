@@ -3,7 +3,7 @@
 use api::v1;
 use clap::Args;
 
-use super::client;
+use super::client::{self, Answers};
 use super::failure::{Exit, Failure};
 use super::options::Options;
 use super::outcome::Outcome;
@@ -42,7 +42,7 @@ pub(super) async fn run(args: PeersArgs) -> Outcome {
 
 async fn once(args: PeersArgs) -> Outcome {
     let options = &args.options;
-    let (answers, mut failures) = client::ask(&options.sockets, async |mut agent| {
+    let Answers { answers, mut failures, asked } = client::ask(options, async |mut agent| {
         let answer = agent.list_peers(v1::ListPeersRequest {}).await;
         answer.map(tonic::Response::into_inner).map_err(|status| Failure::answered(&status))
     })
@@ -52,7 +52,7 @@ async fn once(args: PeersArgs) -> Outcome {
     if args.check {
         failures.extend(peers.ills().into_iter().map(|ill| Failure::new(Exit::Unhealthy, ill)));
     }
-    let mut outcome = Outcome::of(&peers, answered, &failures, options);
+    let mut outcome = Outcome::of(&peers, answered, &asked, &failures, options);
     for response in peers.0.iter().filter(|response| response.peers.is_empty()) {
         outcome.hint(&format!("{} has no peers: no FabricPeer selects it", response.node), options);
     }

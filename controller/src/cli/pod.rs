@@ -16,7 +16,13 @@ fn address(held: &v1::PodAddress) -> Vec<Row> {
     let container: String = held.container_id.chars().take(ID).collect();
     let what = format!("{} of container {container}, network {}", held.interface, held.network);
     let mut rows = vec![Row::new("address", &held.address, what), host_route(held)];
-    let Some(covering) = &held.covered_by else { return rows };
+    rows.extend(held.covered_by.iter().flat_map(covered));
+    rows
+}
+
+/// The prefix that covers an address of a pod of this node, and who is told of it.
+pub(super) fn covered(covering: &v1::PrefixExplanation) -> Vec<Row> {
+    let mut rows = Vec::new();
     match &covering.route {
         Some(route) => {
             let local =

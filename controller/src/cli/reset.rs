@@ -3,7 +3,7 @@
 use api::v1;
 use clap::Args;
 
-use super::client;
+use super::client::{self, Answers};
 use super::failure::Failure;
 use super::options::Options;
 use super::outcome::Outcome;
@@ -26,7 +26,7 @@ pub struct ResetArgs {
 
 pub(super) async fn run(args: ResetArgs) -> Outcome {
     let request = v1::ResetPeerRequest { peer: args.peer, soft: args.soft };
-    let (answers, failures) = client::order(&args.options.sockets, |mut agent| {
+    let Answers { answers, failures, asked } = client::order(&args.options, |mut agent| {
         let request = request.clone();
         async move {
             let answer = agent.reset_peer(request).await;
@@ -35,7 +35,7 @@ pub(super) async fn run(args: ResetArgs) -> Outcome {
     })
     .await;
     let answered = answers.len();
-    Outcome::of(&Resets(answers), answered, &failures, &args.options)
+    Outcome::of(&Resets(answers), answered, &asked, &failures, &args.options)
 }
 
 /// The sessions that were reset.

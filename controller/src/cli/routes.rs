@@ -6,7 +6,7 @@ use api::v1;
 use api::v1::list_routes_request::Filter;
 use clap::Args;
 
-use super::client::{self, Client};
+use super::client::{self, Answers, Client};
 use super::failure::{Exit, Failure};
 use super::options::Options;
 use super::outcome::Outcome;
@@ -85,8 +85,8 @@ async fn once(args: RoutesArgs) -> Outcome {
         page_size: 1000,
         page_token: String::new(),
     };
-    let (answers, mut failures) =
-        client::ask(&options.sockets, |agent| all_pages(agent, request.clone())).await;
+    let Answers { answers, mut failures, asked } =
+        client::ask(options, |agent| all_pages(agent, request.clone())).await;
     if let Some(prefix) = prefix
         && !answers.is_empty()
         && answers.iter().all(|answer| answer.routes.is_empty())
@@ -94,7 +94,7 @@ async fn once(args: RoutesArgs) -> Outcome {
         let which = if request.filter.is_some() { " among the routes that were asked for" } else { "" };
         failures.push(Failure::new(Exit::Missing, format!("no route {}{which}", prefix.prefix)));
     }
-    let mut outcome = Outcome::of(&Routes(answers.clone()), answers.len(), &failures, options);
+    let mut outcome = Outcome::of(&Routes(answers.clone()), answers.len(), &asked, &failures, options);
     if let Some(hint) = prefix.and_then(PrefixArg::hint) {
         outcome.hint(&hint, options);
     }

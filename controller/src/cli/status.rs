@@ -3,7 +3,7 @@
 use api::v1;
 use clap::Args;
 
-use super::client;
+use super::client::{self, Answers};
 use super::drain;
 use super::failure::{Exit, Failure};
 use super::options::Options;
@@ -44,7 +44,7 @@ pub(super) async fn run(args: StatusArgs) -> Outcome {
 
 async fn once(args: StatusArgs) -> Outcome {
     let options = &args.options;
-    let (answers, mut failures) = client::ask(&options.sockets, async |mut agent| {
+    let Answers { answers, mut failures, asked } = client::ask(options, async |mut agent| {
         let answer = agent.get_status(v1::GetStatusRequest {}).await;
         answer.map(tonic::Response::into_inner).map_err(|status| Failure::answered(&status))
     })
@@ -58,7 +58,7 @@ async fn once(args: StatusArgs) -> Outcome {
         }
         None => {}
     }
-    let mut outcome = Outcome::of(&statuses, answered, &failures, options);
+    let mut outcome = Outcome::of(&statuses, answered, &asked, &failures, options);
     if args.check.is_none() {
         for note in statuses.notes() {
             outcome.hint(&note, options);

@@ -5,7 +5,7 @@ use api::v1;
 use clap::Args;
 use serde::Serialize;
 
-use super::client;
+use super::client::{self, Answers, Asked};
 use super::failure::Failure;
 use super::options::Options;
 use super::outcome::Outcome;
@@ -25,7 +25,7 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 pub(super) async fn run(args: VersionArgs) -> Outcome {
     let options = &args.options;
-    let (answers, failures) = client::ask(&options.sockets, async |mut agent| {
+    let Answers { answers, failures, asked } = client::ask(options, async |mut agent| {
         let answer = agent.get_status(v1::GetStatusRequest {}).await;
         answer.map(|answer| answer.into_inner().status).map_err(|status| Failure::answered(&status))
     })
@@ -37,7 +37,8 @@ pub(super) async fn run(args: VersionArgs) -> Outcome {
         version: status.version,
     });
     let versions = Versions(std::iter::once(program).chain(agents).collect());
-    let mut outcome = Outcome::of(&versions, options.sockets.len(), &[], options);
+    let mut outcome =
+        Outcome::of(&versions, asked.agents.max(1), &Asked { agents: 1, ..asked }, &[], options);
     for failure in failures {
         outcome.hint(failure.line(options.output).trim_end(), options);
     }
@@ -75,7 +76,7 @@ impl Render for Versions {
         self.0.clone()
     }
 
-    fn is_list(&self, _: usize) -> bool {
+    fn is_list(&self, _: bool) -> bool {
         true
     }
 }

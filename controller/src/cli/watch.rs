@@ -2,7 +2,6 @@
 //! when; what is shown is the verb's own answer.
 
 use std::io::IsTerminal;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use api::v1::{WatchRequest, WatchTopic};
@@ -15,6 +14,7 @@ use super::failure::{Exit, Failure};
 use super::options::Options;
 use super::outcome::Outcome;
 use super::render::Format;
+use super::target::{Target, Targets};
 
 /// What a verb's answer depends on, and how often it is asked for at most.
 #[derive(Debug)]
@@ -49,7 +49,17 @@ where
         options.output = Format::Jsonl;
     }
     let redraws = is_terminal && !options.output.is_structured();
-    let mut changes = changes(&options.sockets, subject).await;
+    let targets = match options.targets().await {
+        Ok(targets) => targets,
+        Err(failure) => {
+            return Outcome {
+                stderr: failure.line(options.output),
+                exit: failure.exit,
+                ..Outcome::default()
+            };
+        }
+    };
+    let mut changes = changes(targets, subject).await;
     let mut is_first = true;
     loop {
         let asked_at = Instant::now();
@@ -109,19 +119,20 @@ fn frame(text: &str, rows: Option<usize>) -> String {
 /// Something comes when an agent tells of a change, or is back. Changes that come
 /// faster than they are taken are one. All agents that can be watched are by the
 /// time this returns, so that nothing changes unseen from here on.
-async fn changes(sockets: &[PathBuf], subject: &Subject) -> mpsc::Receiver<()> {
+async fn changes(targets: Targets, subject: &Subject) -> mpsc::Receiver<()> {
     let (changed, changes) = mpsc::channel(1);
     let (starting, mut started) = mpsc::channel::<()>(1);
     let topics: Vec<i32> = subject.topics.iter().map(|topic| *topic as i32).collect();
-    for socket in sockets {
-        let (changed, socket, topics) = (changed.clone(), socket.clone(), topics.clone());
+    for mut target in targets.each {
+        let (changed, topics) = (changed.clone(), topics.clone());
         let mut starting = Some(starting.clone());
         tokio::spawn(async move {
             while !changed.is_closed() {
-                listen(&socket, &topics, &changed, starting.take()).await;
+                listen(&target, &topics, &changed, starting.take()).await;
                 // So that an agent that went away is missed.
                 let _ = changed.try_send(());
                 sleep(PAUSE).await;
+                target.look_again().await;
             }
         });
     }
@@ -134,12 +145,12 @@ async fn changes(sockets: &[PathBuf], subject: &Subject) -> mpsc::Receiver<()> {
 /// Passes on that something changed until the agent ends the stream; lets go of
 /// `starting` once it knows the present.
 async fn listen(
-    socket: &std::path::Path,
+    target: &Target,
     topics: &[i32],
     changed: &mpsc::Sender<()>,
     mut starting: Option<mpsc::Sender<()>>,
 ) {
-    let Ok(mut agent) = client::connect(socket).await else { return };
+    let Ok(mut agent) = client::connect(target).await else { return };
     let request = WatchRequest { topics: topics.to_vec(), after_revision: None };
     let Ok(answers) = agent.watch(request).await else { return };
     let mut answers = answers.into_inner();

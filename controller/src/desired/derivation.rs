@@ -10,7 +10,7 @@ use bgp::prefix::Prefix;
 
 use super::merge::{self, Merged};
 use super::others::{Effect, Others};
-use super::services::Services;
+use super::services::{ServiceStory, Services};
 use super::site::{Site, Surroundings};
 use super::{Desired, lasting, whole};
 use crate::cluster::named::Difference;
@@ -65,6 +65,15 @@ impl Derivation {
         let (basis, outcome) = Basis::new(objects, name, around);
         self.basis = basis;
         Some(outcome)
+    }
+
+    /// What the node makes of a Service, as of the last computation; `None` where it knows none of the name.
+    #[must_use]
+    pub fn service(&self, name: &str) -> Option<ServiceStory> {
+        let basis = self.basis.as_ref()?;
+        let (merged, _, services) = basis.parts.as_ref()?;
+        let site = Site::new(&basis.objects, &basis.name, &basis.facts, Surroundings::default());
+        services.story(&site, merged, name)
     }
 
     /// How often a Node's facts, or a Service's, were looked at so far.

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use api::crd::FabricSpec;
 use api::crd::fabric::{AsnSource, Mesh, NextHopGroups, RouteReflectors, RouterIdSource, is_usable_asn};
@@ -33,7 +34,7 @@ pub(super) struct Merged {
     pub(super) pod_cidrs: bool,
     pub(super) prefixes: BTreeMap<Prefix, Origination>,
     /// Which addresses of Services are advertised; the first that names one says how.
-    pub(super) services: Vec<AdvertisedServices>,
+    pub(super) services: Vec<ServiceRule>,
     /// The prefixes that peers may be heard with; `None` means any.
     pub(super) accept: Option<Vec<Prefix>>,
     /// Whether those are the PodCIDRs of all Nodes, for want of anything better.
@@ -50,6 +51,16 @@ pub(super) struct Merged {
     pub(super) timers: TimerSpec,
     pub(super) restart: GracefulRestart,
     pub(super) masquerade: Hiding,
+}
+
+/// What a Fabric says of addresses of Services.
+#[derive(Clone, Debug)]
+pub(super) struct ServiceRule {
+    /// The Fabric's name.
+    pub(super) fabric: Arc<str>,
+    /// Which of its rules, the first is 1.
+    pub(super) number: usize,
+    pub(super) rule: AdvertisedServices,
 }
 
 /// What is said of masquerading.
@@ -192,7 +203,12 @@ pub(super) fn merge(site: &Site<'_>) -> Result<Merged, Vec<Problem>> {
                 _ => drop(prefixes.insert(origin.prefix, (name, origin))),
             }
         }
-        services.extend(advertise.services);
+        let rules = advertise.services.into_iter().enumerate();
+        services.extend(rules.map(|(at, rule)| ServiceRule {
+            fabric: Arc::from(*name),
+            number: at + 1,
+            rule,
+        }));
         if let Some(more) = &spec.accept {
             accept.get_or_insert_default().extend(more.iter().copied().map(prefix));
         }

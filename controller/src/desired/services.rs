@@ -11,7 +11,7 @@ use bgp::reason::Reason;
 use bgp::rule::RouteOrigin;
 use bgp::wire::community::Community;
 
-use super::merge::{Merged, carry, plain};
+use super::merge::{Merged, ServiceRule, carry, plain};
 use super::site::Site;
 use crate::cluster::named::Difference;
 use crate::cluster::object::{SourcedService, SourcedSlice};
@@ -29,6 +29,28 @@ pub(super) struct Services {
     offered: BTreeMap<Arc<str>, Vec<Origination>>,
     /// Why addresses that a rule selects are not originated, by Service.
     withheld: BTreeMap<Arc<str>, (Vec<Prefix>, Reason)>,
+}
+
+/// All that the node makes of one Service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceStory {
+    /// Its addresses, and what becomes of each that a rule names.
+    pub addresses: Vec<(IpAddr, ServiceAddress, Option<Served>)>,
+    /// How far its endpoints serve, the best of each Node and family; the name is empty for those on no Node.
+    pub endpoints: Vec<(String, Family, Serving)>,
+}
+
+/// What becomes of an address that a rule names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Served {
+    /// The Fabric.
+    pub fabric: Arc<str>,
+    /// Which of its rules, the first is 1.
+    pub rule: usize,
+    /// What is advertised for it.
+    pub prefix: Prefix,
+    /// How far it is served, or why it is not advertised.
+    pub serving: Result<Serving, Reason>,
 }
 
 /// Addresses of Services that a rule selects and that are not originated: the Service, and why.
@@ -128,21 +150,44 @@ impl Services {
         service: &ServiceFacts,
     ) -> (Vec<Origination>, Option<(Vec<Prefix>, Reason)>) {
         let (mut offered, mut withheld) = (Vec::<Origination>::new(), None::<(Vec<Prefix>, Reason)>);
-        let mut named = BTreeSet::new();
-        for rule in merged.services.iter().filter(|rule| rule.selector.matches(&service.labels)) {
-            for (address, local) in addresses(rule, service) {
-                // The first rule that names an address says how it is advertised.
-                if !named.insert(address) {
-                    continue;
-                }
-                let prefix = around(address, rule.aggregate.unwrap_or_default());
-                match self.serving(site, name, Family::of(address), local) {
-                    Ok(serving) => offered.push(origination(rule, prefix, serving)),
-                    Err(why) => withheld.get_or_insert((Vec::new(), why)).0.push(prefix),
-                }
+        for (address, by) in named(merged, service) {
+            let prefix = around(address, by.rule.rule.aggregate.unwrap_or_default());
+            match self.serving(site, name, Family::of(address), by.local) {
+                Ok(serving) => offered.push(origination(&by.rule.rule, prefix, serving)),
+                Err(why) => withheld.get_or_insert((Vec::new(), why)).0.push(prefix),
             }
         }
         (offered, withheld)
+    }
+
+    /// All that the node makes of a Service; `None` where it knows none of the name.
+    pub(super) fn story(&self, site: &Site<'_>, merged: &Merged, name: &str) -> Option<ServiceStory> {
+        let service = &site.objects.services.get(name)?.value;
+        let name = Arc::<str>::from(name);
+        let named = named(merged, service);
+        let of_kind = |kind| of_kind(service, kind).0.iter().map(move |address| (kind, *address));
+        let kinds = [ServiceAddress::LoadBalancerIP, ServiceAddress::ExternalIP, ServiceAddress::ClusterIP];
+        let addresses = kinds.into_iter().flat_map(of_kind).map(|(kind, address)| {
+            let by = named.iter().find(|(other, by)| *other == address && by.kind == kind);
+            let served = by.map(|(_, by)| Served {
+                fabric: Arc::clone(&by.rule.fabric),
+                rule: by.rule.number,
+                prefix: around(address, by.rule.rule.aggregate.unwrap_or_default()),
+                serving: self.serving(site, &name, Family::of(address), by.local),
+            });
+            (address, kind, served)
+        });
+        let addresses = addresses.collect();
+        let mut endpoints = BTreeMap::new();
+        for slice in self.slices.get(&name).into_iter().flat_map(BTreeMap::values) {
+            for (node, serving) in slice.value.family.iter().flat_map(|_| &slice.value.nodes) {
+                let best = endpoints.entry((node.clone(), slice.value.family)).or_insert(*serving);
+                *best = (*best).max(*serving);
+            }
+        }
+        let endpoints = endpoints.into_iter();
+        let endpoints = endpoints.filter_map(|((node, family), serving)| Some((node, family?, serving)));
+        Some(ServiceStory { addresses, endpoints: endpoints.collect() })
     }
 
     /// How far the endpoints of a family serve that this node would hand packets to.
@@ -204,17 +249,39 @@ fn service_of(name: &str, slice: &SourcedSlice) -> Option<Arc<str>> {
     (!service.is_empty()).then(|| Arc::from(format!("{namespace}/{service}")))
 }
 
-/// The addresses that a rule names, and whether packets to each stay on the node.
-fn addresses(rule: &AdvertisedServices, service: &ServiceFacts) -> Vec<(IpAddr, bool)> {
-    let of = |kind: &ServiceAddress| {
-        let (addresses, local) = match kind {
-            ServiceAddress::LoadBalancerIP => (&service.load_balancer, service.local),
-            ServiceAddress::ExternalIP => (&service.external, service.local),
-            ServiceAddress::ClusterIP => (&service.cluster, service.local || service.internal_local),
-        };
-        addresses.iter().map(move |address| (*address, local))
-    };
-    rule.addresses.iter().flat_map(of).collect()
+/// The rule that names an address.
+#[derive(Clone, Copy)]
+struct By<'a> {
+    rule: &'a ServiceRule,
+    /// As which of the Service's addresses.
+    kind: ServiceAddress,
+    /// Whether packets to it stay on the node.
+    local: bool,
+}
+
+/// The addresses of a Service that rules name, each with the first that does: that says how it is advertised.
+fn named<'a>(merged: &'a Merged, service: &ServiceFacts) -> Vec<(IpAddr, By<'a>)> {
+    let mut named = Vec::<(IpAddr, By<'_>)>::new();
+    for rule in merged.services.iter().filter(|rule| rule.rule.selector.matches(&service.labels)) {
+        for kind in &rule.rule.addresses {
+            let (addresses, local) = of_kind(service, *kind);
+            for address in addresses {
+                if !named.iter().any(|(other, _)| other == address) {
+                    named.push((*address, By { rule, kind: *kind, local }));
+                }
+            }
+        }
+    }
+    named
+}
+
+/// The addresses of a kind, and whether packets to them stay on the node.
+fn of_kind(service: &ServiceFacts, kind: ServiceAddress) -> (&[IpAddr], bool) {
+    match kind {
+        ServiceAddress::LoadBalancerIP => (&service.load_balancer, service.local),
+        ServiceAddress::ExternalIP => (&service.external, service.local),
+        ServiceAddress::ClusterIP => (&service.cluster, service.local || service.internal_local),
+    }
 }
 
 /// The prefix that is advertised for an address.

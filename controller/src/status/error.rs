@@ -18,6 +18,8 @@ pub enum Fault {
     InvalidAddress,
     /// No pod of this name is known.
     UnknownPod,
+    /// No Service of this name is known.
+    UnknownService,
     /// The page token is not one of this run and this filter.
     InvalidPageToken,
     /// Explain was not told what to explain.
@@ -52,6 +54,7 @@ impl Fault {
             Self::InvalidPrefix => "INVALID_PREFIX",
             Self::InvalidAddress => "INVALID_ADDRESS",
             Self::UnknownPod => "UNKNOWN_POD",
+            Self::UnknownService => "UNKNOWN_SERVICE",
             Self::InvalidPageToken => "INVALID_PAGE_TOKEN",
             Self::MissingSubject => "MISSING_SUBJECT",
             Self::UnknownPeer => "UNKNOWN_PEER",
@@ -76,7 +79,7 @@ impl Fault {
             | Self::InvalidDuration
             | Self::InvalidReason
             | Self::AmbiguousPeer => Code::InvalidArgument,
-            Self::UnknownPeer | Self::UnknownPod => Code::NotFound,
+            Self::UnknownPeer | Self::UnknownPod | Self::UnknownService => Code::NotFound,
             Self::AgentBusy => Code::DeadlineExceeded,
             Self::ReaderOvertaken => Code::Aborted,
             Self::TooManyReaders => Code::ResourceExhausted,

@@ -102,6 +102,26 @@ impl Service {
         Ok(convert::pod_explanation(&pod, &addresses, &snapshot.node))
     }
 
+    /// The story of a Service.
+    async fn of_service(&self, service: String, snapshot: &Snapshot) -> Result<v1::ExplainResponse, Status> {
+        let name = service.clone();
+        let story = self.questions.ask(|reply| Query::Service { name, reply }).await?;
+        let story = story.ok_or_else(|| {
+            Fault::UnknownService.status(format!(
+                "no Service `{service}` is known on {}, which follows Services where a Fabric advertises some",
+                snapshot.node
+            ))
+        })?;
+        let mut told = Vec::new();
+        for (_, _, served) in &story.addresses {
+            told.push(match served.as_ref().map(|served| served.prefix) {
+                Some(prefix) => Some(self.questions.ask(|reply| Query::Explain { prefix, reply }).await?),
+                None => None,
+            });
+        }
+        Ok(convert::service_explanation(&service, &story, &told, &snapshot.node))
+    }
+
     /// The routes that one prefix has, as a page of at most one.
     async fn exactly(&self, prefix: Prefix, filter: RouteFilter) -> Result<RoutePage, Status> {
         let route = match filter {
@@ -184,6 +204,7 @@ impl StatusService for Service {
                 Ok(address) => self.of_address(address, &snapshot).await?,
                 Err(_) => self.of_pod(text, &snapshot).await?,
             },
+            Subject::Service(text) => self.of_service(text, &snapshot).await?,
         };
         Ok(Response::new(story))
     }

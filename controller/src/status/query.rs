@@ -11,6 +11,8 @@ use bgp::speaker::Speaker;
 use bgp::view::{Explanation, RouteCursor, RouteFilter, RoutePage, RouteView};
 use tokio::sync::oneshot;
 
+use crate::desired::services::ServiceStory;
+
 /// The most routes of one answer, so that a turn stays short.
 pub const PAGE_LIMIT: usize = 1000;
 
@@ -56,6 +58,13 @@ pub enum Query {
         /// The way back.
         reply: oneshot::Sender<Explanation>,
     },
+    /// What the node makes of a Service, which the speaker knows nothing of.
+    Service {
+        /// Namespace and name.
+        name: String,
+        /// The way back.
+        reply: oneshot::Sender<Option<ServiceStory>>,
+    },
 }
 
 /// Answers a question out of the speaker's table, and changes nothing.
@@ -73,5 +82,6 @@ pub fn answer(speaker: &Speaker, query: Query) {
         }
         Query::Peer { peer, reply } => drop(reply.send(speaker.peer_config(peer).cloned())),
         Query::Explain { prefix, reply } => drop(reply.send(speaker.explain(prefix))),
+        Query::Service { reply, .. } => drop(reply.send(None)),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
@@ -75,6 +76,22 @@ impl Cluster {
     #[must_use]
     pub fn into_lab(self) -> Lab {
         self.lab
+    }
+
+    /// Runs a command on a machine and gives what it prints.
+    ///
+    /// # Errors
+    /// A command that fails, with what it said.
+    pub fn run(&self, machine: &str, words: &[&str]) -> anyhow::Result<String> {
+        self.lab.run(machine, words)
+    }
+
+    /// A command on a machine.
+    ///
+    /// # Errors
+    /// A machine that is not there.
+    pub fn command(&self, machine: &str, program: &str, args: &[String]) -> anyhow::Result<Command> {
+        self.lab.command(machine, program, args)
     }
 
     /// The names of its nodes.

@@ -71,18 +71,18 @@ pub trait Render {
         self.documents()
     }
 
-    /// Whether JSON and YAML show a list of the documents: if several agents were
-    /// asked, even where only one of them answered.
-    fn is_list(&self, asked: usize) -> bool {
-        asked > 1
+    /// Whether JSON and YAML show a list of the documents, where `several` agents
+    /// were asked and where not; even where only one of them answered.
+    fn is_list(&self, several: bool) -> bool {
+        several
     }
 }
 
-/// What was found out, in the form that was asked for; `asked` agents were named.
+/// What was found out, in the form that was asked for; `several` agents were asked or one.
 ///
 /// # Errors
 /// A value that the form cannot carry.
-pub fn render(what: &impl Render, format: Format, style: Style, asked: usize) -> anyhow::Result<String> {
+pub fn render(what: &impl Render, format: Format, style: Style, several: bool) -> anyhow::Result<String> {
     if !format.is_structured() {
         return Ok(what.text(style));
     }
@@ -91,7 +91,7 @@ pub fn render(what: &impl Render, format: Format, style: Style, asked: usize) ->
     }
     let documents = what.documents();
     match (format, documents.as_slice()) {
-        (_, [document]) if !what.is_list(asked) => serialized(document, format),
+        (_, [document]) if !what.is_list(several) => serialized(document, format),
         (_, documents) => serialized(documents, format),
     }
 }

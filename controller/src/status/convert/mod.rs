@@ -9,6 +9,7 @@ mod peer_explanation;
 mod pod_explanation;
 mod route;
 mod scalar;
+mod service_explanation;
 
 pub use event::event;
 pub use explanation::{address_explanation, explanation};
@@ -17,3 +18,4 @@ pub use peer::{peer, state};
 pub use peer_explanation::peer_explanation;
 pub use pod_explanation::pod_explanation;
 pub use route::{page, route};
+pub use service_explanation::service_explanation;

@@ -139,7 +139,7 @@ fn events_in_every_form() {
         dropped_revision: 0,
     };
     let events = Events(vec![response]);
-    let printed = |format| render(&events, format, Style::new(format, false), 1).unwrap();
+    let printed = |format| render(&events, format, Style::new(format, false), false).unwrap();
     insta::assert_snapshot!("events_table", printed(Format::Table));
     insta::assert_snapshot!("events_wide", printed(Format::Wide));
     insta::assert_snapshot!("events_json", printed(Format::Json));

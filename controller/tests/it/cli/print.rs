@@ -54,8 +54,8 @@ fn explain(story: &Explanation) -> Explanations {
 
 /// As a pipe gets it.
 fn printed(what: &impl Render, format: Format) -> String {
-    let asked = what.documents().len();
-    let text = render(what, format, Style::new(format, false), asked).expect("it can be printed");
+    let several = what.documents().len() > 1;
+    let text = render(what, format, Style::new(format, false), several).expect("it can be printed");
     assert!(text.ends_with('\n'), "the last line is ended");
     if format == Format::Table {
         for line in text.lines() {

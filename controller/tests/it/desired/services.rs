@@ -324,3 +324,37 @@ fn a_prefix_of_two_services_is_that_of_the_one_that_is_ready() {
     objects.slices.insert("shop/e2", slice_of("s2", 1, true));
     assert!(!leaves(&objects));
 }
+
+/// The story of a Service says the same as what is originated: each address, its rule, and why it is withheld.
+#[test]
+fn the_story_of_a_service_names_rules_and_reasons() {
+    let local = web(", externalTrafficPolicy: Local, internalTrafficPolicy: Cluster");
+    let rules =
+        format!("{{selector: {{matchLabels: {{tier: back}}}}, addresses: [ClusterIP]}}, {BALANCED}, {ALL}");
+    let objects = read(&(advertising(&rules) + &local + &slice("a", ELSEWHERE))).unwrap();
+    let own = addresses();
+    let around = Surroundings { addresses: &own, ..Surroundings::default() };
+    let mut derivation = Derivation::default();
+    assert!(derivation.compute(&Arc::new(objects), "n1", around).is_some_and(|outcome| outcome.is_ok()));
+    let story = derivation.service("shop/web").unwrap();
+    let told: Vec<String> = story
+        .addresses
+        .iter()
+        .map(|(address, kind, served)| {
+            let served = served.as_ref().unwrap();
+            let why = served.serving.map_or_else(Reason::word, |_| "served");
+            format!("{address} {kind:?} {} {} {} {why}", served.fabric, served.rule, served.prefix)
+        })
+        .collect();
+    let expected = [
+        "192.0.2.1 LoadBalancerIP f 2 192.0.2.1/32 no-local-endpoint",
+        "2001:db8::1 LoadBalancerIP f 2 2001:db8::1/128 no-local-endpoint",
+        "198.51.100.1 ExternalIP f 3 198.51.100.1/32 no-local-endpoint",
+        "10.96.0.1 ClusterIP f 3 10.96.0.1/32 no-local-endpoint",
+        "fd00:96::1 ClusterIP f 3 fd00:96::1/128 no-local-endpoint",
+    ];
+    assert_eq!(told, expected);
+    let endpoints = [Family::Ipv4, Family::Ipv6].map(|family| ("n2".to_owned(), family, Serving::Ready));
+    assert_eq!(story.endpoints, endpoints);
+    assert_eq!(derivation.service("shop/other"), None);
+}

@@ -94,6 +94,7 @@ async fn answer(mut inbox: mpsc::Receiver<Query>, stories: Vec<Explanation>) {
                 let story = stories.iter().find(|story| story.prefix.covers(address)).cloned();
                 drop(reply.send(story.unwrap_or(untold(Prefix::host(address)))));
             }
+            Query::Service { reply, .. } => drop(reply.send(None)),
             Query::Peer { peer, reply } => drop(reply.send(Some(super::fixture::config(peer)))),
             Query::Explain { prefix, reply } => {
                 let story = stories.iter().find(|story| story.prefix == prefix).cloned();

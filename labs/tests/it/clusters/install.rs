@@ -8,6 +8,7 @@ use labs::program;
 
 use crate::lab::left;
 
+use super::laptop;
 use super::run::{Run, until_peer};
 
 /// What an administrator of this cluster adds: the image that its nodes hold, and no rules in CEL, which 1.20 refuses.
@@ -50,6 +51,8 @@ fn the_daemon_set_is_restarted_and_upgraded_without_loss() {
             }
         });
         run.until_all_pass(&ends);
+        laptop::asks_all_nodes(&run);
+        laptop::explains_across_nodes(&run);
         run.strict("rolling restart", &ends, |cluster| {
             let words = ["-n", "underlay-system", "rollout", "restart", AGENTS];
             cluster.kubectl(&words).unwrap();

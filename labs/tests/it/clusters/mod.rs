@@ -2,5 +2,6 @@
 
 mod end_to_end;
 mod install;
+mod laptop;
 mod run;
 mod streams;

@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 
 use api::v1;
 use bgp::prefix::Prefix;
-use controller::cli::client;
+use controller::cli::client::{self, Answers};
 use controller::cli::failure::Failure;
+use controller::cli::target::Targets;
 use labs::Sandbox;
 
 use self::cases::{Case, Follows, State, Table, message};
@@ -39,10 +40,11 @@ impl Eyes<'_> {
 
     fn ask<T>(&self, question: impl AsyncFn(client::Client) -> Result<T, tonic::Status>) -> T {
         let sockets = [self.scene.node.socket()];
-        let asked = client::ask(&sockets, async |agent| {
+        let targets = Targets::sockets(&sockets);
+        let asked = client::ask_each(&targets, async |agent| {
             question(agent).await.map_err(|status| Failure::answered(&status))
         });
-        let (mut answers, failures) = self.runtime.block_on(asked);
+        let Answers { mut answers, failures, .. } = self.runtime.block_on(asked);
         answers.pop().unwrap_or_else(|| panic!("{failures:?}"))
     }
 
