@@ -12,6 +12,7 @@ mod failover;
 mod image;
 mod matrix;
 mod quickstart;
+mod restart;
 mod status;
 mod test;
 mod up;
@@ -39,6 +40,8 @@ enum Verb {
     Image(image::Args),
     /// Count what a stream of packets loses when a router fails, beside BIRD and FRR
     Failover(failover::Args),
+    /// Count what streams of packets lose when what routes them is restarted or configured anew
+    Restart(restart::Args),
     /// Let two racks live with random faults, and check what must hold
     Endure(endure::Args),
     /// Bring a lab up
@@ -61,6 +64,7 @@ pub fn main() -> ExitCode {
         Verb::Bench(args) => bench::run(&args),
         Verb::Image(args) => image::run(&args),
         Verb::Failover(args) => failover::run(&args),
+        Verb::Restart(args) => restart::run(&args),
         Verb::Endure(args) => endure::run(&args),
         Verb::Up(args) => up::run(&args),
         Verb::Down(args) => down::run(&args),

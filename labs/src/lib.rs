@@ -77,6 +77,8 @@ pub mod process;
 #[cfg(feature = "runner")]
 pub mod python;
 #[cfg(feature = "runner")]
+pub mod restart;
+#[cfg(feature = "runner")]
 pub mod state;
 #[cfg(feature = "runner")]
 pub mod stream;

@@ -3,16 +3,19 @@
 //! A stage that fails does not keep the others from running. The last lines are the test runner's own summary.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader, IsTerminal, Read};
-use std::path::Path;
-use std::process::{ExitCode, Stdio};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use crate::build::Build;
-use crate::{cargo, debian, interrupt, need, program, python};
+use crate::{cargo, debian, interrupt, namespace, need, program, python};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -86,6 +89,14 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if let Some(build) = &mut kubernetes {
         stages.run("Kubernetes", || build.wait())?;
     }
+    let mut endurance = None;
+    if args.name.is_none() {
+        // It waits more than it works, and goes on beside the tests.
+        stages.run("start of endurance", || {
+            endurance = Some(Endurance::start()?);
+            Ok(())
+        })?;
+    }
     let [skips, matrix] = ["skips", "matrix"].map(|name| program::build_folder().join(name));
     let mut summary = Vec::new();
     stages.run("tests", || {
@@ -94,9 +105,65 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         ensure!(good, "a test failed, or none ran");
         Ok(())
     })?;
+    if let Some(endurance) = &mut endurance {
+        stages.run("endurance", || endurance.wait())?;
+    }
     report(&stages, &skips, &matrix, &summary)?;
     let good = stages.done.iter().all(|(_, _, good)| *good);
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// How long the endurance run takes, in minutes.
+const MINUTES: &str = "5";
+
+/// `cargo lab endure` beside the tests.
+struct Endurance {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Endurance {
+    /// Starts it from copies of the programs: cargo may write those anew while it runs.
+    fn start() -> anyhow::Result<Self> {
+        let folder = program::build_folder().join("endurance");
+        fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+        for name in ["labs", "underlay", "underlay-cni"] {
+            let from = program::build_folder().join(name);
+            fs::copy(&from, folder.join(name)).with_context(|| from.display().to_string())?;
+        }
+        let log = folder.join("log");
+        let out = File::create(&log).with_context(|| log.display().to_string())?;
+        let mut command = Command::new(folder.join("labs"));
+        command.args(["endure", "--built", "--minutes", MINUTES]);
+        command.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out).process_group(0);
+        namespace::die_with_parent(&mut command);
+        Ok(Self { child: command.spawn().context("cargo lab endure")?, log })
+    }
+
+    /// Waits for its end, and shows what it has found.
+    fn wait(&mut self) -> anyhow::Result<()> {
+        let status = interrupt::ended(&mut self.child)?;
+        let text = fs::read_to_string(&self.log).with_context(|| self.log.display().to_string())?;
+        if status.success() {
+            let seed = text.lines().next().unwrap_or_default();
+            let tables = text.split_once("\n\n").map_or("", |(_, tables)| tables);
+            return super::console::print(&format!("{seed}\n{tables}"));
+        }
+        eprintln!("{text}");
+        bail!("{status}, see {}", self.log.display())
+    }
+}
+
+impl Drop for Endurance {
+    fn drop(&mut self) {
+        // It takes its lab along.
+        if matches!(self.child.try_wait(), Ok(None))
+            && let Ok(id) = i32::try_from(self.child.id())
+        {
+            let _ = kill(Pid::from_raw(id), Signal::SIGTERM);
+            let _ = self.child.wait();
+        }
+    }
 }
 
 fn tools() -> anyhow::Result<()> {

@@ -43,6 +43,10 @@ impl Fabric {
             }
         }
         let file = folder.join("two-racks-bird-frr/two-racks-bird-frr.clab.yml");
+        // A name of its own: the lab itself may be up beside it.
+        let text = fs::read_to_string(&file).with_context(|| file.display().to_string())?;
+        let name = format!("name: endure-{}\n", std::process::id());
+        fs::write(&file, text.replacen("name: two-racks-bird-frr\n", &name, 1))?;
         let lab = Lab::up(&file, &Topology::read(&file)?)?;
         for (at, node) in (1..).zip(super::fault::NODES) {
             lab.run(node, &["ip", "addr", "add", &format!("10.244.{at}.1/32"), "dev", "lo"])?;

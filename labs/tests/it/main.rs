@@ -11,5 +11,6 @@ mod namespaces;
 mod need;
 mod normal;
 mod page;
+mod restart;
 mod topology;
 mod wait;

@@ -67,7 +67,7 @@ const LAYERS: [(&str, &[&[&str]]); 5] = [
             &["build", "cluster", "lab"],
             &["kubernetes", "pod"],
             &["path"],
-            &["bench", "endure", "failover", "load"],
+            &["bench", "endure", "failover", "load", "restart"],
             &["cli"],
             &["bin"],
         ],
