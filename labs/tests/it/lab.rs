@@ -5,6 +5,7 @@ mod bird_frr;
 mod dual_tor;
 mod fabric;
 mod images;
+mod unnumbered;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
