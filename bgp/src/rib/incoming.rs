@@ -1,22 +1,14 @@
 //! The door for what comes and for what came of it: paths of peers in, changed entries
 //! out. The prefixes of an UPDATE are looked up together.
 
-use smallvec::SmallVec;
-
 use crate::prefix::{Family, Prefix};
 use crate::reason::Reason;
 use crate::rib::state::State;
 use crate::rib::table::{Flags, Key, Table};
-use crate::rib::{Announced, AttrId, EntryId, PathKey, Rib, Spot, adj_in};
-
-/// Prefixes that are looked up at a time, so that one wait for memory serves them all.
-pub const NEAR: usize = 16;
+use crate::rib::{Announced, AttrId, EntryId, PathKey, Rib, Spot, Spots, adj_in};
 
 /// Entries that fit into the processor's nearest memory.
 const FEW: usize = 256;
-
-/// What [`Rib::look_up`] finds.
-pub type Spots = SmallVec<[Spot; NEAR]>;
 
 impl Rib {
     /// Looks prefixes up for [`Rib::announce_at`] and [`Rib::withdraw_at`]. The reads do

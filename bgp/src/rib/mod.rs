@@ -55,12 +55,11 @@ mod walk;
 
 pub use self::adj_in::Announced;
 pub use self::attributes::AttrId;
-pub use self::incoming::{NEAR, Spots};
 pub use self::loc::Advertise;
 pub use self::query::EntryView;
 pub use self::source::{MOST_PATHS, PathKey, Source, SourceCounts, SourceId, SourceKind};
 pub use self::state::RibConfig;
-pub use self::table::{EntryId, Path, Spot};
+pub use self::table::{EntryId, NEAR, Path, Spot, Spots};
 pub use self::walk::Judge;
 
 use self::attributes::Store;

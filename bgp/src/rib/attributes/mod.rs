@@ -11,6 +11,7 @@
 
 mod address;
 mod raw;
+mod short;
 
 use core::hash::BuildHasher;
 use core::num::NonZeroU32;
@@ -22,6 +23,7 @@ use hashbrown::HashTable;
 pub use self::address::AddressId;
 use self::address::Addresses;
 use self::raw::RawCache;
+use self::short::Short;
 use crate::id::{Asn, RouterId};
 use crate::policy::DEFAULT_LOCAL_PREFERENCE;
 use crate::wire::attribute::{Origin, PathAttributes};
@@ -92,21 +94,6 @@ struct Set {
     idle: bool,
     /// The set as it was received, where import changed it; held by this one.
     received: Option<AttrId>,
-}
-
-/// A hash in four octets, for those who keep one a set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Short(u32);
-
-impl Short {
-    const fn of(hash: u64) -> Self {
-        Self((hash ^ (hash >> 32)) as u32)
-    }
-
-    /// What an index takes: good in its lower bits and in its upper ones.
-    const fn long(self) -> u64 {
-        (self.0 as u64) << 32 | self.0 as u64
-    }
 }
 
 /// The interned attribute sets.

@@ -8,7 +8,7 @@ use core::hash::{BuildHasher, Hasher};
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 
-use super::Short;
+use super::short::Short;
 
 /// More entries than the largest tables seen have attribute sets (167 000).
 const MOST: usize = 1 << 18;

@@ -19,6 +19,7 @@ mod tests;
 use std::net::IpAddr;
 
 use foldhash::fast::FixedState;
+use smallvec::SmallVec;
 
 pub use self::entry::Entry;
 pub(in crate::rib) use self::entry::Flags;
@@ -147,6 +148,12 @@ impl Spot {
         self.hash
     }
 }
+
+/// Prefixes that are looked up at a time, so that one wait for memory serves them all.
+pub const NEAR: usize = 16;
+
+/// Where the prefixes of a message were.
+pub type Spots = SmallVec<[Spot; NEAR]>;
 
 /// The table of one family.
 #[derive(Clone, Debug)]
