@@ -28,6 +28,7 @@
 //! | [`drain`] | how a node is taken out of service, and the file that remembers it |
 //! | [`metrics`] | the status in numbers, over HTTP |
 //! | [`operator`] | orders: drain, undrain, reset of a session |
+//! | [`pool`] | addresses for Services of type LoadBalancer, given by one leader |
 //! | [`publish`] | what the Kubernetes API is told of the node |
 //! | [`cli`] | the command line, one file a verb |
 
@@ -46,6 +47,7 @@ pub mod kernel;
 pub mod metrics;
 pub mod netconf;
 pub mod operator;
+pub mod pool;
 pub mod publish;
 pub mod record;
 pub mod status;

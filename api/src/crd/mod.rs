@@ -13,7 +13,7 @@
 //!  masquerade             what leaves a node under its own address
 //!  service                which addresses of Services nodes originate
 //!  status                 what is said of an object that people write
-//!  fabric peer node       the kinds; target: peers that are found on each node
+//!  fabric peer pool node  the kinds; target: peers that are found on each node
 //!  pending                what is designed and not built
 //! ```
 
@@ -23,6 +23,7 @@ pub mod node;
 pub mod peer;
 pub mod pending;
 pub mod policy;
+pub mod pool;
 pub mod reach;
 pub mod restart;
 pub mod rule;
@@ -36,6 +37,7 @@ pub mod value;
 pub use fabric::{Fabric, FabricSpec};
 pub use node::{FabricNode, FabricNodeSpec, FabricNodeStatus};
 pub use peer::{FabricPeer, FabricPeerSpec};
+pub use pool::{FabricPool, FabricPoolSpec, FabricPoolStatus};
 pub use rule::Violation;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
@@ -51,7 +53,7 @@ pub const VERSION: &str = "v1alpha1";
 #[must_use]
 pub fn definitions() -> Vec<CustomResourceDefinition> {
     use kube::CustomResourceExt;
-    let mut definitions = vec![Fabric::crd(), FabricPeer::crd(), FabricNode::crd()];
+    let mut definitions = vec![Fabric::crd(), FabricPeer::crd(), FabricPool::crd(), FabricNode::crd()];
     each_schema(&mut definitions, make_structural);
     definitions
 }

@@ -228,6 +228,9 @@ rules! {
     /// RFC 9234 §4.2.
     STRICT_ROLE = "strict-role", "strictRole goes with a role",
         cel "!has(self.strictRole) || !self.strictRole || has(self.role)";
+    /// A pool without addresses gives none.
+    POOL_RANGES = "pool-ranges", "addresses has 1 to 64 prefixes, ranges and addresses",
+        cel "self.size() >= 1 && self.size() <= 64";
     /// An operator and the values that belong to it.
     SELECTOR_VALUES = "selector-values", "In and NotIn have values, Exists and DoesNotExist have none",
         cel "(self.operator in ['In', 'NotIn']) == (has(self.values) && self.values.size() > 0)";

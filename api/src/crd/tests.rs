@@ -21,6 +21,50 @@ fn peer(spec: Value) -> Result<Vec<Rule>, String> {
     Ok(spec.violations().into_iter().map(|violation| violation.rule).collect())
 }
 
+fn pool(spec: Value) -> Result<Vec<Rule>, String> {
+    let spec: FabricPoolSpec = serde_json::from_value(spec).map_err(|error| error.to_string())?;
+    Ok(spec.violations().into_iter().map(|violation| violation.rule).collect())
+}
+
+fn pools() -> Table {
+    vec![
+        (
+            json!({"addresses": ["192.0.2.0/28", "192.0.2.32-192.0.2.40", "2001:db8::/120", "192.0.2.99"]}),
+            vec![],
+        ),
+        (
+            json!({"addresses": ["192.0.2.1"], "autoAssign": false, "avoidEdges": true, "namespaceSelector": {}}),
+            vec![],
+        ),
+        (json!({"addresses": []}), vec![rule::POOL_RANGES]),
+        (
+            json!({"addresses": ["192.0.2.1"], "serviceSelector": {"matchExpressions": [{"key": "a", "operator": "In"}]}}),
+            vec![rule::SELECTOR_VALUES],
+        ),
+    ]
+}
+
+#[test]
+fn pools_are_judged_by_their_ranges() {
+    for (spec, expected) in pools() {
+        assert_eq!(pool(spec.clone()).unwrap(), expected, "{spec}");
+    }
+    for (wrong, why) in [
+        ("192.0.2.9-192.0.2.1", "is no range"),
+        ("192.0.2.1-2001:db8::1", "is no range"),
+        ("192.0.2.0/33", "is neither"),
+        ("web", "is neither"),
+    ] {
+        let error = pool(json!({"addresses": [wrong]})).unwrap_err();
+        assert!(error.contains(why), "{error}");
+    }
+    let range: pool::AddressRange = "192.0.2.254/31".parse().unwrap();
+    let all: Vec<String> = range.iter().map(|address| address.to_string()).collect();
+    assert_eq!((range.size(), all), (2, vec!["192.0.2.254".to_owned(), "192.0.2.255".to_owned()]));
+    let all: pool::AddressRange = "::/0".parse().unwrap();
+    assert_eq!(all.size(), u128::MAX);
+}
+
 /// Specs and the rules that they break.
 type Table = Vec<(Value, Vec<Rule>)>;
 
@@ -319,7 +363,7 @@ fn every_rule_has_an_object_that_breaks_it() {
         .map(name)
         .collect();
     assert!(silent.is_empty(), "either in CEL, or with a reason: {silent:?}");
-    let tables = [fabrics(), peers(), route_rules()];
+    let tables = [fabrics(), peers(), pools(), route_rules()];
     let broken: BTreeSet<&str> =
         tables.iter().flatten().flat_map(|(_, rules)| rules.iter().map(name)).collect();
     assert_eq!(broken, names);
@@ -368,7 +412,7 @@ fn definitions_are_structural_and_carry_the_rules() {
         .iter()
         .map(|crd| crd["spec"]["names"]["kind"].as_str().unwrap())
         .collect();
-    assert_eq!(kinds, ["Fabric", "FabricPeer", "FabricNode"]);
+    assert_eq!(kinds, ["Fabric", "FabricPeer", "FabricPool", "FabricNode"]);
     for crd in definitions.as_array().unwrap() {
         assert_eq!(crd["spec"]["scope"], "Cluster");
         assert_eq!(crd["spec"]["names"]["categories"], json!(["underlay"]));

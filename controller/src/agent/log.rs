@@ -16,7 +16,7 @@ use crate::discovery::shown;
 const DEFAULT: &str = "info,kube_client=off,kube_runtime=off";
 
 /// Starts logging to standard error. `RUST_LOG` chooses what is logged.
-pub(super) fn start() {
+pub fn start() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT));
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false);
     // A second start in one process keeps the first.

@@ -30,6 +30,7 @@
 //! ```
 
 pub mod identity;
+pub mod log;
 pub mod turn;
 
 mod answer;
@@ -43,7 +44,6 @@ mod impairment;
 mod inbox;
 mod kept;
 mod live;
-mod log;
 mod marker;
 mod masquerade;
 mod order;

@@ -24,6 +24,7 @@ pub mod options;
 pub mod outcome;
 pub mod peers;
 mod pod;
+pub mod pool;
 pub mod prefix;
 pub mod relay;
 pub mod render;
@@ -85,6 +86,8 @@ enum Verb {
     Replay(replay::ReplayArgs),
     /// What on this host keeps the network of pods from working, and how to mend it
     Check(check::CheckArgs),
+    /// Give addresses of FabricPools to Services of type LoadBalancer, where this is the leader
+    PoolController(pool::PoolArgs),
     /// Put the CNI plugin where the runtime looks for it
     Install(install::InstallArgs),
     /// Pass an agent's socket on by stdin and stdout; what runs in its pod when it is asked from elsewhere
@@ -130,6 +133,7 @@ fn run(verb: Verb) -> Exit {
         Verb::Events(args) => asking(events::run(args)),
         Verb::Replay(args) => replay::run(&args).write(),
         Verb::Check(args) => check::run(&args).write(),
+        Verb::PoolController(args) => pools(args),
         Verb::Install(args) => install::run(&args).write(),
         Verb::Relay(args) => relay::run(&args).write(),
         Verb::Version(args) => asking(version::run(args)),
@@ -138,6 +142,17 @@ fn run(verb: Verb) -> Exit {
 
 fn daemon(args: AgentArgs) -> Exit {
     match crate::agent::run(args) {
+        Ok(()) => Exit::Done,
+        Err(error) => failed(&Failure::new(Exit::Failed, format!("{error:#}")), Format::Table).write(),
+    }
+}
+
+fn pools(args: pool::PoolArgs) -> Exit {
+    crate::agent::log::start();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let ended =
+        runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(crate::pool::run(args.into())));
+    match ended {
         Ok(()) => Exit::Done,
         Err(error) => failed(&Failure::new(Exit::Failed, format!("{error:#}")), Format::Table).write(),
     }

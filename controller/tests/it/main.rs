@@ -13,5 +13,6 @@ mod kernel;
 mod kubernetes;
 mod metrics;
 mod netconf;
+mod pool;
 mod readme;
 mod status;

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::super::rule::{self, Rule};
 use super::super::value::Span;
 use super::super::{FabricSpec, definitions};
-use super::{fabrics, peers, route_rules};
+use super::{fabrics, peers, pools, route_rules};
 
 /// As an API server has it: whole numbers of a schema are `int`.
 fn cel(value: &Value) -> Cel {
@@ -87,6 +87,7 @@ fn the_rules_in_cel_and_in_code_judge_alike() {
     let objects = [
         ("Fabric", fabrics()),
         ("FabricPeer", peers()),
+        ("FabricPool", pools()),
         ("FabricPeer", route_rules().into_iter().map(of_rules).collect()),
     ];
     let (mut judged, mut met) = (0, BTreeSet::new());

@@ -50,7 +50,7 @@ const LAYERS: [(&str, &[&[&str]]); 5] = [
             &["desired"],
             &["status"],
             &["metrics", "operator"],
-            &["event", "effect", "netconf", "publish"],
+            &["event", "effect", "netconf", "pool", "publish"],
             &["agent"],
             &["cli"],
         ],

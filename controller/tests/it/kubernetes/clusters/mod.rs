@@ -20,6 +20,7 @@ mod credentials;
 mod judgement;
 mod node;
 mod outage;
+mod pools;
 mod refusal;
 mod rights;
 mod unit;
