@@ -1,13 +1,16 @@
 //! What is asked of the API server: each list is of one moment that is not before the question.
 
 use std::collections::BTreeMap;
+use std::fmt::Debug;
 use std::time::Duration;
 
 use api::crd::FabricPool;
+use futures::stream::{Stream, StreamExt, TryStreamExt, select_all};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Namespace, Service};
-use kube::api::{ListParams, Patch, PatchParams, PostParams};
-use kube::{Api, Client, ResourceExt};
+use kube::api::{ListParams, Patch, PatchParams, PostParams, WatchEvent, WatchParams};
+use kube::{Api, Client, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
 use serde_json::json;
 use tokio::time::timeout;
 
@@ -28,6 +31,15 @@ pub(super) struct Picture {
     pub(super) pools: Vec<FabricPool>,
     pub(super) services: Vec<Service>,
     pub(super) namespaces: BTreeMap<String, BTreeMap<String, String>>,
+    pub(super) versions: Versions,
+}
+
+/// Of which versions a picture's lists are.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Versions {
+    pools: String,
+    services: String,
+    namespaces: String,
 }
 
 pub(super) struct Access {
@@ -72,9 +84,16 @@ impl Access {
     /// of one.
     pub(super) async fn picture(&self) -> Result<Picture, Trouble> {
         let pools: Api<FabricPool> = Api::all(self.client.clone());
-        let pools = self.ask(pools.list(&ListParams::default())).await?.items;
+        let pools = self.ask(pools.list(&ListParams::default())).await?;
         let namespaces: Api<Namespace> = Api::all(self.client.clone());
         let namespaces = self.ask(namespaces.list(&ListParams::default())).await?;
+        let version = |of: Option<String>| of.unwrap_or_default();
+        let mut versions = Versions {
+            pools: version(pools.metadata.resource_version),
+            namespaces: version(namespaces.metadata.resource_version.clone()),
+            services: String::new(),
+        };
+        let pools = pools.items;
         let namespaces =
             namespaces.into_iter().map(|one| (one.name_any(), one.metadata.labels.unwrap_or_default()));
         let namespaces = namespaces.collect();
@@ -84,11 +103,37 @@ impl Access {
         loop {
             let page = self.ask(all.list(&params)).await?;
             services.extend(page.items);
+            versions.services = version(page.metadata.resource_version);
             match page.metadata.continue_.filter(|next| !next.is_empty()) {
                 Some(next) => params = params.continue_token(&next),
-                None => return Ok(Picture { pools, services, namespaces }),
+                None => return Ok(Picture { pools, services, namespaces, versions }),
             }
         }
+    }
+
+    /// Returns when something is not as it was in a picture any more, or may not be. What it is now says the next one:
+    /// nothing is decided by a watch.
+    pub(super) async fn change(&self, since: &Versions) -> Result<(), Trouble> {
+        let watches = [
+            self.changes::<FabricPool>(&since.pools).await?.boxed(),
+            self.changes::<Service>(&since.services).await?.boxed(),
+            self.changes::<Namespace>(&since.namespaces).await?.boxed(),
+        ];
+        select_all(watches).next().await.unwrap_or(Ok(()))
+    }
+
+    /// What happens to the objects of a kind, without the objects.
+    async fn changes<K>(&self, since: &str) -> Result<impl Stream<Item = Result<(), Trouble>> + Send, Trouble>
+    where
+        K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+    {
+        let objects: Api<K> = Api::all(self.client.clone());
+        let params = WatchParams { bookmarks: false, ..WatchParams::default() };
+        let events = self.ask(objects.watch_metadata(&params, since)).await?;
+        let server = self.server.clone();
+        Ok(events
+            .map_err(move |error| Trouble::of(&server, &error))
+            .try_filter_map(async |event| Ok((!matches!(event, WatchEvent::Bookmark(_))).then_some(()))))
     }
 
     /// Writes a status in place of one version of the Service. Whether it was written; where not, the Service has

@@ -75,6 +75,8 @@ impl Claim {
             Some(named) => named == class,
             None => default,
         };
+        // Names alone are what another balancer gives.
+        let is_elsewhere = !ingress.is_empty() && ingress.iter().all(|one| one.ip.is_none());
         let ports = spec.ports.iter().flatten();
         Self {
             name: format!("{namespace}/{}", metadata.name.unwrap_or_default()),
@@ -83,7 +85,7 @@ impl Claim {
             created: metadata.creation_timestamp.map_or(0, |time| time.0.as_second()),
             labels: metadata.labels.unwrap_or_default(),
             namespace_labels: namespaces.get(&namespace).cloned().unwrap_or_default(),
-            wants: is_balanced && is_ours && metadata.deletion_timestamp.is_none(),
+            wants: is_balanced && is_ours && !is_elsewhere && metadata.deletion_timestamp.is_none(),
             releases: !is_balanced,
             families: families(&spec),
             requires_all: spec.ip_family_policy.as_deref() == Some("RequireDualStack"),

@@ -10,9 +10,9 @@ use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::ResourceExt;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
-use super::access::{Access, Picture};
+use super::access::{Access, Picture, Versions};
 use super::claim::Claim;
 use super::plan::{Plan, Pool, Write, plan};
 use super::record::{self, Patience};
@@ -25,8 +25,8 @@ use crate::cluster::kubernetes::{Access as Way, Connection};
 /// How often a controller that does not lead looks whether it may.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// How often one that leads looks at all Services. Ten thousand are listed in a second.
-const ROUND: Duration = Duration::from_secs(2);
+/// How long one that leads lets changes gather before it looks at all Services.
+const GATHER: Duration = Duration::from_millis(200);
 
 /// Writes at a time.
 const AT_A_TIME: usize = 8;
@@ -144,8 +144,23 @@ impl Controller {
         self.report.pools(access, &picture.pools, &claims, &plan).await?;
         self.report.refusals(access, &claims, &plan).await?;
         written?;
-        let pause = ROUND.min(self.settings.patience / 4);
-        Ok(if plan.writes.is_empty() { pause } else { Duration::ZERO })
+        if !plan.writes.is_empty() {
+            return Ok(Duration::ZERO);
+        }
+        self.rest(access, &picture.versions, &plan.intents).await?;
+        Ok(GATHER)
+    }
+
+    /// Leads on until something has changed.
+    async fn rest(&mut self, access: &Access, since: &Versions, intents: &[Write]) -> Result<(), Trouble> {
+        loop {
+            if let Ok(changed) = timeout(self.settings.patience / 3, access.change(since)).await {
+                return changed;
+            }
+            let Some((lease, _)) = &self.leads else { return Ok(()) };
+            let next = self.held(lease, intents);
+            self.leads = Some((access.replace(&next).await?, Instant::now()));
+        }
     }
 
     /// The Lease as this one holds it.

@@ -212,3 +212,18 @@ fn a_service_is_read_as_kubernetes_writes_it() {
     assert_eq!(wants(balanced(json!({"loadBalancerClass": "other"}))), (false, false));
     assert_eq!(wants(json!({"type": "ClusterIP"})), (false, true));
 }
+
+#[test]
+fn a_service_that_another_balancer_gave_a_name_wants_nothing() {
+    let service = |status: Value| -> Service {
+        let spec = json!({"type": "LoadBalancer", "ports": [{"port": 80}]});
+        let status = json!({"loadBalancer": {"ingress": status}});
+        serde_json::from_value(
+            json!({"metadata": {"name": "s", "namespace": "shop"}, "spec": spec, "status": status}),
+        )
+        .unwrap()
+    };
+    let wants = |status| Claim::of(&service(status), &BTreeMap::new(), "underlay.dev/pool", true).wants;
+    assert!(wants(json!([])) && wants(json!([{"ip": "192.0.2.1"}])));
+    assert!(!wants(json!([{"hostname": "lb-7.example.com"}])));
+}

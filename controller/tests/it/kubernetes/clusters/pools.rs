@@ -8,7 +8,7 @@ use std::process::Command;
 
 use controller::cli::crd::{CrdArgs, yaml};
 use labs::daemon::Daemon;
-use labs::kubernetes::ApiServer;
+use labs::kubernetes::{ApiServer, Setup};
 use labs::{Sandbox, wait};
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -61,6 +61,22 @@ impl World<'_> {
         self.api.try_kubectl(&words).unwrap_or_default()
     }
 
+    /// When the Lease was last renewed, and how often a controller has listed all Services.
+    fn renewed_and_lists(&self) -> (String, usize) {
+        let words =
+            ["-n", NAMESPACE, "get", "lease", "underlay-pool-controller", "-o", "jsonpath={.spec.renewTime}"];
+        let renewed = self.api.try_kubectl(&words).unwrap_or_default();
+        let user = format!("system:serviceaccount:{NAMESPACE}:underlay-pool-controller");
+        let audit = self.api.audit();
+        let events = audit.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let is_list = |event: &Value| {
+            event["verb"] == "list"
+                && event["objectRef"]["resource"] == "services"
+                && event["user"]["username"] == user.as_str()
+        };
+        (renewed, events.filter(is_list).count())
+    }
+
     /// Each address that a Service has, with the Services that have it.
     fn given(&self) -> BTreeMap<String, Vec<String>> {
         let list: Value =
@@ -110,7 +126,7 @@ impl World<'_> {
 fn no_address_is_given_twice_whoever_leads() {
     labs::require!("root", "kubernetes");
     labs::sandbox!(|sandbox| {
-        let api = ApiServer::start(sandbox);
+        let api = ApiServer::with(sandbox, Setup { audit: true, ..Setup::default() });
         api.apply(&yaml(CrdArgs { without_cel: true }).unwrap());
         api.kubectl(&["wait", "--for=condition=established", "crd", "--all", "--timeout=20s"]);
         for file in
@@ -178,6 +194,17 @@ fn no_address_is_given_twice_whoever_leads() {
         world.until_said(&["get", "service", "two", "-o", "jsonpath={.status.loadBalancer}"], "198.51.100.7");
         world.until_given(66, &[&third]);
         world.until_said(&["get", "fabricpool", "narrow", "-o", conditions], "Exhausted=False");
+
+        // Where nothing happens it goes on leading, and looks at nothing.
+        let mut seen = world.renewed_and_lists();
+        let mut renewals = 0;
+        wait::until("the Lease to be renewed without a look at all Services", LIMIT, || {
+            let now = world.renewed_and_lists();
+            renewals = if now.1 == seen.1 { renewals + usize::from(now.0 != seen.0) } else { 0 };
+            seen = now;
+            if renewals >= 3 { Ok(()) } else { Err(format!("{renewals} renewals, {} lists", seen.1)) }
+        });
+        assert!(seen.1 > 0, "the audit log tells of lists");
         drop(third);
     });
 }
