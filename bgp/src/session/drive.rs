@@ -209,7 +209,7 @@ impl Session {
             }
         }
         if ending.failure || connection.state == State::Connect {
-            self.retry.fail(now);
+            self.retry.fail();
         }
         if established || ending.failure || self.slot(side.other()).is_none() {
             self.blame(ending.cause);
@@ -242,7 +242,7 @@ impl Session {
     pub(super) fn give_up_waiting(&mut self, out: &mut Vec<Action>, now: Instant) {
         let waited = connect_wait(self.config.timers.connect_retry);
         self.blame(Ending::connect_timed_out(waited, self.config.authenticated).cause);
-        self.retry.fail(now);
+        self.retry.fail();
         self.give_up_connect(out);
         self.arm_retry_since(self.retry.dialled_at, now);
         self.connect_if_due(out, now);
@@ -260,7 +260,7 @@ impl Session {
     /// There is a reason to believe that the peer can be reached again: what has failed
     /// counts no more, and an attempt that waits is made at once.
     pub fn hurry(&mut self, out: &mut Vec<Action>, now: Instant) {
-        if self.retry.forget(now)
+        if core::mem::take(&mut self.retry.failures) > 0
             && let Some(at) = &mut self.retry.at
         {
             *at = now;

@@ -5,9 +5,7 @@
 //!  refused, silent, no session, a short one   failure: the wait is doubled, up to a minute
 //!  Established for a minute                   nothing has failed
 //!  reset, another configuration, a reason to
-//!  believe that the peer is there again       nothing has failed, and an attempt at once; one that is refused
-//!                                             is followed by another each second for some seconds, since an
-//!                                             address or a neighbour comes a moment after its link
+//!  believe that the peer is there again       nothing has failed, and an attempt at once
 //! ```
 //!
 //! Deviation: RFC 4271 §8.1.1 damps by the IdleHoldTimer; here the machine waits in
@@ -23,13 +21,6 @@ const CEILING: Duration = Duration::from_secs(60);
 /// A session that lasted for this long came to no failure.
 const STEADY: Duration = Duration::from_secs(60);
 
-/// For so long after a link or an address came, what fails may be on its way up: an IPv6 address is looked for on
-/// its link for a second or two before it can be used (RFC 4862 §5.4).
-const SETTLING: Duration = Duration::from_secs(5);
-
-/// The time between attempts meanwhile.
-const BRISK: Duration = Duration::from_secs(1);
-
 /// The ConnectRetryTimer and how often in a row an attempt came to nothing.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Retry {
@@ -41,17 +32,12 @@ pub(super) struct Retry {
     pub(super) failures: u32,
     /// Until when the peer's routes are kept, and it is asked at the plain interval.
     awaited_until: Option<Instant>,
-    /// Until when the way to the peer may be coming up.
-    settling_until: Option<Instant>,
 }
 
 impl Retry {
     /// The time to the next attempt before jitter: the configured one, doubled for each
     /// failure after the first, up to a minute.
     pub(super) fn interval(self, configured: Duration, now: Instant) -> Duration {
-        if self.settles(now) {
-            return configured.min(BRISK);
-        }
         if self.awaited_until.is_some_and(|until| now < until) {
             return configured;
         }
@@ -59,23 +45,8 @@ impl Retry {
         configured.saturating_mul(1 << self.failures.saturating_sub(1).min(16)).min(ceiling)
     }
 
-    /// An attempt came to nothing. Those that were made while the way came up are one.
-    pub(super) fn fail(&mut self, now: Instant) {
-        self.failures = if self.settles(now) { 1 } else { self.failures.saturating_add(1) };
-    }
-
-    /// There is a reason to believe that the peer can be reached again: what has failed counts no more. Whether
-    /// anything had.
-    pub(super) fn forget(&mut self, now: Instant) -> bool {
-        let had = core::mem::take(&mut self.failures) > 0;
-        if had {
-            self.settling_until = Some(now + SETTLING);
-        }
-        had
-    }
-
-    fn settles(&self, now: Instant) -> bool {
-        self.settling_until.is_some_and(|until| now < until)
+    pub(super) const fn fail(&mut self) {
+        self.failures = self.failures.saturating_add(1);
     }
 
     /// A session has ended that lasted for so long. One that the peer comes back to in its
