@@ -29,6 +29,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// How often a directory that cannot be watched is looked for.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// How long the word of a change may be on its way.
+const LAG: Duration = Duration::from_millis(20);
+
 /// The end of writing a file.
 const CLOSED: AccessKind = AccessKind::Close(AccessMode::Write);
 
@@ -50,7 +53,8 @@ pub async fn run(path: PathBuf, events: mpsc::Sender<SourceEvent>) {
         };
         while watched.is_of(&path) {
             let event = read(&path).await;
-            // What changed while it was read was perhaps read in halves.
+            // What changed while it was read was perhaps read in halves. The word of it comes by another thread.
+            tokio::time::sleep(LAG).await;
             if !watched.has_news() && told.tell(event).await.is_err() {
                 return;
             }
