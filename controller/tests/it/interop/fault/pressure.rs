@@ -181,12 +181,17 @@ fn a_peer_that_does_not_read_costs_little_memory_and_reads_the_newest_in_the_end
                 };
                 if route.contains(&last.1) { Ok(()) } else { Err(route) }
             });
-            if version == 2 {
-                first = resident(&scene);
+            // What reading a configuration of this size takes for a moment is several times what a version is.
+            if (2..=VERSIONS / 2).contains(&version) {
+                first = first.max(resident(&scene));
             }
         }
         let after = resident(&scene);
-        assert!(after < first + (16 << 10), "{first} KiB with two versions, {after} KiB with {VERSIONS}");
+        println!("{first} KiB with the first versions, {after} KiB with {VERSIONS}");
+        assert!(
+            after < first + (16 << 10),
+            "{first} KiB with the first versions, {after} KiB with {VERSIONS}"
+        );
         scene.exchange("");
         scene.assert_untouched();
 
