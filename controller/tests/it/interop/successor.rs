@@ -73,8 +73,13 @@ fn a_node_that_is_away_leaves_nothing_to_its_successor() {
 
         // Renamed, and then registered anew under the new name, while its machine runs: the session is with the
         // machine, and stays.
+        let configured = || node.agent.log().matches("\"event\":\"configured\"").count();
         for (name, uid) in [("renamed", "b"), ("renamed", "c")] {
+            let before = configured();
             node.apply(&manifest(name, uid, "10.0.1.1"));
+            node.until(&format!("{name} with UID {uid} to be read"), || {
+                if configured() > before { Ok(()) } else { Err(node.agent.log()) }
+            });
             until_peers(&node, &format!(" {name} "), true);
         }
         assert_eq!(node.transitions("Established"), 1, "{}", node.agent.log());
