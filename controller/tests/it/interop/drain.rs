@@ -214,6 +214,7 @@ fn a_drain_outlives_the_agent_and_leaves_with_it() {
         // Drained but for its pods it is a restart: routes stay.
         node.restart(sandbox, "node");
         node.until_route(FAR_V4, true);
+        node.until_route(FAR_V6, true);
         told(&node, "drain");
         until_bird(&node, &bird, POD_V4, Some(SHUNNED));
         node.agent.terminate();
