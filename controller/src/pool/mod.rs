@@ -6,7 +6,7 @@
 //!  record       the Lease: who leads, and what it is about to write
 //!  access       requests to the API server
 //!  report       what is said of it: conditions of pools, Events of Services
-//!  task         lead, list, plan, record, write
+//!  task         lead, list, plan, record, write; then wait for a change
 //! ```
 //!
 //! No address is given twice, whoever else believes to lead. What a Service has stands in its status and nowhere else,
