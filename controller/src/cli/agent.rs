@@ -24,8 +24,13 @@ fn metrics(text: &str) -> Result<Metrics, String> {
     if text == "off" {
         return Ok(Metrics(None));
     }
-    let says = |_| format!("is no address with a port, such as {METRICS} or [::1]:9179, and not `off`");
-    text.parse().map(|address| Metrics(Some(address))).map_err(says)
+    // A pod that is given its node's address puts a port after it, and knows no brackets.
+    let bare = || {
+        let (address, port) = text.rsplit_once(':')?;
+        Some(SocketAddr::new(address.parse().ok()?, port.parse().ok()?))
+    };
+    let says = || format!("is no address with a port, such as {METRICS} or [::1]:9179, and not `off`");
+    text.parse().ok().or_else(bare).map(|address| Metrics(Some(address))).ok_or_else(says)
 }
 
 /// The arguments of the daemon.

@@ -13,7 +13,7 @@ use k8s_openapi::api::admissionregistration::v1::{
     ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
 };
 use k8s_openapi::api::apps::v1::DaemonSet;
-use k8s_openapi::api::core::v1::{Namespace, Pod, ServiceAccount};
+use k8s_openapi::api::core::v1::{Namespace, Pod, Service, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -41,9 +41,10 @@ fn the_committed_definitions_are_those_of_the_types() {
 
 #[test]
 fn every_file_that_the_base_names_is_there() {
-    for name in ["base", "crd", "rbac", "policy"] {
+    for name in ["base", "crd", "rbac", "policy", "pool-controller", "service-monitor"] {
         let kustomization: Value = object(&format!("{name}/kustomization.yaml"));
-        for file in kustomization["resources"].as_array().unwrap() {
+        let patches = kustomization["patches"].as_array().into_iter().flatten().map(|patch| &patch["path"]);
+        for file in kustomization["resources"].as_array().unwrap().iter().chain(patches) {
             let file = folder().join(name).join(file.as_str().unwrap());
             assert!(file.exists(), "{}", file.display());
         }
@@ -123,6 +124,36 @@ fn the_overlay_for_links_without_addresses_adds_a_right_and_nothing_else() {
     let ((of_base, mut rights), (of_patch, all)) = (added(base), added(patch));
     rights.push("NET_RAW".to_owned());
     assert_eq!((of_patch, all), (of_base, rights));
+}
+
+#[test]
+fn who_scrapes_finds_every_agent() {
+    let monitor: Value = object("service-monitor/service-monitor.yaml");
+    let service: Service = object("service-monitor/service.yaml");
+    let template = object::<DaemonSet>("base/daemon-set.yaml").spec.unwrap().template;
+    let spec = service.spec.unwrap();
+    assert_eq!(monitor["spec"]["selector"]["matchLabels"], serde_json::json!(service.metadata.labels));
+    assert_eq!(spec.selector, template.metadata.unwrap().labels);
+    let port = &spec.ports.as_ref().unwrap()[0];
+    assert_eq!(monitor["spec"]["endpoints"][0]["port"], serde_json::json!(port.name));
+    let containers = template.spec.unwrap().containers;
+    let container = &containers[0].ports.as_ref().unwrap()[0];
+    assert_eq!(
+        (Some(container.container_port), container.name.clone()),
+        (Some(port.port), port.name.clone())
+    );
+
+    // The address of a node comes without brackets.
+    let served = |address: &str| {
+        let metrics = format!("--metrics={address}:9179");
+        let words = ["underlay", "agent", "--node=n1", &metrics].map(OsString::from);
+        controller::cli::parse_agent(words).map(|args| args.metrics.0.unwrap().ip().to_string())
+    };
+    for address in ["192.0.2.11", "2001:db8::11", "::1"] {
+        assert_eq!(served(address).unwrap(), address);
+    }
+    assert_eq!(served("[2001:db8::11]").unwrap(), "2001:db8::11");
+    assert!(served("n1").unwrap_err().to_string().contains("is no address with a port"));
 }
 
 #[test]

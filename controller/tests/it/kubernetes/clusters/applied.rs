@@ -92,28 +92,45 @@ fn the_base_and_the_overlays_are_taken_by_an_api_server() {
         let taken = api.kubectl(&["apply", "--dry-run=server", "-f", &pod]);
         assert!(taken.contains("pod/underlay-agent created (server dry run)"), "{taken}");
 
-        // The component: an API server before 1.30 does not know its kinds, and it is those alone that it lacks.
-        let with = folder.join("with-policy");
-        fs::create_dir(&with).unwrap();
-        let text = "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources: [../base]\ncomponents: [../policy]\n";
-        fs::write(with.join("kustomization.yaml"), text).unwrap();
-        let built = api.kubectl(&["kustomize", &with.display().to_string()]);
-        let kinds: Vec<String> = built
-            .split("\n---\n")
-            .map(|document| {
-                serde_saphyr::from_str::<Value>(document).unwrap()["kind"].as_str().unwrap().to_owned()
-            })
-            .collect();
-        let count = |kind: &str| kinds.iter().filter(|it| *it == kind).count();
+        // The component that any API server takes.
+        let built_with = |name: &str, components: &str| {
+            let with = folder.join(name);
+            fs::create_dir(&with).unwrap();
+            let text = format!(
+                "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources: [../base]\n\
+                 components: [{components}]\n"
+            );
+            fs::write(with.join("kustomization.yaml"), text).unwrap();
+            with.display().to_string()
+        };
+        let with = built_with("with-pools", "../pool-controller");
+        let taken = api.kubectl(&["apply", "-k", &with]);
+        assert_eq!(taken.matches("underlay-pool-controller created").count(), 6, "{taken}");
+        let replicas = ["-n", NAMESPACE, "get", "deployment", "underlay-pool-controller", "-o"];
+        assert_eq!(api.kubectl(&[&replicas[..], &["jsonpath={.spec.replicas}"]].concat()), "2");
+
+        // Those with kinds of others. An API server before 1.30 does not know the kinds of one, and one without the Prometheus
+        // operator not that of another: it is those alone that it lacks.
+        let with = built_with("with-components", "../policy, ../pool-controller, ../service-monitor");
+        let built = api.kubectl(&["kustomize", &with]);
+        let documents: Vec<Value> =
+            built.split("\n---\n").map(|document| serde_saphyr::from_str(document).unwrap()).collect();
+        let kinds: Vec<&str> = documents.iter().map(|document| document["kind"].as_str().unwrap()).collect();
+        let count = |kind: &str| kinds.iter().filter(|it| **it == kind).count();
         assert_eq!(count("ValidatingAdmissionPolicy"), 2, "{kinds:?}");
         assert_eq!(count("ValidatingAdmissionPolicyBinding"), 2, "{kinds:?}");
-        let refused =
-            api.try_kubectl(&["apply", "--dry-run=server", "-k", &with.display().to_string()]).unwrap_err();
+        let agents = documents.iter().find(|document| document["kind"] == "DaemonSet").unwrap();
+        let metrics = &agents["spec"]["template"]["spec"]["containers"][0]["env"];
+        let metrics: Vec<&Value> = metrics.as_array().unwrap().iter().collect();
+        assert!(
+            metrics.iter().any(|env| env["value"] == "$(UNDERLAY_NODE_ADDRESS):9179") && metrics.len() == 4,
+            "{metrics:?}"
+        );
+        let refused = api.try_kubectl(&["apply", "--dry-run=server", "-k", &with]).unwrap_err();
         let lacks: Vec<&str> = refused.lines().filter(|line| line.contains("no matches for kind")).collect();
         assert_eq!(lacks.len(), refused.lines().filter(|line| line.contains("kind")).count(), "{refused}");
-        assert!(
-            lacks.iter().all(|line| line.contains("ValidatingAdmissionPolicy")) && !lacks.is_empty(),
-            "{refused}"
-        );
+        let of_others =
+            |line: &str| line.contains("ValidatingAdmissionPolicy") || line.contains("ServiceMonitor");
+        assert!(lacks.iter().all(|line| of_others(line)) && !lacks.is_empty(), "{refused}");
     });
 }
