@@ -9,12 +9,13 @@
 #                                          the server of custom resources of a newer Kubernetes, beside the API server and
 #                                          in the same etcd, on port 6444
 #
-# FOLDER holds all of their files; ADDRESS is where the API server listens, on port 6443; BIN holds the programs.
+# FOLDER holds all of their files; ADDRESS is where the API server listens, on port 6443; BIN holds the programs; PODS and
+# SERVICES are prefixes, where they are not the ones below.
 set -euo pipefail
 : "${FOLDER:?}" "${ADDRESS:?}" "${BIN:?}"
 keys=$FOLDER/keys
-services=10.96.0.0/16,fd00:10:96::/112
-pods=10.244.0.0/16,fd00:10:244::/48
+services=${SERVICES:-10.96.0.0/16,fd00:10:96::/112}
+pods=${PODS:-10.244.0.0/16,fd00:10:244::/48}
 gates=--feature-gates=IPv6DualStack=true
 
 new_key() { openssl ecparam -name prime256v1 -genkey -noout -out "$keys/$1.key"; }

@@ -1,14 +1,16 @@
 #!/bin/bash
-# What the two images of the lab do when they start, and what they leave:
+# What the images of the lab do when they start, and what they leave:
 #
 #   lab.sh control-plane            etcd, API server, controllers, scheduler, and the objects in /etc/kubernetes/manifests
-#   lab.sh node [PROGRAM ARG...]    containerd, kubelet and the agent
+#   lab.sh node [PROGRAM ARG...]    containerd, kubelet and the agent, or the agent's image where no program is named
+#   lab.sh all-in-one [PROGRAM ...] both in one machine
 #   lab.sh no-agent                 on a node: the agent ends, for good, and its image is there for who starts it instead
 #   lab.sh agent-pod                on a node: the agent becomes a static pod by manifests/overlays/static-pod, for good
 #   lab.sh sweep [NODE]             removes control groups of nodes that are gone, and waits for that of the network
 #                                   namespace NODE, an inode's number
 #
-# BIN holds the programs of Kubernetes, ADDRESS is the API server's. /run/lab is a folder that all machines of the lab
+# BIN holds the programs of Kubernetes, ADDRESS is the API server's, INTERFACE the port with the node's addresses (eth1),
+# LABELS are labels of the Node. /run/lab is a folder that all machines of the lab
 # share; /var/lib, /var/log, /etc/cni/net.d, /etc/kubernetes/manifests, /etc/underlay and /opt/cni/bin are a machine's own
 # and stay when it loses its power.
 #
@@ -181,10 +183,14 @@ case $machine in
     underlay crd --without-cel > /run/crd.yaml
     await "$BIN/kubectl" apply -f /run/crd.yaml -f "$manifests/base/namespace.yaml"
     await "$BIN/kubectl" apply -k "$manifests/rbac"
-    await "$BIN/kubectl" apply -f /etc/kubernetes/manifests
+    [ -z "$(ls /etc/kubernetes/manifests)" ] || await "$BIN/kubectl" apply -f /etc/kubernetes/manifests
     "$here/control-plane.sh" token-config "$("$BIN/kubectl" -n underlay-system create token underlay-agent --duration=24h)" \
       > "$FOLDER/agent.kubeconfig"
     touch "$FOLDER/ready"
+    ;;
+  all-in-one)
+    "$0" control-plane &
+    exec "$0" node "$@"
     ;;
   node)
     # Once more in a view of its own.
@@ -196,7 +202,10 @@ case $machine in
     cp "$(command -v underlay-cni)" /opt/cni/bin/underlay-cni
     serve containerd containerd --config /run/containerd.toml
     await ctr version
-    [ -n "$(ctr -n k8s.io images list -q)" ] || await ctr -n k8s.io images import "$BIN/image.tar"
+    if [ -z "$(ctr -n k8s.io images list -q)" ]; then
+      await ctr -n k8s.io images import "$BIN/image.tar"
+      [ $# -gt 0 ] || agent_image
+    fi
     if [ ! -e /var/lib/kubelet.kubeconfig ]; then
       await test -e "$FOLDER/ready"
       "$here/control-plane.sh" node-keys "$HOSTNAME"
@@ -204,8 +213,8 @@ case $machine in
       mv "$FOLDER/$HOSTNAME.kubeconfig" /var/lib/kubelet.kubeconfig
     fi
     if [ $# -gt 0 ] && [ ! -e /var/lib/agent-is-a-pod ]; then serve agent env "UNDERLAY_NODE=$HOSTNAME" "$@"; fi
-    addresses=$(ip -o address show dev eth1 scope global | awk '{sub("/.*", "", $4); print $4}' | paste -sd,)
-    serve kubelet "$BIN/kubelet" --config=/run/kubelet.yaml --kubeconfig=/var/lib/kubelet.kubeconfig --hostname-override="$HOSTNAME" \
+    addresses=$(ip -o address show dev "${INTERFACE:-eth1}" scope global | awk '{sub("/.*", "", $4); print $4}' | paste -sd,)
+    serve kubelet "$BIN/kubelet" --config=/run/kubelet.yaml --kubeconfig=/var/lib/kubelet.kubeconfig --hostname-override="$HOSTNAME" --node-labels="${LABELS:-}" \
       --node-ip="$addresses" --container-runtime=remote --container-runtime-endpoint=unix:///run/containerd/containerd.sock \
       --runtime-cgroups=/ --kubelet-cgroups=/ --v=1
     ;;

@@ -22,6 +22,8 @@ pub enum Image {
     ControlPlane,
     /// A node of it; `cmd` is what it runs besides containerd and kubelet.
     KubernetesNode,
+    /// The control plane and a node of it in one machine.
+    AllInOne,
     /// A host with tools and no program of its own; `cmd` is the program to run.
     Host,
 }
@@ -44,7 +46,7 @@ const OPENBGPD: &str = "install -d -m 755 /run/openbgpd && install -m 600 /etc/b
                         exec /usr/sbin/bgpd -d -f /run/openbgpd/bgpd.conf \"$@\"";
 
 /// Repositories by name, whatever the tag. A registry's host or an owner in front does not matter.
-const KNOWN: [(&str, Image); 11] = [
+const KNOWN: [(&str, Image); 12] = [
     ("underlay", Image::Underlay),
     ("bird", Image::Bird),
     ("frr", Image::Frr),
@@ -52,6 +54,7 @@ const KNOWN: [(&str, Image); 11] = [
     ("openbgpd", Image::Openbgpd),
     ("kubernetes-control-plane", Image::ControlPlane),
     ("kubernetes-node", Image::KubernetesNode),
+    ("kubernetes-all-in-one", Image::AllInOne),
     ("linux", Image::Host),
     ("alpine", Image::Host),
     ("busybox", Image::Host),
@@ -76,7 +79,19 @@ impl Image {
     /// Whether it is a machine of a Kubernetes: one with a disk, and with a folder that all of them share.
     #[must_use]
     pub fn is_kubernetes(self) -> bool {
-        matches!(self, Self::ControlPlane | Self::KubernetesNode)
+        self.is_control_plane() || self.is_node()
+    }
+
+    /// Whether the control plane of a Kubernetes runs in it.
+    #[must_use]
+    pub fn is_control_plane(self) -> bool {
+        matches!(self, Self::ControlPlane | Self::AllInOne)
+    }
+
+    /// Whether it is a node of a Kubernetes.
+    #[must_use]
+    pub fn is_node(self) -> bool {
+        matches!(self, Self::KubernetesNode | Self::AllInOne)
     }
 
     /// What a node with this image runs, with the words of its `cmd`.
@@ -104,6 +119,7 @@ impl Image {
             (Self::ControlPlane, None) => Ok(Some(kubernetes("control-plane", Vec::new()))),
             (Self::ControlPlane, Some(_)) => Err("image `kubernetes-control-plane` takes no `cmd`".into()),
             (Self::KubernetesNode, words) => Ok(Some(kubernetes("node", words.unwrap_or_default()))),
+            (Self::AllInOne, words) => Ok(Some(kubernetes("all-in-one", words.unwrap_or_default()))),
             (Self::Host, None) => Ok(None),
             (Self::Host, Some(mut words)) => {
                 let args = words.split_off(1);

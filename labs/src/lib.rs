@@ -13,7 +13,7 @@
 //! normal                                printed output without what differs from run to run
 //!
 //! words  image  process  interrupt      runner: pieces without state
-//! topology                              a containerlab file, read and checked
+//! kind  topology                        a cluster of kind, and a containerlab file, read and checked
 //! node  state                           a node's namespaces; what is up on this machine
 //! lab                                   up and down
 //! kubernetes                            an API server of a test's own; with the runner, a whole Kubernetes in a lab
@@ -62,6 +62,8 @@ pub mod failover;
 pub mod image;
 #[cfg(feature = "runner")]
 pub mod interrupt;
+#[cfg(feature = "runner")]
+pub mod kind;
 #[cfg(feature = "runner")]
 pub mod lab;
 #[cfg(feature = "bench")]

@@ -154,7 +154,7 @@ impl NodeState {
     pub fn end(&self) -> anyhow::Result<()> {
         let Ok(namespace) = Netns::open(&self.netns) else { return Ok(()) };
         end_all(&namespace).with_context(|| self.netns.clone())?;
-        if self.image() == Some(Image::KubernetesNode) {
+        if self.image().is_some_and(Image::is_node) {
             // Pods have network namespaces of their own; all of them are in the node's control group.
             sweep_control_groups(Some(fs::metadata(namespace.path())?.ino()))?;
         }

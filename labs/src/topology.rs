@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_saphyr::{Location, Spanned};
 
 use crate::image::{Image, Run};
-use crate::words;
+use crate::{kind, words};
 
 /// A lab: nodes by name, and the links between them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,8 +24,10 @@ pub struct Topology {
     pub folder: PathBuf,
     /// The nodes by name.
     pub nodes: BTreeMap<String, Node>,
-    /// The links in the order of the file.
+    /// The links in the order of the file, after those of clusters.
     pub links: Vec<Link>,
+    /// The clusters of kind: their nodes have no network for pods until somebody installs one.
+    pub clusters: Vec<String>,
 }
 
 /// A node with everything that `defaults` and its kind add.
@@ -119,6 +121,8 @@ struct Settings {
     kind: Option<Spanned<String>>,
     image: Option<Spanned<String>>,
     cmd: Option<Spanned<String>>,
+    #[serde(rename = "startup-config")]
+    startup_config: Option<Spanned<String>>,
     #[serde(rename = "network-mode")]
     network_mode: Option<Spanned<String>>,
     #[serde(default)]
@@ -186,15 +190,33 @@ fn check(document: Document, folder: &Path) -> Result<Topology, Complaint> {
     for (kind, settings) in &topology.kinds {
         supported(kind, settings.referenced)?;
     }
-    let mut nodes = BTreeMap::new();
+    let (mut nodes, mut links) = (BTreeMap::new(), Vec::new());
+    let (mut clusters, mut containers, mut inside) = (Vec::new(), BTreeMap::new(), Vec::new());
     for (node, settings) in &topology.nodes {
         if !is_name(node, 20) {
             return Err((settings.referenced, format!("node `{node}` is not 1 to 20 of a-z, 0-9 and -")));
         }
-        nodes.insert(node.clone(), complete(node, settings, &topology, folder)?);
+        match kind_of(node, settings, &topology)? {
+            Kind::Linux => drop(nodes.insert(node.clone(), complete(node, settings, &topology, folder)?)),
+            Kind::Cluster => {
+                let cluster = cluster(node, settings, folder)?;
+                clusters.push(node.clone());
+                nodes.insert(node.clone(), cluster.network);
+                containers.extend(cluster.containers);
+                links.extend(cluster.cables);
+            }
+            Kind::Container => inside.push((node, settings)),
+        }
     }
-    let links = links(&topology.links, &nodes)?;
-    Ok(Topology { name: name.value, folder: folder.to_owned(), nodes, links })
+    for (node, settings) in inside {
+        let container = containers.get_mut(node).ok_or_else(|| {
+            (settings.referenced, format!("node `{node}` is no container of a cluster of kind `k8s-kind`"))
+        })?;
+        container.exec.extend(exec(&levels(settings, &topology, "ext-container"))?);
+    }
+    nodes.extend(containers);
+    links.extend(self::links(&topology.links, &nodes)?);
+    Ok(Topology { name: name.value, folder: folder.to_owned(), nodes, links, clusters })
 }
 
 fn is_name(name: &str, longest: usize) -> bool {
@@ -202,12 +224,63 @@ fn is_name(name: &str, longest: usize) -> bool {
     fits && name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
 }
 
-fn supported(kind: &str, at: Location) -> Result<(), Complaint> {
-    if kind == "linux" {
-        Ok(())
-    } else {
-        Err((at, format!("kind `{kind}` is not supported; this runner knows `linux`")))
+/// What containerlab makes of a node.
+enum Kind {
+    /// A container of its own.
+    Linux,
+    /// A cluster of containers, made by kind.
+    Cluster,
+    /// A container that somebody else makes: one of a cluster's.
+    Container,
+}
+
+fn supported(kind: &str, at: Location) -> Result<Kind, Complaint> {
+    match kind {
+        "linux" => Ok(Kind::Linux),
+        "k8s-kind" => Ok(Kind::Cluster),
+        "ext-container" => Ok(Kind::Container),
+        _ => Err((
+            at,
+            format!(
+                "kind `{kind}` is not supported; this runner knows `linux`, `k8s-kind` and `ext-container`"
+            ),
+        )),
     }
+}
+
+fn kind_of(name: &str, own: &Spanned<Settings>, topology: &Section) -> Result<Kind, Complaint> {
+    let kind = own.value.kind.as_ref().or(topology.defaults.kind.as_ref());
+    let kind = kind.ok_or_else(|| (own.referenced, format!("node `{name}` has no `kind`")))?;
+    let meaning = supported(&kind.value, kind.referenced)?;
+    let Settings { image, cmd, startup_config, network_mode, exec, binds, sysctls, env, .. } = &own.value;
+    let alone = image.is_none()
+        && cmd.is_none()
+        && network_mode.is_none()
+        && binds.is_empty()
+        && sysctls.is_empty()
+        && env.is_empty();
+    let fits = match meaning {
+        Kind::Linux => startup_config.is_none(),
+        Kind::Cluster => alone && exec.is_empty(),
+        Kind::Container => alone && startup_config.is_none(),
+    };
+    let wrong = || match meaning {
+        Kind::Linux => "no `startup-config`, which is for `k8s-kind`",
+        Kind::Cluster => "nothing but `startup-config`",
+        Kind::Container => "nothing but `exec`",
+    };
+    let says = || format!("node `{name}` of kind `{}` has {} here", kind.value, wrong());
+    if fits { Ok(meaning) } else { Err((own.referenced, says())) }
+}
+
+/// The three levels of a node's settings, the outermost first.
+fn levels(own: &Spanned<Settings>, topology: &Section, kind: &str) -> [Settings; 3] {
+    let by_kind = topology.kinds.get(kind).map(|settings| settings.value.clone()).unwrap_or_default();
+    [topology.defaults.clone(), by_kind, own.value.clone()]
+}
+
+fn exec(levels: &[Settings; 3]) -> Result<Vec<Vec<String>>, Complaint> {
+    levels.iter().flat_map(|level| &level.exec).map(split).collect()
 }
 
 /// One node: lists of the three levels follow each other, of maps and single values the innermost wins.
@@ -218,11 +291,7 @@ fn complete(
     folder: &Path,
 ) -> Result<Node, Complaint> {
     let at = own.referenced;
-    let kind = own.value.kind.as_ref().or(topology.defaults.kind.as_ref());
-    let kind = kind.ok_or_else(|| (at, format!("node `{name}` has no `kind`")))?;
-    supported(&kind.value, kind.referenced)?;
-    let by_kind = topology.kinds.get(&kind.value).map(|settings| settings.value.clone()).unwrap_or_default();
-    let levels = [&topology.defaults, &by_kind, &own.value];
+    let levels = levels(own, topology, "linux");
     for mode in levels.iter().filter_map(|level| level.network_mode.as_ref()) {
         // No management network: what every node of this runner has.
         if mode.value != "none" {
@@ -240,27 +309,55 @@ fn complete(
     let cmd = cmd.map(split).transpose()?;
     let run = meaning.run(cmd).map_err(|message| (at, format!("node `{name}`: {message}")))?;
 
-    let mut exec = Vec::new();
-    let mut binds = Vec::new();
-    for level in levels {
-        for command in &level.exec {
-            exec.push(split(command)?);
-        }
-        for text in &level.binds {
-            binds.push(bind(text, folder)?);
-        }
-    }
+    let binds = levels.iter().flat_map(|level| &level.binds).map(|text| bind(text, folder));
+    let binds = binds.collect::<Result<_, _>>()?;
     let merged = |of: fn(&Settings) -> &BTreeMap<String, String>| {
         levels.iter().flat_map(|level| of(level).clone()).collect::<BTreeMap<_, _>>()
     };
     Ok(Node {
         image: image.value.clone(),
         run,
-        exec,
+        exec: exec(&levels)?,
         binds,
         sysctls: merged(|level| &level.sysctls),
         env: merged(|level| &level.env),
     })
+}
+
+/// What stands for a cluster: kind's containers, and Docker's network between them in a node of the cluster's name.
+struct Cluster {
+    network: Node,
+    containers: BTreeMap<String, Node>,
+    cables: Vec<Link>,
+}
+
+fn cluster(name: &str, own: &Spanned<Settings>, folder: &Path) -> Result<Cluster, Complaint> {
+    let file = own.value.startup_config.as_ref();
+    let file = file.ok_or_else(|| (own.referenced, format!("node `{name}` has no `startup-config`")))?;
+    let cluster = kind::Cluster::read(name, &folder.join(&file.value));
+    let cluster = cluster.map_err(|message| (file.referenced, message))?;
+    let node = |image: &str, exec: Vec<String>, env: BTreeMap<String, String>| {
+        let run = Image::known(image).and_then(|meaning| meaning.run(None));
+        let run = run.map_err(|message| (own.referenced, message))?;
+        let exec = exec.iter().map(|text| text.split_whitespace().map(str::to_owned).collect()).collect();
+        let sysctls = kind::SYSCTLS.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+        Ok(Node { image: image.to_owned(), run, exec, binds: Vec::new(), sysctls, env })
+    };
+    let (mut containers, mut cables) = (BTreeMap::new(), Vec::new());
+    let mut network = kind::network();
+    for (number, container) in cluster.containers.iter().enumerate() {
+        if !is_name(&container.name, 20) {
+            return Err((own.referenced, format!("`{}` is not 1 to 20 of a-z, 0-9 and -", container.name)));
+        }
+        let port = format!("port{number}");
+        network.extend(kind::plugged(&port));
+        let ends = [(name, port.as_str()), (&container.name, kind::INTERFACE)];
+        let ends = ends.map(|(node, interface)| End { node: node.into(), interface: interface.into() });
+        cables.push(Link { ends, mtu: None });
+        let made = node(container.image(), kind::addresses(number), cluster.environment(container))?;
+        containers.insert(container.name.clone(), made);
+    }
+    Ok(Cluster { network: node("linux", network, BTreeMap::new())?, containers, cables })
 }
 
 fn split(text: &Spanned<String>) -> Result<Vec<String>, Complaint> {

@@ -8,6 +8,7 @@ use crate::build::Build;
 use crate::image::Image;
 use crate::kubernetes::Cluster;
 use crate::lab::Lab;
+use crate::state::NodeState;
 use crate::topology::Topology;
 use crate::{cargo, debian, interrupt, need};
 
@@ -31,8 +32,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         return Ok(code);
     }
     let lab = Lab::up(&file, &topology)?;
-    let kubernetes = lab.state().nodes.values().any(|node| node.image() == Some(Image::ControlPlane));
-    let lab = if kubernetes { ready(lab)? } else { lab }.stay()?;
+    let kubernetes = lab.state().nodes.values().filter_map(NodeState::image).any(Image::is_control_plane);
+    let lab = if kubernetes { ready(lab, topology.clusters.is_empty())? } else { lab }.stay()?;
     let name = &lab.state().name;
     eprintln!("lab {name} is up: {} nodes, {} links", topology.nodes.len(), topology.links.len());
     eprintln!("  cargo lab status {name}");
@@ -43,11 +44,13 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Waits until the nodes of a Kubernetes can carry pods.
-fn ready(lab: Lab) -> anyhow::Result<Lab> {
-    eprintln!("waiting for the nodes to be ready");
+/// Waits until the nodes of a Kubernetes are known and, where they have agents from the start, can carry pods.
+fn ready(lab: Lab, agents: bool) -> anyhow::Result<Lab> {
+    eprintln!("waiting for the nodes to be {}", if agents { "ready" } else { "known" });
     let cluster = Cluster::of(lab)?;
-    cluster.until_ready()?;
+    if agents {
+        cluster.until_ready()?;
+    }
     Ok(cluster.into_lab())
 }
 

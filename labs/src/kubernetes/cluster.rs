@@ -51,12 +51,12 @@ impl Cluster {
     /// # Errors
     /// A lab without a control plane, or one that does not come up.
     pub fn of(lab: Lab) -> anyhow::Result<Self> {
-        let of = |image: Image| {
-            let nodes = lab.state().nodes.iter().filter(move |(_, node)| node.image() == Some(image));
+        let of = |is: fn(Image) -> bool| {
+            let nodes = lab.state().nodes.iter().filter(move |(_, node)| node.image().is_some_and(is));
             nodes.map(|(name, _)| name.clone()).collect::<Vec<_>>()
         };
-        let control = of(Image::ControlPlane).pop().context("the lab has no control plane")?;
-        let nodes = of(Image::KubernetesNode);
+        let control = of(Image::is_control_plane).pop().context("the lab has no control plane")?;
+        let nodes = of(Image::is_node);
         let cluster = Self { lab, control, nodes };
         interrupt::until("the API server to know every node", LIMIT, || {
             let known = cluster.kubectl(&["get", "nodes", "--output=name"])?.lines().count();

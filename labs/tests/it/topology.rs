@@ -97,7 +97,7 @@ fn what_is_not_honoured_is_refused_by_name_and_place() {
     let cases = [
         (
             lab("{kind: srl, image: linux}", "[]"),
-            "x.clab.yml:5:14: kind `srl` is not supported; this runner knows `linux`",
+            "x.clab.yml:5:14: kind `srl` is not supported; this runner knows `linux`, `k8s-kind` and `ext-container`",
         ),
         (lab("{image: linux}", "[]"), "x.clab.yml:5:7: node `a` has no `kind`"),
         (
@@ -107,7 +107,7 @@ fn what_is_not_honoured_is_refused_by_name_and_place() {
         (lab("{kind: linux}", "[]"), "x.clab.yml:5:7: node `a` has no `image`"),
         (
             lab("{kind: linux, image: ceos}", "[]"),
-            "x.clab.yml:5:28: image `ceos` has no local program; known are underlay, bird, frr, gobgp, openbgpd, kubernetes-control-plane, kubernetes-node, linux, alpine, busybox, debian",
+            "x.clab.yml:5:28: image `ceos` has no local program; known are underlay, bird, frr, gobgp, openbgpd, kubernetes-control-plane, kubernetes-node, kubernetes-all-in-one, linux, alpine, busybox, debian",
         ),
         (
             lab("{kind: linux, image: underlay:lab}", "[]"),
@@ -115,7 +115,7 @@ fn what_is_not_honoured_is_refused_by_name_and_place() {
         ),
         (
             lab("{kind: linux, image: linux, ports: [80]}", "[]"),
-            "x.clab.yml:5:35: unknown field `ports`, expected one of kind, image, cmd, network-mode, exec, binds, sysctls, env",
+            "x.clab.yml:5:35: unknown field `ports`, expected one of kind, image, cmd, startup-config, network-mode, exec, binds, sysctls, env",
         ),
         (
             lab("{kind: linux, image: linux, exec: [\"echo 'a\"]}", "[]"),
@@ -166,4 +166,115 @@ fn a_missing_file_and_a_missing_bind_name_their_path() {
         error.starts_with("x.clab.yml:5:43: bind source `/") && error.ends_with("/no` does not exist"),
         "{error}"
     );
+}
+
+/// A lab with a cluster of this configuration and one container of it.
+fn with_cluster(cluster: &str, container: &str) -> Result<Topology, String> {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("cluster.yaml"), cluster).unwrap();
+    let text = format!(
+        "name: x
+topology:
+  nodes:
+    k: {{kind: k8s-kind, startup-config: cluster.yaml}}
+    {container}
+    tor: {{kind: linux, image: linux}}
+  links:
+    - endpoints: [\"k-worker2:eth1\", \"tor:eth1\"]
+"
+    );
+    let read = Topology::parse(Path::new("x.clab.yml"), folder.path(), &text);
+    read.map_err(|error| error.to_string().replace(&format!("{}/", folder.path().display()), ""))
+}
+
+const CLUSTER: &str = "kind: Cluster
+apiVersion: kind.x-k8s.io/v1alpha4
+nodes: [{role: worker}, {role: control-plane}, {role: worker, labels: {rack: '2', asn: '65001'}}]
+networking: {disableDefaultCNI: true, ipFamily: dual, podSubnet: '10.1.0.0/16,fd01::/56'}
+";
+const WORKER: &str = "k-worker2: {kind: ext-container, exec: [ip addr add 10.0.0.1/31 dev eth1]}";
+
+#[test]
+fn a_cluster_of_kind_is_its_containers_on_one_network() {
+    let topology = with_cluster(CLUSTER, WORKER).unwrap();
+    assert_eq!(topology.clusters, ["k"]);
+    assert_eq!(
+        topology.nodes.keys().collect::<Vec<_>>(),
+        ["k", "k-control-plane", "k-worker", "k-worker2", "tor"]
+    );
+    let image = |name: &str| topology.nodes[name].image.as_str();
+    assert_eq!((image("k-control-plane"), image("k-worker")), ("kubernetes-all-in-one", "kubernetes-node"));
+    // Docker's network is a bridge in a node of the cluster's name, with a port a container, the control plane's first.
+    let ends: Vec<String> = topology
+        .links
+        .iter()
+        .map(|link| link.ends.iter().map(|end| format!("{}:{} ", end.node, end.interface)).collect())
+        .collect();
+    let cables = [
+        "k:port0 k-control-plane:eth0 ",
+        "k:port1 k-worker:eth0 ",
+        "k:port2 k-worker2:eth0 ",
+        "k-worker2:eth1 tor:eth1 ",
+    ];
+    assert_eq!(ends, cables);
+    let worker = &topology.nodes["k-worker2"];
+    let commands: Vec<String> = worker.exec.iter().map(|words| words.join(" ")).collect();
+    assert_eq!(
+        (commands.first().unwrap().as_str(), commands.last().unwrap().as_str()),
+        ("ip addr add 172.18.0.4/16 dev eth0", "ip addr add 10.0.0.1/31 dev eth1")
+    );
+    let told = |name: &str| worker.env.get(name).map(String::as_str);
+    assert_eq!((told("ADDRESS"), told("LABELS")), (Some("172.18.0.2"), Some("asn=65001,rack=2")));
+    assert_eq!(
+        (told("PODS"), told("SERVICES")),
+        (Some("10.1.0.0/16,fd01::/56"), Some("10.96.0.0/16,fd00:10:96::/112"))
+    );
+}
+
+#[test]
+fn a_cluster_that_is_not_honoured_is_refused_by_name() {
+    let refused = |cluster: &str, container: &str| with_cluster(cluster, container).unwrap_err();
+    let cases = [
+        (
+            CLUSTER.replace("role: worker,", "role: etcd,"),
+            "x.clab.yml:4:41: cluster.yaml: unknown variant `etcd`",
+        ),
+        (
+            CLUSTER.replace("role: worker,", "role: control-plane,"),
+            "x.clab.yml:4:41: cluster.yaml: nodes have 2 of role control-plane",
+        ),
+        (CLUSTER.replace("dual", "ipv4"), "x.clab.yml:4:41: cluster.yaml: networking.ipFamily is `ipv4`"),
+        (
+            CLUSTER.replace("true", "false"),
+            "x.clab.yml:4:41: cluster.yaml: networking.disableDefaultCNI is not true",
+        ),
+        (
+            CLUSTER.replace("podSubnet", "podsubnet"),
+            "x.clab.yml:4:41: cluster.yaml: unknown field `podsubnet`",
+        ),
+        (
+            CLUSTER.replace("v1alpha4", "v1alpha3"),
+            "x.clab.yml:4:41: cluster.yaml: `Cluster` of `kind.x-k8s.io/v1alpha3`",
+        ),
+    ];
+    for (cluster, message) in cases {
+        let said = refused(&cluster, WORKER);
+        assert!(said.starts_with(message), "{said}");
+    }
+    let cases = [
+        (
+            "k-worker7: {kind: ext-container}",
+            "x.clab.yml:5:16: node `k-worker7` is no container of a cluster",
+        ),
+        (
+            "k-worker2: {kind: ext-container, image: linux}",
+            "x.clab.yml:5:16: node `k-worker2` of kind `ext-container` has nothing but `exec` here",
+        ),
+        ("j: {kind: k8s-kind}", "x.clab.yml:5:8: node `j` has no `startup-config`"),
+        ("j: {kind: k8s-kind, startup-config: none.yaml}", "x.clab.yml:5:41: none.yaml: No such file"),
+    ];
+    for (container, message) in cases {
+        let said = refused(CLUSTER, container);
+        assert!(said.starts_with(message), "{said}");
+    }
 }

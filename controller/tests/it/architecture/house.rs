@@ -58,7 +58,7 @@ const LAYERS: [(&str, &[&[&str]]); 5] = [
     (
         "labs",
         &[
-            &["namespace", "normal", "process", "program", "wait", "words"],
+            &["kind", "namespace", "normal", "process", "program", "wait", "words"],
             &["cache", "daemon", "interrupt", "netns"],
             &["stream"],
             &["image", "need"],

@@ -1,7 +1,8 @@
-//! The lab `kubernetes`: a real Kubernetes of three nodes in two racks, behind BIRD and FRR.
+//! The labs `kubernetes` and `kind`: a real Kubernetes of three nodes in two racks, behind BIRD and FRR.
 
 mod end_to_end;
 mod install;
+mod kind;
 mod laptop;
 mod run;
 mod streams;
