@@ -87,20 +87,25 @@ pub(super) fn start(sandbox: &Sandbox, over_v6: bool) -> (Node, Bird) {
     (node, bird)
 }
 
+/// What BIRD says of the routes to a prefix, empty where it has none; and of all.
+pub(super) fn routes_to(bird: &Bird, prefix: &str) -> (String, String) {
+    // A prefix that is not there is a refusal to birdc.
+    let shown = bird.birdc("show route all");
+    let mut blocks = shown.split('\n').skip_while(|line| !line.starts_with(prefix));
+    let first = blocks.next();
+    let block: Vec<&str> =
+        first.into_iter().chain(blocks.take_while(|line| line.starts_with([' ', '\t']))).collect();
+    (block.join("\n"), shown)
+}
+
 /// Waits until BIRD has a route whose description holds `word`, or has none.
 #[track_caller]
 pub(super) fn until_bird(node: &Node, bird: &Bird, prefix: &str, word: Option<&str>) {
     node.until(&format!("BIRD's route to {prefix}: {word:?}"), || {
-        // A prefix that is not there is a refusal to birdc.
-        let shown = bird.birdc("show route all");
-        let mut blocks = shown.split("\n").skip_while(|line| !line.starts_with(prefix));
-        let first = blocks.next();
-        let block: Vec<&str> =
-            first.into_iter().chain(blocks.take_while(|line| line.starts_with([' ', '\t']))).collect();
-        let block = block.join("\n");
+        let (routes, shown) = routes_to(bird, prefix);
         match word {
-            Some(word) if block.contains(word) => Ok(()),
-            None if block.is_empty() => Ok(()),
+            Some(word) if routes.contains(word) => Ok(()),
+            None if routes.is_empty() => Ok(()),
             _ => Err(shown),
         }
     });

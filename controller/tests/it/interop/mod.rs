@@ -9,6 +9,7 @@ pub(crate) mod bird;
 mod cordon;
 mod disk;
 mod drain;
+mod endpoints;
 mod fault;
 mod frr;
 mod graceful;
