@@ -68,6 +68,7 @@ protocol direct {{ ipv4; ipv6; interface "eth0"; }}
 protocol static far4 {{ ipv4; {v4} }}
 protocol static far6 {{ ipv6; {v6} }}
 protocol bgp node {{
+    debug {{ states }};
     local as 65100;
     neighbor {neighbor} as 65001;
     hold time 3; keepalive time 1; connect retry time 1; connect delay time 1;
