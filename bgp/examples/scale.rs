@@ -16,7 +16,7 @@ use bgp::config::{
     LimitAction, Origination, OwnNextHop, PeerAs, PeerConfig, ReceiveLimit, SpeakerConfig, Timers,
 };
 use bgp::id::{Asn, ConnId, RouterId};
-use bgp::io::{Effects, Event, RouteAck, Tracking, Transport};
+use bgp::io::{ConnectFailure, Effects, Event, RouteAck, Tracking, Transport};
 use bgp::prefix::Prefix;
 use bgp::speaker::Speaker;
 use bgp::time::{Duration, Instant};
@@ -282,7 +282,14 @@ impl Network {
                 let IpAddr::V4(to) = remote.ip() else { return };
                 let to_router = (to.to_bits() - 0x0a80_0001) as usize;
                 if self.routers[to_router].config.is_some() {
-                    self.feed(router, Event::ConnectFailed { conn, error: "connection refused" });
+                    self.feed(
+                        router,
+                        Event::ConnectFailed {
+                            conn,
+                            failure: ConnectFailure::Answered,
+                            error: "connection refused",
+                        },
+                    );
                     return;
                 }
                 let accepted = ConnId::Inbound(self.routers[to_router].accepted);

@@ -33,6 +33,8 @@ pub enum Event<'a> {
     ConnectFailed {
         /// The connection.
         conn: ConnId,
+        /// Where it failed.
+        failure: ConnectFailure,
         /// The operating system's words.
         error: &'a str,
     },
@@ -97,6 +99,17 @@ pub enum Event<'a> {
     Network,
     /// A deadline that [`Speaker::deadline`](crate::speaker::Speaker::deadline) named has come.
     Timer,
+}
+
+/// Where an attempt to connect failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case"))]
+pub enum ConnectFailure {
+    /// The far side answered, or had its time to.
+    #[default]
+    Answered,
+    /// Nobody was asked: this machine has no address or no way to the peer, which may be coming up.
+    NoWay,
 }
 
 /// A BGP next hop, and how it may be resolved.

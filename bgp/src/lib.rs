@@ -55,6 +55,7 @@
 //! | 4486 | Cease: subcodes | `wire::notification`, `session` | `wire::notification`, `session::exchange` |
 //! | 4724 | graceful restart, both roles | `wire::restart`, `session::restart`, `rib::stale`, `rib::deferral`, `speaker::revival` | `wire::restart`, `session::restart`, `sim::restart` |
 //! | 4760 | multiprotocol attributes and capability | `wire::update`, `wire::open`, `session::negotiate` | `wire::update`, `wire::pack`, `session::negotiation` |
+//! | 4862 | why an address may come later than its link | `session::retry` | `session::retry` |
 //! | 5065 | confederations, of which this is none | `wire::as_path` | `wire::grade` |
 //! | 5082 | GTSM: the caller's; what follows for a session and its next hops | `config` | `session::exchange` |
 //! | 5492 | capabilities | `wire::capability`, `wire::open`, `session::negotiate` | `wire::open`, `session::negotiation` |

@@ -9,7 +9,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use bgp::config::{PeerAs, Timers};
 use bgp::id::{Asn, ConnId, PeerId, RouterId};
-use bgp::io::{Downfall, State};
+use bgp::io::{ConnectFailure, Downfall, State};
 use bgp::prefix::{Family, PerFamily};
 use bgp::reason::Reason;
 use bgp::session::{Action, Negotiated, Session, SessionConfig, Sink};
@@ -111,7 +111,7 @@ impl World {
             }
             1 => {
                 if let Some(conn) = self.dialling.pop_first() {
-                    session.connect_failed(conn, "refused", out, *now);
+                    session.connect_failed(conn, ConnectFailure::Answered, "refused", out, *now);
                 }
             }
             2 => {

@@ -209,7 +209,7 @@ impl Session {
             }
         }
         if ending.failure || connection.state == State::Connect {
-            self.retry.fail();
+            if ending.astray { self.retry.stray() } else { self.retry.fail() }
         }
         if established || ending.failure || self.slot(side.other()).is_none() {
             self.blame(ending.cause);
@@ -260,7 +260,7 @@ impl Session {
     /// There is a reason to believe that the peer can be reached again: what has failed
     /// counts no more, and an attempt that waits is made at once.
     pub fn hurry(&mut self, out: &mut Vec<Action>, now: Instant) {
-        if core::mem::take(&mut self.retry.failures) > 0
+        if self.retry.forget()
             && let Some(at) = &mut self.retry.at
         {
             *at = now;

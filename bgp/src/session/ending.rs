@@ -1,6 +1,6 @@
 //! How a connection ends: what the peer is told, and what the operator reads.
 
-use crate::io::{Downfall, State};
+use crate::io::{ConnectFailure, Downfall, State};
 use crate::reason::Reason;
 use crate::time::Duration;
 use crate::wire::frame::Kind;
@@ -23,6 +23,8 @@ pub(super) struct Ending {
     pub(super) cause: Downfall,
     /// Whether it counts as a failure of the peer to get a session up.
     pub(super) failure: bool,
+    /// Whether there was no way to the peer, so that nobody was asked.
+    pub(super) astray: bool,
     /// Whether the peer refused our OPEN for having capabilities (RFC 5492 §3).
     pub(super) capabilities_refused: bool,
     /// Whether the session is to be over for good, so that nobody keeps routes of it (RFC 8538 §5.1).
@@ -36,6 +38,7 @@ impl Ending {
             farewell: None,
             cause,
             failure: true,
+            astray: false,
             capabilities_refused: false,
             received: None,
             hard: false,
@@ -72,15 +75,17 @@ impl Ending {
     }
 
     /// The TCP connection could not be made.
-    pub(super) fn connect_failed(error: &str) -> Self {
-        Self { failure: false, ..Self::silent(Reason::ConnectFailed, error.to_owned()) }
+    pub(super) fn connect_failed(failure: ConnectFailure, error: &str) -> Self {
+        let astray = failure == ConnectFailure::NoWay;
+        Self { failure: false, astray, ..Self::silent(Reason::ConnectFailed, error.to_owned()) }
     }
 
     /// The TCP connection did not come up in time. RFC 2385 §2: a segment whose signature is wrong is dropped
     /// without an answer, so that another password looks like nobody at all.
     pub(super) fn connect_timed_out(waited: Duration, authenticated: bool) -> Self {
         let password = if authenticated { ": the peer is away, or its password is another" } else { "" };
-        Self::connect_failed(&format!("no answer to TCP within {}s{password}", waited.as_secs()))
+        let text = format!("no answer to TCP within {}s{password}", waited.as_secs());
+        Self::connect_failed(ConnectFailure::Answered, &text)
     }
 
     /// The TCP connection ended without NOTIFICATION.

@@ -14,7 +14,7 @@ use super::restart::Survived;
 use super::retry::Retry;
 use super::timer::{Timer, send_hold};
 use crate::id::{ConnId, PeerId};
-use crate::io::{Downfall, Notifications, State, Told};
+use crate::io::{ConnectFailure, Downfall, Notifications, State, Told};
 use crate::reason::Reason;
 use crate::time::{Duration, Instant, Jitter};
 use crate::wire::notification::{Cease, Notification};
@@ -184,7 +184,7 @@ impl Session {
             self.end(side, Ending::reconfigured(), out, now);
         }
         self.give_up_connect(out);
-        self.retry.failures = 0;
+        self.retry.forget();
         if self.config.passive {
             self.retry.at = None;
         } else if self.foremost().is_none() {
@@ -211,15 +211,23 @@ impl Session {
     pub fn connected(&mut self, conn: ConnId, local: SocketAddr, out: &mut Vec<Action>, now: Instant) {
         if let Some((side, connection)) = self.find(conn) {
             connection.local = Some(local);
+            self.retry.found();
             self.feed(side, Input::Up, out, now);
         }
     }
 
     /// A connection that [`Action::Connect`] asked for could not be made.
-    pub fn connect_failed(&mut self, conn: ConnId, error: &str, out: &mut Vec<Action>, now: Instant) {
+    pub fn connect_failed(
+        &mut self,
+        conn: ConnId,
+        failure: ConnectFailure,
+        error: &str,
+        out: &mut Vec<Action>,
+        now: Instant,
+    ) {
         if let Some((side, connection)) = self.find(conn) {
             connection.gone = true;
-            self.feed(side, Input::Lost(Ending::connect_failed(error)), out, now);
+            self.feed(side, Input::Lost(Ending::connect_failed(failure, error)), out, now);
         }
     }
 

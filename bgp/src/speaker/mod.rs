@@ -135,9 +135,9 @@ impl Speaker {
             Event::Connected { conn, local } => {
                 self.on_conn(conn, effects, now, |session, out| session.connected(conn, local, out, now));
             }
-            Event::ConnectFailed { conn, error } => {
+            Event::ConnectFailed { conn, failure, error } => {
                 self.on_conn(conn, effects, now, |session, out| {
-                    session.connect_failed(conn, error, out, now);
+                    session.connect_failed(conn, failure, error, out, now);
                 });
                 self.conns.remove(&conn);
             }

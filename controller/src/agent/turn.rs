@@ -346,8 +346,8 @@ impl<D: Drivers> Agent<D> {
             TransportEvent::Connected { conn, local } => {
                 self.tell(SpeakerEvent::Connected { conn, local }, now);
             }
-            TransportEvent::ConnectFailed { conn, error } => {
-                self.tell(SpeakerEvent::ConnectFailed { conn, error: &error }, now);
+            TransportEvent::ConnectFailed { conn, failure, error } => {
+                self.tell(SpeakerEvent::ConnectFailed { conn, failure, error: &error }, now);
                 self.drivers.status_changed();
             }
             TransportEvent::Accepted { conn, local, remote } => {

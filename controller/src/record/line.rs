@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use bgp::bfd::View;
 use bgp::config::SpeakerConfig;
 use bgp::id::{ConnId, PeerId};
-use bgp::io::{Event, NextHop, RouteAck};
+use bgp::io::{ConnectFailure, Event, NextHop, RouteAck};
 use bgp::prefix::PerFamily;
 use bgp::time::Instant;
 use serde::{Deserialize, Serialize};
@@ -49,17 +49,48 @@ pub(super) enum Line<'a> {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) enum Told<'a> {
-    Connected { conn: ConnId, local: SocketAddr },
-    ConnectFailed { conn: ConnId, error: Cow<'a, str> },
-    Accepted { conn: ConnId, local: SocketAddr, remote: SocketAddr },
-    Bytes { conn: ConnId, base64: String },
-    Written { conn: ConnId, bytes: usize },
-    Closed { conn: ConnId, error: Option<Cow<'a, str>> },
-    NextHop { next_hop: NextHop, metric: Option<u32> },
+    Connected {
+        conn: ConnId,
+        local: SocketAddr,
+    },
+    ConnectFailed {
+        conn: ConnId,
+        #[serde(default)]
+        failure: ConnectFailure,
+        error: Cow<'a, str>,
+    },
+    Accepted {
+        conn: ConnId,
+        local: SocketAddr,
+        remote: SocketAddr,
+    },
+    Bytes {
+        conn: ConnId,
+        base64: String,
+    },
+    Written {
+        conn: ConnId,
+        bytes: usize,
+    },
+    Closed {
+        conn: ConnId,
+        error: Option<Cow<'a, str>>,
+    },
+    NextHop {
+        next_hop: NextHop,
+        metric: Option<u32>,
+    },
     Acks(Cow<'a, [RouteAck]>),
-    Bfd { peer: u32, view: Option<View> },
-    Reset { peer: u32 },
-    Refresh { peer: u32 },
+    Bfd {
+        peer: u32,
+        view: Option<View>,
+    },
+    Reset {
+        peer: u32,
+    },
+    Refresh {
+        peer: u32,
+    },
     Network,
     Timer,
 }
@@ -68,7 +99,9 @@ impl<'a> From<Event<'a>> for Told<'a> {
     fn from(event: Event<'a>) -> Self {
         match event {
             Event::Connected { conn, local } => Self::Connected { conn, local },
-            Event::ConnectFailed { conn, error } => Self::ConnectFailed { conn, error: error.into() },
+            Event::ConnectFailed { conn, failure, error } => {
+                Self::ConnectFailed { conn, failure, error: error.into() }
+            }
             Event::Accepted { conn, local, remote } => Self::Accepted { conn, local, remote },
             Event::Bytes { conn, bytes } => Self::Bytes { conn, base64: STANDARD.encode(bytes) },
             Event::Written { conn, bytes } => Self::Written { conn, bytes },
@@ -90,7 +123,9 @@ impl Told<'_> {
         let bytes;
         take(match self {
             Self::Connected { conn, local } => Event::Connected { conn: *conn, local: *local },
-            Self::ConnectFailed { conn, error } => Event::ConnectFailed { conn: *conn, error },
+            Self::ConnectFailed { conn, failure, error } => {
+                Event::ConnectFailed { conn: *conn, failure: *failure, error }
+            }
             Self::Accepted { conn, local, remote } => {
                 Event::Accepted { conn: *conn, local: *local, remote: *remote }
             }

@@ -4,6 +4,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use bgp::io::ConnectFailure;
 use bgp::prefix::Prefix;
 use bgp::zone;
 use tokio::net::{TcpSocket, TcpStream};
@@ -34,6 +35,15 @@ async fn open(remote: SocketAddr, source: Option<IpAddr>, book: &Book) -> io::Re
     match tokio::time::timeout(TIMEOUT, socket.connect(remote)).await {
         Ok(connected) => connected,
         Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "timed out")),
+    }
+}
+
+/// Whether anybody was asked.
+fn failure(error: &io::Error) -> ConnectFailure {
+    use io::ErrorKind::{AddrNotAvailable, HostUnreachable, NetworkDown, NetworkUnreachable};
+    match error.kind() {
+        AddrNotAvailable | HostUnreachable | NetworkDown | NetworkUnreachable => ConnectFailure::NoWay,
+        _ => ConnectFailure::Answered,
     }
 }
 
@@ -73,7 +83,8 @@ pub(super) async fn run(
             Stream { conn, tcp, pool, events, commands }.serve().await
         }
         Err(error) => {
-            let event = TransportEvent::ConnectFailed { conn, error: words(&error) };
+            let event =
+                TransportEvent::ConnectFailed { conn, failure: failure(&error), error: words(&error) };
             Ended { event: Some(event), socket: None }
         }
     }

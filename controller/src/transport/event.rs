@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bgp::id::ConnId;
+use bgp::io::ConnectFailure;
 
 use super::pool::Chunk;
 
@@ -22,6 +23,8 @@ pub enum TransportEvent {
     ConnectFailed {
         /// The connection.
         conn: ConnId,
+        /// Where it failed.
+        failure: ConnectFailure,
         /// The operating system's words.
         error: String,
     },

@@ -22,7 +22,7 @@ enum Happening {
     Start,
     Stop,
     Connected,
-    ConnectFailed,
+    ConnectFailed(bool),
     Accepted,
     Closed(usize),
     Bytes(usize, Vec<u8>),
@@ -62,7 +62,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         2 => Just(Happening::Start),
         1 => Just(Happening::Stop),
         4 => Just(Happening::Connected),
-        2 => Just(Happening::ConnectFailed),
+        2 => any::<bool>().prop_map(Happening::ConnectFailed),
         4 => Just(Happening::Accepted),
         2 => any::<usize>().prop_map(Happening::Closed),
         12 => (any::<usize>(), bytes()).prop_map(|(conn, bytes)| Happening::Bytes(conn, bytes)),
@@ -113,9 +113,9 @@ impl Caller {
                     self.rig.connected(conn);
                 }
             }
-            Happening::ConnectFailed => {
+            Happening::ConnectFailed(answered) => {
                 if let Some(conn) = self.dialling.pop_first() {
-                    self.rig.session.connect_failed(conn, "refused", &mut self.rig.out, self.rig.now);
+                    if *answered { self.rig.failed(conn, "refused") } else { self.rig.astray(conn) }
                 }
             }
             Happening::Accepted => {

@@ -173,7 +173,7 @@ fn an_older_inbound_connection_gives_way_to_a_newer_one() {
 fn a_half_open_inbound_connection_does_not_keep_us_from_connecting() {
     let mut rig = Rig::new(config());
     rig.start();
-    rig.session.connect_failed(OUTBOUND, "connection refused", &mut rig.out, rig.now);
+    rig.failed(OUTBOUND, "connection refused");
     rig.accepted(INBOUND);
     rig.said();
     rig.pass(seconds(5));

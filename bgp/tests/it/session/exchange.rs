@@ -34,7 +34,7 @@ fn moves(rig: &mut Rig) -> Vec<String> {
 fn each_change_of_state_is_told_once() {
     let mut rig = Rig::new(config());
     rig.start();
-    rig.session.connect_failed(OUTBOUND, "connection refused", &mut rig.out, rig.now);
+    rig.failed(OUTBOUND, "connection refused");
     rig.pass(seconds(5));
     let second = ConnId::Outbound((7 << 32) + 1);
     rig.connected(second);

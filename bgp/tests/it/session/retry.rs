@@ -1,5 +1,6 @@
 //! When the session connects: at once, at the plain interval, with growing waits.
 
+use bgp::config::Timers;
 use bgp::id::ConnId;
 use bgp::io::State;
 use bgp::session::SessionConfig;
@@ -29,7 +30,7 @@ fn a_peer_that_refuses_is_asked_less_and_less_often_up_to_once_a_minute() {
     let mut rig = Rig::new(config());
     rig.start();
     for (n, span) in (0..).zip([5, 10, 20, 40, 60, 60, 60]) {
-        rig.session.connect_failed(outbound(n), "connection refused", &mut rig.out, rig.now);
+        rig.failed(outbound(n), "connection refused");
         assert_eq!(rig.session.state(), State::Active);
         assert_eq!(rig.down(), "connect-failed: connection refused");
         let waited = next_attempt(&mut rig);
@@ -62,10 +63,10 @@ fn a_reason_to_believe_that_it_is_there_makes_the_next_attempt_at_once_and_forge
         let mut rig = Rig::new(config());
         rig.start();
         for n in 0..4 {
-            rig.session.connect_failed(outbound(n), "connection refused", &mut rig.out, rig.now);
+            rig.failed(outbound(n), "connection refused");
             next_attempt(&mut rig);
         }
-        rig.session.connect_failed(outbound(4), "connection refused", &mut rig.out, rig.now);
+        rig.failed(outbound(4), "connection refused");
         rig.said();
         rig
     };
@@ -76,7 +77,7 @@ fn a_reason_to_believe_that_it_is_there_makes_the_next_attempt_at_once_and_forge
     changed.session.reconfigure(other, &mut changed.out, changed.now);
     for mut rig in [network, changed] {
         assert_eq!((rig.said().as_str(), rig.session.failures()), ("connect@out5", 0));
-        rig.session.connect_failed(outbound(5), "connection refused", &mut rig.out, rig.now);
+        rig.failed(outbound(5), "connection refused");
         assert!(within(next_attempt(&mut rig), 5));
     }
     // Where nothing has failed there is nothing to hurry.
@@ -85,6 +86,42 @@ fn a_reason_to_believe_that_it_is_there_makes_the_next_attempt_at_once_and_forge
     rig.said();
     rig.session.hurry(&mut rig.out, rig.now);
     assert_eq!(rig.said(), "");
+}
+
+#[test]
+fn where_there_is_no_way_to_the_peer_it_is_asked_soon_until_anybody_answers() {
+    let mut rig = Rig::new(config());
+    rig.start();
+    for (n, span) in (0..).zip([1, 2, 4, 8, 16, 32, 60, 60]) {
+        rig.astray(outbound(n));
+        assert_eq!(rig.down(), "connect-failed: no route to host");
+        let waited = next_attempt(&mut rig);
+        assert!(within(waited, span), "{waited:?} is not just below {span} s");
+    }
+    // The first answer counts as the first failure of the peer, and is followed by the plain interval.
+    for (n, span) in (8..).zip([5, 10]) {
+        rig.failed(outbound(n), "connection refused");
+        assert!(within(next_attempt(&mut rig), span));
+    }
+    // A link or an address comes: at once, and soon again.
+    rig.astray(outbound(10));
+    assert!(within(next_attempt(&mut rig), 1), "after an answer it begins anew");
+    rig.astray(outbound(11));
+    rig.said();
+    rig.session.hurry(&mut rig.out, rig.now);
+    assert_eq!(rig.said(), "connect@out12");
+    rig.astray(outbound(12));
+    assert!(within(next_attempt(&mut rig), 1));
+    // Silence is an answer: somebody was asked.
+    rig.pass(seconds(5));
+    assert_eq!(rig.session.failures(), 1);
+    assert_eq!(rig.session.state(), State::Connect, "the plain interval had passed since it was made");
+    // A shorter interval stays in force.
+    let timers = Timers { connect_retry: Duration::from_millis(500), ..config().timers };
+    let mut rig = Rig::new(SessionConfig { timers, ..config() });
+    rig.start();
+    rig.astray(outbound(0));
+    assert!(next_attempt(&mut rig) < Duration::from_millis(500));
 }
 
 #[test]
@@ -156,7 +193,7 @@ fn jitter_comes_from_the_seed() {
         rig.start();
         let mut waits = Vec::new();
         for n in 0..5 {
-            rig.session.connect_failed(outbound(n), "no route to host", &mut rig.out, rig.now);
+            rig.astray(outbound(n));
             waits.push(next_attempt(&mut rig));
         }
         waits

@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use bgp::config::{PeerAs, Timers};
 use bgp::id::{Asn, ConnId, PeerId, RouterId};
+use bgp::io::ConnectFailure;
 use bgp::prefix::{Family, PerFamily};
 use bgp::session::{Action, Negotiated, Session, SessionConfig, Sink};
 use bgp::time::{Duration, Instant};
@@ -160,6 +161,17 @@ impl Rig {
 
     pub(super) fn connected(&mut self, conn: ConnId) {
         self.session.connected(conn, socket(1, 40000), &mut self.out, self.now);
+    }
+
+    /// The peer's machine refuses a connection.
+    pub(super) fn failed(&mut self, conn: ConnId, error: &str) {
+        self.session.connect_failed(conn, ConnectFailure::Answered, error, &mut self.out, self.now);
+    }
+
+    /// There is no way to the peer.
+    pub(super) fn astray(&mut self, conn: ConnId) {
+        let error = "no route to host";
+        self.session.connect_failed(conn, ConnectFailure::NoWay, error, &mut self.out, self.now);
     }
 
     pub(super) fn accepted(&mut self, conn: ConnId) {

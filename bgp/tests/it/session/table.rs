@@ -178,7 +178,7 @@ fn rig_in(state: State) -> Rig {
         State::Connect => rig.start(),
         State::Active => {
             rig.start();
-            rig.session.connect_failed(OUTBOUND, "connection refused", &mut rig.out, rig.now);
+            rig.failed(OUTBOUND, "connection refused");
         }
         State::OpenConfirm => rig.receive(OUTBOUND, &bytes_of(&peer_open())),
         State::Idle | State::OpenSent | State::Established => {}
@@ -224,7 +224,7 @@ fn apply(rig: &mut Rig, conn: ConnId, input: &str) {
         }
         "connected" => return rig.connected(conn),
         "connect failed" => {
-            return rig.session.connect_failed(conn, "connection refused", &mut rig.out, rig.now);
+            return rig.failed(conn, "connection refused");
         }
         "accepted" => return rig.accepted(INBOUND),
         "closed" => return rig.closed(conn, None),

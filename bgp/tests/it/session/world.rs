@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bgp::config::PeerAs;
 use bgp::id::{Asn, ConnId, PeerId, RouterId};
-use bgp::io::State;
+use bgp::io::{ConnectFailure, State};
 use bgp::prefix::Family;
 use bgp::session::{Action, Negotiated, Session, SessionConfig, Sink};
 use bgp::time::{Duration, Instant};
@@ -198,7 +198,13 @@ impl World {
                 }
             }
             Arrival::Answer(conn, None) => {
-                self.nodes[side].session.connect_failed(conn, "connection refused", &mut out, now);
+                self.nodes[side].session.connect_failed(
+                    conn,
+                    ConnectFailure::Answered,
+                    "connection refused",
+                    &mut out,
+                    now,
+                );
             }
             Arrival::Bytes(conn, bytes) if self.nodes[side].links.contains_key(&conn) => {
                 self.read(side, conn, &bytes);

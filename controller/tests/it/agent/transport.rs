@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
 use bgp::id::ConnId;
-use bgp::io::Transport;
+use bgp::io::{ConnectFailure, Transport};
 use bytes::Bytes;
 use controller::transport::{Chunk, Handle, TransportEvent, listener};
 use tokio::runtime::Runtime;
@@ -187,14 +187,18 @@ fn connections_are_made_from_the_source_and_failures_are_told() {
     world.apply(Transport::Connect { conn: ConnId::Outbound(3), remote, source: foreign });
     while failures.len() < 2 {
         match world.next() {
-            TransportEvent::ConnectFailed { conn, error } => drop(failures.insert(conn, error)),
+            TransportEvent::ConnectFailed { conn, failure, error } => {
+                failures.insert(conn, (failure, error));
+            }
             // The server's end of the first connection went with it.
             TransportEvent::Closed { conn: of, .. } if of == conn => {}
             other => panic!("{other:?}"),
         }
     }
-    assert!(failures[&ConnId::Outbound(2)].contains("refused"), "{failures:?}");
-    assert!(failures[&ConnId::Outbound(3)].contains("source address 192.0.2.1"), "{failures:?}");
+    let (failure, error) = &failures[&ConnId::Outbound(2)];
+    assert!(*failure == ConnectFailure::Answered && error.contains("refused"), "{failures:?}");
+    let (failure, error) = &failures[&ConnId::Outbound(3)];
+    assert!(*failure == ConnectFailure::NoWay && error.contains("source address 192.0.2.1"), "{failures:?}");
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use core::cmp::Reverse;
 use std::hash::Hash;
 
-use bgp::io::{Effects, Event, Note, RouteAck, State, Tracking};
+use bgp::io::{ConnectFailure, Effects, Event, Note, RouteAck, State, Tracking};
 use bgp::time::{Duration, Instant};
 
 use super::super::broken::{self, Broken};
@@ -31,7 +31,10 @@ impl Network {
             What::Unanswered(router, conn, remote, error) => {
                 if self.routers[router].conns.remove(&conn).is_some() {
                     self.routers[router].watch.attempts.failed(remote);
-                    self.feed(router, Event::ConnectFailed { conn, error });
+                    self.feed(
+                        router,
+                        Event::ConnectFailed { conn, failure: ConnectFailure::Answered, error },
+                    );
                 }
             }
             What::Kernel(router) => self.kernel(router),
