@@ -207,6 +207,27 @@ fn sigterm_says_goodbye_without_graceful_restart_and_leaves_the_routes() {
 }
 
 #[test]
+fn a_router_whose_address_comes_late_is_reached_soon() {
+    labs::require!("root", "bird");
+    labs::sandbox!(|sandbox| {
+        let (node, router) = rack(sandbox);
+        router.ip("addr del 10.0.1.1/24 dev eth0");
+        let passive = config("10.0.1.2", true).replace("local as 65100;", "local as 65100; passive on;");
+        let bird = Bird::start(sandbox, &router, "bird", &passive);
+        // The plain interval is longer than anybody waits here.
+        let slow = manifest("10.0.1.1", "").replace("connectRetry: 1s", "connectRetry: 1h");
+        let node = Node::start(sandbox, node, "node", &slow);
+        node.until("the first attempt to end", || {
+            let shown = node.ask("peers -o wide");
+            if shown.contains("no route to host") { Ok(()) } else { Err(shown) }
+        });
+        router.ip("addr add 10.0.1.1/24 dev eth0");
+        node.until_route(FAR_V4, true);
+        until_bird(&node, &bird, POD_V4, Some("BGP.next_hop: 10.0.1.2"));
+    });
+}
+
+#[test]
 fn a_wrong_as_is_refused_by_name() {
     labs::require!("root", "bird");
     labs::sandbox!(|sandbox| {
