@@ -63,6 +63,10 @@ impl Speaker {
         if !exported.is_empty() {
             return Ok(exported);
         }
+        // What was decided before is no reason any more.
+        if entry.is_due {
+            return Err(refusal(Reason::Pending));
+        }
         let Some(best) = entry.paths.first().filter(|path| path.is_best()) else {
             return Err(refusal(Reason::NothingSelected));
         };

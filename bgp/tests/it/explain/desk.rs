@@ -1,12 +1,12 @@
 //! A speaker at a desk: its peers say what they are told to, some of them hang up, and
 //! its kernel says yes, but to what it is told to refuse or to say nothing of.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use bgp::config::SpeakerConfig;
 use bgp::id::{Asn, ConnId, RouterId};
-use bgp::io::{Effects, Event, RouteAck, RouteChange, State, Tracking, Transport};
+use bgp::io::{Effects, Event, NextHop, RouteAck, RouteChange, State, Tracking, Transport};
 use bgp::prefix::{Family, PerFamily, Prefix};
 use bgp::speaker::Speaker;
 use bgp::time::Instant;
@@ -54,6 +54,8 @@ pub(super) struct Desk {
     metrics: BTreeMap<IpAddr, u32>,
     /// What the kernel says of prefixes, where that is not yes.
     kernel: BTreeMap<Prefix, Kernel>,
+    /// The next hops that the speaker has asked about, and was told of.
+    told_of: BTreeSet<NextHop>,
 }
 
 impl Desk {
@@ -65,7 +67,14 @@ impl Desk {
         kernel: BTreeMap<Prefix, Kernel>,
     ) -> Self {
         let speaker = Speaker::new(config, 3);
-        let mut desk = Self { speaker, effects: Effects::default(), own: config.asn, metrics, kernel };
+        let mut desk = Self {
+            speaker,
+            effects: Effects::default(),
+            own: config.asn,
+            metrics,
+            kernel,
+            told_of: BTreeSet::new(),
+        };
         desk.speaker.reconcile(config.clone(), &mut desk.effects, NOW);
         for (n, caller) in callers.iter().enumerate() {
             let end = |address: Ipv4Addr| SocketAddr::new(address.into(), 179);
@@ -141,6 +150,11 @@ impl Desk {
         self.tell(Event::Bytes { conn: conn(n), bytes: &bytes });
     }
 
+    /// The metric of a next hop, as far as the speaker can know it.
+    pub(super) fn metric(&self, next_hop: NextHop) -> Option<u32> {
+        self.metrics.get(&next_hop.address).copied().filter(|_| self.told_of.contains(&next_hop))
+    }
+
     /// A caller is gone, and says nothing more (RFC 4724 §4.2).
     pub(super) fn hang_up(&mut self, n: usize) {
         self.tell(Event::Closed { conn: conn(n), error: None });
@@ -153,7 +167,7 @@ impl Desk {
 
     /// Until nothing is left to do.
     pub(super) fn settle(&mut self) {
-        while self.speaker.work(&mut self.effects, NOW) | self.carry_out() {}
+        while self.speaker.work(&mut self.effects, NOW) | self.carry_out() | self.speaker.is_waiting() {}
     }
 
     fn carry_out(&mut self) -> bool {
@@ -165,10 +179,13 @@ impl Desk {
             }
         }
         for effect in effects.tracking {
-            if let Tracking::Start(next_hop) = effect {
-                let metric = self.metrics.get(&next_hop.address).copied();
-                self.speaker.handle(Event::NextHop { next_hop, metric }, &mut self.effects, NOW);
-            }
+            let Tracking::Start(next_hop) = effect else {
+                self.told_of.retain(|told| effect != Tracking::Stop(*told));
+                continue;
+            };
+            self.told_of.insert(next_hop);
+            let metric = self.metrics.get(&next_hop.address).copied();
+            self.speaker.handle(Event::NextHop { next_hop, metric }, &mut self.effects, NOW);
         }
         let ack = |RouteChange { prefix, set }: RouteChange| {
             let errno = match self.kernel.get(&prefix).filter(|_| set.is_some()) {

@@ -4,4 +4,6 @@
 
 pub(crate) mod book;
 mod desk;
+mod draw;
 mod property;
+mod witness;

@@ -18,4 +18,4 @@ mod reading;
 pub(crate) use decision::decide;
 pub(crate) use export::sent;
 pub(crate) use import::used;
-pub(crate) use path::{Kernel, Neighbor, Route, Sender};
+pub(crate) use path::{Kernel, MOST_PATHS, Neighbor, Route, Sender};

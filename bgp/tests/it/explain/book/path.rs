@@ -41,6 +41,9 @@ pub(crate) enum Kernel {
     Refuses,
 }
 
+/// The house's rule: so many paths of a prefix are kept of one peer (RFC 7911 names no limit).
+pub(crate) const MOST_PATHS: usize = 64;
+
 /// A path of one prefix.
 #[derive(Clone, Debug)]
 pub(crate) struct Route<'a> {
