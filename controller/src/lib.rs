@@ -30,6 +30,7 @@
 //! | [`operator`] | orders: drain, undrain, reset of a session |
 //! | [`pool`] | addresses for Services of type LoadBalancer, given by one leader |
 //! | [`publish`] | what the Kubernetes API is told of the node |
+//! | [`uninstall`] | the end of a node: what is left of the agent and the plugin, taken away |
 //! | [`cli`] | the command line, one file a verb |
 
 pub mod agent;
@@ -52,3 +53,4 @@ pub mod publish;
 pub mod record;
 pub mod status;
 pub mod transport;
+pub mod uninstall;

@@ -36,6 +36,7 @@ pub mod session;
 pub mod status;
 pub mod story;
 pub mod target;
+pub mod uninstall;
 pub mod version;
 pub mod watch;
 mod way;
@@ -90,6 +91,9 @@ enum Verb {
     PoolController(pool::PoolArgs),
     /// Put the CNI plugin where the runtime looks for it
     Install(install::InstallArgs),
+    /// Take everything of underlay off this node: routes, rules, links, files. The agent is told to leave its peers, and
+    /// has to be stopped
+    Uninstall(uninstall::UninstallArgs),
     /// Pass an agent's socket on by stdin and stdout; what runs in its pod when it is asked from elsewhere
     #[command(hide = true)]
     Relay(relay::RelayArgs),
@@ -135,6 +139,7 @@ fn run(verb: Verb) -> Exit {
         Verb::Check(args) => check::run(&args).write(),
         Verb::PoolController(args) => pools(args),
         Verb::Install(args) => install::run(&args).write(),
+        Verb::Uninstall(args) => uninstall::run(&args),
         Verb::Relay(args) => relay::run(&args).write(),
         Verb::Version(args) => asking(version::run(args)),
     }

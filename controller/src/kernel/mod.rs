@@ -25,6 +25,7 @@
 //!  netlink monitor    sockets: dumps and batches; notifications
 //!  driver             the thread that owns all of them
 //!  filter             the socket to the packet filter: questions and batches
+//!  removal            what of ours is in the kernel, and how it goes at the end
 //!  masquerade         a driver of its own: what of the pods' packets leaves under the node's address
 //! ```
 
@@ -40,6 +41,7 @@ pub mod netlink;
 pub mod nexthop;
 pub mod object;
 pub mod plan;
+pub mod removal;
 pub mod request;
 pub mod route;
 pub mod view;

@@ -21,7 +21,7 @@ use bgp::prefix::Prefix;
 use crate::status::snapshot::{Condition, ConditionKind, Snapshot, Snapshots};
 
 /// The name of the list: runtimes take the first in the order of names.
-const LIST: &str = "10-underlay.conflist";
+pub const LIST: &str = "10-underlay.conflist";
 /// The network's name; reservations are kept under it.
 const NETWORK: &str = "underlay";
 /// The kernel's name for this start of it.

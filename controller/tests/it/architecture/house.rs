@@ -51,6 +51,7 @@ const LAYERS: [(&str, &[&[&str]]); 5] = [
             &["status"],
             &["metrics", "operator"],
             &["event", "effect", "netconf", "pool", "publish"],
+            &["uninstall"],
             &["agent"],
             &["cli"],
         ],

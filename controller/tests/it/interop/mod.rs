@@ -35,5 +35,6 @@ mod rules;
 mod scene;
 mod successor;
 mod tamper;
+mod uninstall;
 mod unnumbered;
 mod unserved;
