@@ -42,8 +42,11 @@ const TURN: usize = 64;
 /// With more own writes than this to come, route notifications are left until they are done.
 const BULK: usize = 1000;
 
-/// How long after a bulk of writes the route notifications are taken up again.
+/// How long after a bulk of writes the route notifications are taken up again: a table comes in more than one.
 const SETTLED: Duration = Duration::from_millis(100);
+
+/// For how long bulks that follow each other put that off.
+const DEAF: Duration = Duration::from_secs(2);
 
 /// How long after a dump that failed the next one is tried.
 const RETRY: Duration = Duration::from_secs(1);
@@ -119,6 +122,10 @@ struct Driver {
     interfaces_changed: bool,
     /// When the next dump may begin.
     dump_at: Instant,
+    /// When a dump is due because route notifications were left, once nothing is left to write.
+    settles_at: Option<Instant>,
+    /// Until when that may be put off.
+    deaf_until: Instant,
     tracked: BTreeMap<NextHop, Tracked>,
     /// Addresses whose route matters to a resolution.
     watched: BTreeSet<IpAddr>,
@@ -152,6 +159,8 @@ impl Driver {
             age: Age::Stale,
             interfaces_changed: false,
             dump_at: Instant::now(),
+            settles_at: None,
+            deaf_until: Instant::now(),
             tracked: BTreeMap::new(),
             watched: BTreeSet::new(),
             addresses: None,
@@ -175,6 +184,9 @@ impl Driver {
                 // A way out that is lost does not wait for the dump of a large table.
                 self.write_objects().await?;
             }
+            if self.settles_at.is_some_and(|at| at <= Instant::now()) {
+                self.age = Age::Stale;
+            }
             if self.age == Age::Stale && self.dump_at <= Instant::now() {
                 self.refresh().await;
             }
@@ -197,6 +209,7 @@ impl Driver {
                 continue;
             }
             let dump_at = self.dump_at.into();
+            let settles_at = self.settles_at.filter(|_| self.age != Age::Stale);
             tokio::select! {
                 command = self.queue.recv() => match command {
                     Some(command) => self.obey(command),
@@ -204,6 +217,7 @@ impl Driver {
                 },
                 ready = self.monitor.ready() => ready?,
                 () = tokio::time::sleep_until(dump_at), if self.age == Age::Stale => {}
+                () = until(settles_at), if settles_at.is_some() => {}
                 () = self.events.closed() => {}
             }
         }
@@ -319,6 +333,7 @@ impl Driver {
     fn dump(&mut self) -> io::Result<()> {
         // What changes while the dump runs is reported, and makes the next one due.
         self.monitor.hear_routes(true)?;
+        self.settles_at = None;
         let (links, addresses) = self.dump_interfaces()?;
         self.dump_objects()?;
         let mut routes = Vec::new();
@@ -398,7 +413,7 @@ impl Driver {
             }
             if self.ledger.written_total() > BULK {
                 // A group's change is told for each of its routes.
-                self.monitor.hear_routes(false)?;
+                self.leave_routes()?;
             }
             match self.netlink.change(&changes, self.ledger.protocol()) {
                 Ok(results) => self.ledger.settle_objects(changes, &results),
@@ -412,10 +427,32 @@ impl Driver {
         }
     }
 
+    /// Leaves route notifications: they slow bulks of writes down.
+    fn leave_routes(&mut self) -> io::Result<()> {
+        if self.monitor.hears_routes() {
+            self.deaf_until = Instant::now() + DEAF;
+        }
+        self.monitor.hear_routes(false)
+    }
+
+    /// Has a dump follow a bulk of writes, or the next one where that comes soon: a dump in the midst of a table costs
+    /// as much as a quarter of its writes.
+    fn settle(&mut self) {
+        if self.monitor.hears_routes() {
+            return;
+        }
+        let now = Instant::now();
+        self.settles_at = if self.ledger.backlog() == 0 {
+            Some((now + SETTLED).min(self.deaf_until.max(now)))
+        } else {
+            self.settles_at.filter(|_| self.deaf_until <= now)
+        };
+    }
+
     /// Writes one batch.
     async fn write(&mut self) -> io::Result<()> {
         if self.ledger.backlog() > BULK {
-            self.monitor.hear_routes(false)?;
+            self.leave_routes()?;
         }
         if !self.write_objects().await? {
             return Ok(());
@@ -435,11 +472,15 @@ impl Driver {
         if self.ledger.is_doubtful() {
             self.age = Age::Stale;
         }
-        if !self.monitor.hears_routes() && self.ledger.backlog() == 0 && self.age != Age::Stale {
-            self.age = Age::Stale;
-            self.dump_at = self.dump_at.max(Instant::now() + SETTLED);
-        }
+        self.settle();
         self.acknowledge(acks).await;
         Ok(())
+    }
+}
+
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
     }
 }
