@@ -114,8 +114,11 @@ pub struct Prefix4 {
 }
 
 /// An IPv6 prefix: address bits in host order, length 0 to 128.
+///
+/// Packed, so that a [`Prefix`] takes 24 octets and not 48: there are as many as routes, in tables and on their way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[repr(Rust, packed(4))]
 pub struct Prefix6 {
     bits: u128,
     len: u8,
