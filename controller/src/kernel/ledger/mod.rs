@@ -14,10 +14,10 @@
 //!
 //! Before the sweep a route that nobody asked for stays: it is what an earlier run left, and its time has not come.
 
+mod book;
 mod objects;
 mod resolution;
 mod set;
-mod written;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::net::IpAddr;
@@ -32,22 +32,11 @@ use super::object::shelf::Shelf;
 use super::plan::{Action, Operation, step};
 use super::route::{Key, Leg, Route, Target};
 use super::view::{OwnRoutes, Ownership, View};
+use book::{At, Book, Want};
 use set::Set;
-use written::Written;
 
 /// The errno of a route whose next hops resolve to nothing.
 const NO_NEXT_HOP: u16 = libc::ENETUNREACH as u16;
-
-#[derive(Debug)]
-struct Want {
-    /// `None`: the route has to go.
-    set: Option<SetId>,
-    queued: bool,
-    /// Whether the newest change has had no answer yet.
-    unanswered: bool,
-    /// The errno of the last answer.
-    told: u16,
-}
 
 /// The ledger.
 #[derive(Debug, Default)]
@@ -56,15 +45,17 @@ pub struct Ledger {
     source: PerFamily<Option<IpAddr>>,
     ownership: Ownership,
     sets: HashMap<SetId, Set>,
-    wants: HashMap<Prefix, Want>,
-    queue: VecDeque<Prefix>,
+    /// What is wanted, and what is believed to be written.
+    book: Book,
+    queue: VecDeque<At>,
+    /// The rows of the batch that was handed out last, for each operation; none of a key that is not a learned route's.
+    handed: Vec<Option<At>>,
     /// How many of the queue have to be written before the next look at the objects, and nothing else with them.
     first: usize,
     /// The groups that those leave.
     leaving: BTreeSet<u32>,
     /// Work on keys other than those of the learned routes.
     others: BTreeSet<Key>,
-    written: Written,
     swept: bool,
     doubtful: bool,
     refused: BTreeSet<Key>,
@@ -98,15 +89,16 @@ impl Ledger {
         }
         self.ownership.tables.insert(config.table);
         self.ownership.protocols.insert(config.protocol);
+        self.book.learn(config.table, config.metric);
         if let Some(before) = self.config.replace(config) {
             if self.config.as_ref().is_some_and(|config| config.protocol != before.protocol) {
                 self.claims.clear();
                 self.sets.values_mut().for_each(|set| set.group = None);
             }
-            let learned = self.wants.keys().map(|prefix| learned_key(&before, *prefix));
+            let learned = self.book.wants().map(|(_, row, _)| learned_key(&before, row.prefix));
             let gone =
                 learned.chain(before.unreachable.iter().map(|prefix| unreachable_key(&before, *prefix)));
-            let gone = gone.filter(|key| self.written.get(key).is_some() && self.wanted(key).is_none());
+            let gone = gone.filter(|key| self.book.get(key).is_some() && self.wanted(key).is_none());
             let gone: Vec<_> = gone.collect();
             self.others.extend(gone);
         }
@@ -132,16 +124,13 @@ impl Ledger {
     /// Takes changes of routes.
     pub fn change_routes(&mut self, changes: &[RouteChange]) {
         for RouteChange { prefix, set } in changes {
-            let want = self.wants.entry(*prefix).or_insert(Want {
-                set: None,
-                queued: false,
-                unanswered: false,
-                told: 0,
-            });
+            let at = self.book.make(*prefix);
+            let row = self.book.row_mut(at);
+            let want = row.want.get_or_insert_default();
             let before = std::mem::replace(&mut want.set, *set);
             want.unanswered = true;
-            if !std::mem::replace(&mut want.queued, true) {
-                self.queue.push_back(*prefix);
+            if !std::mem::replace(&mut row.queued, true) {
+                self.queue.push_back(at);
             }
             if before == *set {
                 continue;
@@ -166,9 +155,10 @@ impl Ledger {
 
     /// Replaces what is believed to be written by what was dumped, and queues what differs.
     pub fn adopt(&mut self, written: OwnRoutes, view: &View) {
-        self.written.replace(written);
-        self.doubtful = false;
         self.queue.clear();
+        self.book.rows_mut().for_each(|(_, row)| row.queued = false);
+        self.book.replace(written);
+        self.doubtful = false;
         let Some(config) = &self.config else { return };
         for family in Family::ALL {
             self.source[family] = config.preferred_source[family].filter(|source| view.has_source(*source));
@@ -176,26 +166,21 @@ impl Ledger {
         let unreachable = config.unreachable.iter().map(|prefix| unreachable_key(config, *prefix));
         let differing = unreachable.filter(|key| self.differs(key)).collect::<Vec<_>>();
         let mut queue = Vec::new();
-        for (prefix, want) in &self.wants {
+        for (at, row, want) in self.book.wants() {
             if want.unanswered
                 || want.told != 0
                 || want.set.is_none()
-                || self.differs(&learned_key(config, *prefix))
+                || row.have() != self.wanted_of(row.prefix.family(), Some(want)).as_ref()
             {
                 // What has no answer yet comes first: a failure that lasts must not hold it up.
-                queue.push((!want.unanswered, *prefix));
+                queue.push((!want.unanswered, row.prefix, at));
             }
         }
-        queue.sort_unstable();
+        queue.sort_unstable_by_key(|(answered, prefix, _)| (*answered, *prefix));
         self.others.extend(differing);
-        self.queue.extend(queue.into_iter().map(|(_, prefix)| prefix));
-        for want in self.wants.values_mut() {
-            want.queued = false;
-        }
-        for prefix in &self.queue {
-            if let Some(want) = self.wants.get_mut(prefix) {
-                want.queued = true;
-            }
+        self.queue.extend(queue.into_iter().map(|(.., at)| at));
+        for at in &self.queue {
+            self.book.row_mut(*at).queued = true;
         }
         self.queue_surplus();
     }
@@ -203,13 +188,13 @@ impl Ledger {
     /// How many routes of ours are believed to be written.
     #[must_use]
     pub fn written(&self) -> PerFamily<usize> {
-        self.written.count()
+        self.book.count()
     }
 
     /// How many routes of ours there are in all.
     #[must_use]
     pub fn written_total(&self) -> usize {
-        self.written.len()
+        self.book.len()
     }
 
     /// The protocol number that marks what is written.
@@ -219,15 +204,14 @@ impl Ledger {
     }
 
     fn differs(&self, key: &Key) -> bool {
-        self.written.get(key) != self.wanted(key).as_ref()
+        self.book.get(key) != self.wanted(key).as_ref()
     }
 
     /// Queues our routes that are not wanted, once they may go.
     fn queue_surplus(&mut self) {
         let Some(config) = &self.config else { return };
         if self.swept || !config.install {
-            let surplus: Vec<_> =
-                self.written.keys().filter(|key| self.wanted(key).is_none()).copied().collect();
+            let surplus: Vec<_> = self.book.keys().filter(|key| self.wanted(key).is_none()).collect();
             self.others.extend(surplus);
         }
     }
@@ -235,27 +219,31 @@ impl Ledger {
     /// The route that a key should have.
     fn wanted(&self, key: &Key) -> Option<Route> {
         let config = self.config.as_ref().filter(|config| config.install && config.table == key.table)?;
-        let route = |target, source| Route { protocol: config.protocol, target, source };
         if key.metric == UNREACHABLE_METRIC && config.unreachable.contains(&key.prefix) {
-            return Some(route(Target::Unreachable, None));
+            return Some(Route { protocol: config.protocol, target: Target::Unreachable, source: None });
         }
         if key.metric != config.metric {
             return None;
         }
-        let set = self.wants.get(&key.prefix)?.set?;
-        let set = self.sets.get(&set)?;
+        self.wanted_of(key.family(), self.book.row(self.book.find(key.prefix)?).want)
+    }
+
+    /// The route that a prefix should have of whom this is wanted.
+    fn wanted_of(&self, family: Family, want: Option<Want>) -> Option<Route> {
+        let config = self.config.as_ref().filter(|config| config.install)?;
+        let set = self.sets.get(&want?.set?)?;
         let legs = set.legs.as_ref()?;
         let target = match set.group {
             Some(group) if self.objects => Target::Object(group),
             _ => Target::Via(Arc::clone(legs)),
         };
-        Some(route(target, self.source[key.family()]))
+        Some(Route { protocol: config.protocol, target, source: self.source[family] })
     }
 
     /// Whether a change of a route of any owner to this destination can concern ours.
     #[must_use]
     pub fn concerns(&self, prefix: Prefix) -> bool {
-        self.wants.contains_key(&prefix)
+        self.book.wants_any(prefix)
             || self.config.as_ref().is_some_and(|config| config.unreachable.contains(&prefix))
     }
 
@@ -283,31 +271,38 @@ impl Ledger {
     /// The next operations, at most `limit`, and answers to changes that ask for none.
     pub fn batch(&mut self, limit: usize) -> (Vec<Operation>, Vec<RouteAck>) {
         let (mut operations, mut acks) = (Vec::new(), Vec::new());
+        self.handed.clear();
         if self.config.is_none() {
             return (operations, acks);
         }
         while operations.len() < limit
             && let Some(key) = self.others.pop_first()
         {
-            if let Some(action) = step(key.family(), self.written.get(&key), self.wanted(&key)) {
+            if let Some(action) = step(key.family(), self.book.get(&key), self.wanted(&key)) {
                 operations.push(Operation { key, action });
+                self.handed.push(None);
             }
         }
         let mut left = if self.first > 0 { std::mem::take(&mut self.first) } else { usize::MAX };
         while operations.len() < limit
             && acks.len() < limit
             && left > 0
-            && let Some(prefix) = self.queue.pop_front()
+            && let Some(at) = self.queue.pop_front()
         {
             left -= 1;
             let Some(config) = &self.config else { break };
-            let key = learned_key(config, prefix);
-            if let Some(want) = self.wants.get_mut(&prefix) {
-                want.queued = false;
-            }
-            match step(key.family(), self.written.get(&key), self.wanted(&key)) {
-                Some(action) => operations.push(Operation { key, action }),
-                None => acks.extend(self.answer(prefix, 0)),
+            let row = self.book.row_mut(at);
+            row.queued = false;
+            let (key, want) = (learned_key(config, row.prefix), row.want);
+            match step(key.family(), self.book.row(at).have(), self.wanted_of(key.family(), want)) {
+                Some(action) => {
+                    operations.push(Operation { key, action });
+                    self.handed.push(Some(at));
+                }
+                None => {
+                    acks.extend(self.answer(at, 0));
+                    self.book.release(at);
+                }
             }
         }
         (operations, acks)
@@ -316,7 +311,9 @@ impl Ledger {
     /// Takes the kernel's word on the operations of a batch; the answers that follow from it.
     pub fn settle(&mut self, operations: Vec<Operation>, results: &[u16]) -> Vec<RouteAck> {
         let mut acks = Vec::new();
-        for (Operation { key, action }, errno) in operations.into_iter().zip(results) {
+        let handed = std::mem::take(&mut self.handed);
+        for (number, (Operation { key, action }, errno)) in operations.into_iter().zip(results).enumerate() {
+            let at = self.row_of(&key, handed.get(number).copied().flatten());
             let code = i32::from(*errno);
             let gone = matches!(code, libc::ESRCH | libc::ENOENT);
             // What was written whole is what is wanted: nothing has changed since the batch was made.
@@ -325,7 +322,7 @@ impl Ledger {
                 Action::Create(route) | Action::Replace(route) | Action::Join { result: route, .. }
                     if code == 0 =>
                 {
-                    self.written.insert(key, route);
+                    self.write(key, at, route);
                     self.surplus = true;
                     self.refused.remove(&key);
                     0
@@ -335,19 +332,19 @@ impl Ledger {
                     // Where the leg was not there, the kernel has taken a route with an object for it.
                     let named = result.target.ways().is_some_and(|(_, ids)| !ids.is_empty());
                     self.doubtful |= named && matches!(way, Target::Via(_));
-                    self.written.insert(key, result);
+                    self.write(key, at, result);
                     self.surplus = true;
                     0
                 }
                 Action::Delete(_) if code == 0 || gone => {
-                    self.written.remove(&key);
+                    self.book.remove(&key);
                     self.surplus = true;
                     // Gone already, or not quite what it was believed to be.
                     self.doubtful |= gone;
                     0
                 }
                 Action::Replace(_) if gone => {
-                    self.written.remove(&key);
+                    self.book.remove(&key);
                     0
                 }
                 // The object may have gone without a word: the dump shows it, and the route is written once more.
@@ -366,11 +363,11 @@ impl Ledger {
                     *errno
                 }
             };
-            let learned = self.is_learned(&key);
             if errno == 0 && !whole && self.differs(&key) {
-                self.enqueue(key, learned);
-            } else if learned {
-                acks.extend(self.answer(key.prefix, errno));
+                self.enqueue(key);
+            } else if let Some(at) = self.row_of(&key, at) {
+                acks.extend(self.answer(at, errno));
+                self.book.release(at);
             }
         }
         acks
@@ -380,33 +377,41 @@ impl Ledger {
     pub fn doubt(&mut self, operations: &[Operation]) {
         self.doubtful = true;
         for operation in operations {
-            self.enqueue(operation.key, self.is_learned(&operation.key));
+            self.enqueue(operation.key);
         }
     }
 
-    /// Whether the key is that of a learned route.
-    fn is_learned(&self, key: &Key) -> bool {
-        self.config.as_ref().is_some_and(|config| learned_key(config, key.prefix) == *key)
+    /// The row of a learned route's key, which may be this one.
+    fn row_of(&self, key: &Key, at: Option<At>) -> Option<At> {
+        self.book.is_learned(key).then(|| self.book.still(at, key.prefix)).flatten()
     }
 
-    fn enqueue(&mut self, key: Key, learned: bool) {
-        match self.wants.get_mut(&key.prefix) {
-            Some(want) if learned => {
-                if !std::mem::replace(&mut want.queued, true) {
-                    self.queue.push_back(key.prefix);
-                }
-            }
-            _ => {
-                self.others.insert(key);
-            }
+    /// A route is written.
+    fn write(&mut self, key: Key, at: Option<At>, route: Route) {
+        match at {
+            Some(at) => self.book.write(at, route),
+            None => self.book.insert(key, route),
+        }
+    }
+
+    fn enqueue(&mut self, key: Key) {
+        let at = self.row_of(&key, None).filter(|at| self.book.row(*at).want.is_some());
+        let Some(at) = at else {
+            self.others.insert(key);
+            return;
+        };
+        if !std::mem::replace(&mut self.book.row_mut(at).queued, true) {
+            self.queue.push_back(at);
         }
     }
 
     /// The answer for a prefix: to its newest change, or because its state has changed since the last answer.
-    fn answer(&mut self, prefix: Prefix, errno: u16) -> Option<RouteAck> {
+    fn answer(&mut self, at: At, errno: u16) -> Option<RouteAck> {
         let install = self.config.as_ref().is_some_and(|config| config.install);
-        let want = self.wants.get_mut(&prefix)?;
-        let resolves = want.set.is_none_or(|set| self.sets.get(&set).is_some_and(|set| set.legs.is_some()));
+        let Self { book, sets, .. } = self;
+        let row = book.row_mut(at);
+        let want = row.want.as_mut()?;
+        let resolves = want.set.is_none_or(|set| sets.get(&set).is_some_and(|set| set.legs.is_some()));
         let set = want.set;
         let errno = match errno {
             // Who tracks the next hop hears of it by its event; every route again would be told for nothing.
@@ -418,9 +423,9 @@ impl Ledger {
         want.unanswered = false;
         want.told = errno;
         if set.is_none() && errno == 0 {
-            self.wants.remove(&prefix);
+            row.want = None;
         }
-        news.then_some(RouteAck { prefix, set, errno })
+        news.then_some(RouteAck { prefix: row.prefix, set, errno })
     }
 }
 

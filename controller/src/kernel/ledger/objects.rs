@@ -19,6 +19,7 @@ use super::super::command::{Fib, NextHopGroups};
 use super::super::object::{Change, Object, What};
 use super::super::route::Leg;
 use super::Ledger;
+use super::book::At;
 
 impl Ledger {
     /// Takes a dump of all next-hop objects in the place of what is believed; `None` if the kernel has none to offer.
@@ -164,7 +165,7 @@ impl Ledger {
         if let Some(group) = set.group {
             // Without objects its routes are moved one by one.
             let falls = self.objects || !resolves;
-            if falls && self.written.users(group) > 0 && self.fits_end(group) {
+            if falls && self.book.users(group) > 0 && self.fits_end(group) {
                 if self.move_first(group) {
                     return;
                 }
@@ -187,7 +188,7 @@ impl Ledger {
 
     /// Whether somebody has asked for each of the group's routes: before the sweep some may be an earlier run's.
     fn fits_end(&self, group: u32) -> bool {
-        self.swept || self.written.naming(group).all(|key| self.wants.contains_key(&key.prefix))
+        self.swept || self.book.naming(group).all(|key| self.book.wants_any(key.prefix))
     }
 
     /// Hops that nothing leads to any more, where all that follows from their end is wanted.
@@ -245,13 +246,13 @@ impl Ledger {
         if self.queue.is_empty() {
             return false;
         }
-        let Some(config) = &self.config else { return false };
-        let leaves = |prefix| {
-            let key = super::learned_key(config, prefix);
-            let ways = self.written.get(&key).and_then(|route| route.target.ways());
-            ways.is_some_and(|(_, objects)| objects.contains(&group)) && self.wanted(&key).is_some()
+        let leaves = |at: &At| {
+            let row = self.book.row(*at);
+            let ways = row.have().and_then(|route| route.target.ways());
+            ways.is_some_and(|(_, objects)| objects.contains(&group))
+                && self.wanted_of(row.prefix.family(), row.want).is_some()
         };
-        let (mut first, rest): (Vec<_>, Vec<_>) = self.queue.iter().partition(|prefix| leaves(**prefix));
+        let (mut first, rest): (Vec<_>, Vec<_>) = self.queue.iter().partition(|at| leaves(at));
         if first.is_empty() {
             return false;
         }
@@ -274,7 +275,7 @@ impl Ledger {
         let unused = self.shelf.all().filter(|object| match object.what {
             What::Hop(_) => !held.contains(&object.id),
             What::Group(_) | What::Foreign => {
-                !self.claims.contains_key(&object.id) && self.written.users(object.id) == 0
+                !self.claims.contains_key(&object.id) && self.book.users(object.id) == 0
             }
         });
         unused
@@ -339,7 +340,7 @@ impl Ledger {
                 self.due.insert(id);
             }
         }
-        self.written.forget(groups);
+        self.book.forget(groups);
         self.surplus = true;
     }
 
@@ -354,7 +355,7 @@ impl Ledger {
                 // What an earlier run left is counted as it comes again.
                 NextHopGroups::Auto if self.objects => !self.swept || self.routes >= NextHopGroups::FEW,
                 NextHopGroups::Auto => {
-                    self.routes >= NextHopGroups::MANY || (!self.swept && self.written.names_objects())
+                    self.routes >= NextHopGroups::MANY || (!self.swept && self.book.names_objects())
                 }
             };
         if objects == self.objects {
@@ -370,10 +371,11 @@ impl Ledger {
         if sets.is_empty() {
             return;
         }
-        for (prefix, want) in &mut self.wants {
-            if !want.queued && want.set.is_some_and(|set| sets.contains(&set)) {
-                want.queued = true;
-                self.queue.push_back(*prefix);
+        for (at, row) in self.book.rows_mut() {
+            let wanted = row.want.and_then(|want| want.set);
+            if !row.queued && wanted.is_some_and(|set| sets.contains(&set)) {
+                row.queued = true;
+                self.queue.push_back(at);
             }
         }
     }
