@@ -55,11 +55,23 @@ pub enum Operator {
     DoesNotExist,
 }
 
+/// What a selector looks at.
+pub trait Labels {
+    /// The value of a label, where it is there.
+    fn label(&self, key: &str) -> Option<&str>;
+}
+
+impl Labels for BTreeMap<String, String> {
+    fn label(&self, key: &str) -> Option<&str> {
+        self.get(key).map(String::as_str)
+    }
+}
+
 impl LabelSelector {
     /// Whether the labels satisfy every requirement.
     #[must_use]
-    pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
-        self.match_labels.iter().all(|(key, value)| labels.get(key) == Some(value))
+    pub fn matches(&self, labels: &impl Labels) -> bool {
+        self.match_labels.iter().all(|(key, value)| labels.label(key) == Some(value))
             && self.match_expressions.iter().all(|requirement| requirement.matches(labels))
     }
 
@@ -76,11 +88,12 @@ impl LabelSelector {
 }
 
 impl Requirement {
-    fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
-        let value = labels.get(&self.key);
+    fn matches(&self, labels: &impl Labels) -> bool {
+        let value = labels.label(&self.key);
+        let named = |value: &str| self.values.iter().any(|other| other == value);
         match self.operator {
-            Operator::In => value.is_some_and(|value| self.values.contains(value)),
-            Operator::NotIn => value.is_none_or(|value| !self.values.contains(value)),
+            Operator::In => value.is_some_and(named),
+            Operator::NotIn => !value.is_some_and(named),
             Operator::Exists => value.is_some(),
             Operator::DoesNotExist => value.is_none(),
         }

@@ -4,6 +4,7 @@
 //!
 //! ```text
 //!  named                  a map by name whose copies share what they hold
+//!  few                    values by text, of which there are few
 //!  object                 the set of objects, and what is wrong with one
 //!  secret                 a Secret's values, which nothing prints
 //!  service                what matters of a Service and of an EndpointSlice
@@ -17,6 +18,7 @@
 
 pub mod checkpoint;
 pub mod directory;
+pub mod few;
 pub mod kubernetes;
 pub mod manifest;
 pub mod named;

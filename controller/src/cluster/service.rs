@@ -8,6 +8,8 @@ use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Deserialize;
 
+use super::few::Few;
+
 /// The label of an EndpointSlice that names its Service.
 pub(super) const SERVICE_NAME: &str = "kubernetes.io/service-name";
 
@@ -18,7 +20,7 @@ const HOSTNAME: &str = "kubernetes.io/hostname";
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServiceFacts {
     /// `metadata.labels`.
-    pub labels: BTreeMap<String, String>,
+    pub labels: Few<String>,
     /// `spec.clusterIPs`, else `spec.clusterIP`; none of a headless Service.
     pub cluster: Vec<IpAddr>,
     /// `spec.externalIPs`.
@@ -39,7 +41,7 @@ pub struct SliceFacts {
     /// The family of its endpoints' addresses; `None` where those are names.
     pub family: Option<Family>,
     /// The best of the endpoints on each Node; of those on no Node under an empty name.
-    pub nodes: BTreeMap<String, Serving>,
+    pub nodes: Few<Serving>,
 }
 
 /// How far endpoints serve.
@@ -100,19 +102,16 @@ pub(super) fn slice(slice: Slice) -> SliceFacts {
         "IPv6" => Some(Family::Ipv6),
         _ => None,
     };
-    let mut facts = SliceFacts {
-        family,
-        service: slice.metadata.labels.and_then(|mut labels| labels.remove(SERVICE_NAME)).unwrap_or_default(),
-        nodes: BTreeMap::new(),
-    };
+    let mut nodes = BTreeMap::new();
     for endpoint in slice.endpoints.unwrap_or_default() {
         let Some(serving) = endpoint.conditions.unwrap_or_default().serving() else { continue };
         let host = endpoint.topology.and_then(|mut topology| topology.remove(HOSTNAME));
         let node = endpoint.node_name.or(host).unwrap_or_default();
-        let best = facts.nodes.entry(node).or_insert(serving);
+        let best = nodes.entry(node).or_insert(serving);
         *best = serving.max(*best);
     }
-    facts
+    let service = slice.metadata.labels.and_then(|mut labels| labels.remove(SERVICE_NAME));
+    SliceFacts { service: service.unwrap_or_default(), family, nodes: nodes.into() }
 }
 
 /// What matters of a Service, or the field that is wrong and why.
@@ -128,7 +127,7 @@ pub(super) fn service(service: Service) -> Result<ServiceFacts, (String, String)
     let ingress = balancer.and_then(|balancer| balancer.ingress).unwrap_or_default().into_iter();
     let ingress = ingress.filter(|ingress| ingress.ip_mode.as_deref() != Some("Proxy"));
     Ok(ServiceFacts {
-        labels: service.metadata.labels.unwrap_or_default(),
+        labels: service.metadata.labels.unwrap_or_default().into(),
         cluster: addresses(path, named)?,
         external: addresses("spec.externalIPs", spec.external_ips.unwrap_or_default().into_iter())?,
         load_balancer: addresses("status.loadBalancer.ingress", ingress.filter_map(|ingress| ingress.ip))?,

@@ -15,7 +15,7 @@ use super::merge::{Merged, ServiceRule, carry, plain};
 use super::site::Site;
 use crate::cluster::named::Difference;
 use crate::cluster::object::{SourcedService, SourcedSlice};
-use crate::cluster::service::{ServiceFacts, Serving};
+use crate::cluster::service::{ServiceFacts, Serving, SliceFacts};
 
 /// The label of a Node that is to take no packets from outside for Services.
 const EXCLUDED: &str = "node.kubernetes.io/exclude-from-external-load-balancers";
@@ -24,7 +24,7 @@ const EXCLUDED: &str = "node.kubernetes.io/exclude-from-external-load-balancers"
 #[derive(Debug, Default)]
 pub(super) struct Services {
     /// How far the endpoints on each Node serve, by Service and EndpointSlice.
-    slices: BTreeMap<Arc<str>, BTreeMap<Arc<str>, SourcedSlice>>,
+    slices: BTreeMap<Arc<str>, Vec<(Arc<str>, Arc<SliceFacts>)>>,
     /// What is originated for each Service.
     offered: BTreeMap<Arc<str>, Vec<Origination>>,
     /// Why addresses that a rule selects are not originated, by Service.
@@ -107,7 +107,7 @@ impl Services {
         let mut concerned = Vec::new();
         if let Some(old) = before.and_then(|slice| service_of(name, slice)) {
             if let Some(slices) = self.slices.get_mut(&old) {
-                slices.remove(name);
+                slices.retain(|(other, _)| other != name);
                 if slices.is_empty() {
                     self.slices.remove(&old);
                 }
@@ -117,7 +117,9 @@ impl Services {
         if let Some(slice) = after
             && let Some(new) = service_of(name, slice)
         {
-            self.slices.entry(Arc::clone(&new)).or_default().insert(Arc::clone(name), slice.clone());
+            let slices = self.slices.entry(Arc::clone(&new)).or_insert_with(|| Vec::with_capacity(1));
+            slices.retain(|(other, _)| other != name);
+            slices.push((Arc::clone(name), Arc::clone(&slice.value)));
             concerned.push(new);
         }
         concerned
@@ -179,9 +181,9 @@ impl Services {
         });
         let addresses = addresses.collect();
         let mut endpoints = BTreeMap::new();
-        for slice in self.slices.get(&name).into_iter().flat_map(BTreeMap::values) {
-            for (node, serving) in slice.value.family.iter().flat_map(|_| &slice.value.nodes) {
-                let best = endpoints.entry((node.clone(), slice.value.family)).or_insert(*serving);
+        for (_, slice) in self.slices.get(&name).into_iter().flatten() {
+            for (node, serving) in slice.family.iter().flat_map(|_| slice.nodes.iter()) {
+                let best = endpoints.entry((node.to_owned(), slice.family)).or_insert(*serving);
                 *best = (*best).max(*serving);
             }
         }
@@ -201,9 +203,9 @@ impl Services {
         if site.facts.labels.contains_key(EXCLUDED) {
             return Err(Reason::NodeExcluded);
         }
-        let slices = self.slices.get(name).into_iter().flat_map(BTreeMap::values);
-        let of_family = slices.filter(|slice| slice.value.family == Some(family));
-        let nodes = of_family.flat_map(|slice| &slice.value.nodes);
+        let slices = self.slices.get(name).into_iter().flatten().map(|(_, slice)| slice);
+        let of_family = slices.filter(|slice| slice.family == Some(family));
+        let nodes = of_family.flat_map(|slice| slice.nodes.iter());
         let (mut here, mut anywhere) = (None, None);
         for (node, serving) in nodes {
             anywhere = anywhere.max(Some(*serving));

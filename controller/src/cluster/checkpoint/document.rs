@@ -169,7 +169,7 @@ pub(super) fn core_service(name: &str, facts: &ServiceFacts) -> Value {
 
 /// An EndpointSlice, as far as it is kept.
 pub(super) fn endpoint_slice(name: &str, facts: &SliceFacts) -> Value {
-    let endpoint = |(node, serving): (&String, &Serving)| {
+    let endpoint = |(node, serving): (&str, &Serving)| {
         let ready = *serving == Serving::Ready;
         json!({"nodeName": node, "conditions": {"ready": ready, "serving": true, "terminating": !ready}})
     };
@@ -181,7 +181,7 @@ pub(super) fn endpoint_slice(name: &str, facts: &SliceFacts) -> Value {
     })
 }
 
-fn metadata(full: &str, labels: &BTreeMap<String, String>) -> Value {
+fn metadata(full: &str, labels: &impl Serialize) -> Value {
     let (namespace, name) = full.split_once('/').unwrap_or(("default", full));
     json!({"namespace": namespace, "name": name, "labels": labels})
 }

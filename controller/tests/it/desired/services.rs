@@ -217,7 +217,7 @@ fn slice_of(service: &str, node: u8, ready: bool) -> Sourced<Arc<SliceFacts>> {
     sourced(SliceFacts {
         service: service.to_owned(),
         family: Some(Family::Ipv4),
-        nodes: BTreeMap::from([(format!("n{node}"), serving)]),
+        nodes: BTreeMap::from([(format!("n{node}"), serving)]).into(),
     })
 }
 
