@@ -11,3 +11,4 @@ mod recording;
 mod restart;
 mod service;
 mod transport;
+mod unread;

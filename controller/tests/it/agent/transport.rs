@@ -15,14 +15,14 @@ use tokio::sync::mpsc::UnboundedReceiver;
 /// Far beyond what anything on loopback takes.
 const LIMIT: Duration = Duration::from_secs(20);
 
-struct World {
+pub(super) struct World {
     runtime: Runtime,
     handle: Handle,
     events: UnboundedReceiver<TransportEvent>,
 }
 
 impl World {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let (handle, events) = Handle::new();
@@ -30,7 +30,7 @@ impl World {
     }
 
     /// Listens on free ports; the IPv4 one.
-    fn listen(&self) -> SocketAddr {
+    pub(super) fn listen(&self) -> SocketAddr {
         let _inside = self.runtime.enter();
         let listeners = listener::bind(0).unwrap();
         let port = listeners[0].local_addr().unwrap().port();
@@ -38,13 +38,13 @@ impl World {
         (Ipv4Addr::LOCALHOST, port).into()
     }
 
-    fn apply(&self, effect: Transport) {
+    pub(super) fn apply(&self, effect: Transport) {
         let _inside = self.runtime.enter();
         self.handle.apply(effect);
     }
 
     #[track_caller]
-    fn next(&mut self) -> TransportEvent {
+    pub(super) fn next(&mut self) -> TransportEvent {
         let event = self.runtime.block_on(async { tokio::time::timeout(LIMIT, self.events.recv()).await });
         event.expect("an event in time").expect("the transport is there")
     }
