@@ -22,6 +22,12 @@ impl<V> Few<V> {
         self.0.iter().find(|(other, _)| **other == *text).map(|(_, value)| value)
     }
 
+    /// Whether there is one of that text.
+    #[must_use]
+    pub fn contains_key(&self, text: &str) -> bool {
+        self.get(text).is_some()
+    }
+
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &V)> {
         self.0.iter().map(|(text, value)| (&**text, value))

@@ -269,8 +269,8 @@ impl Reader<'_> {
 fn facts(node: CoreNode) -> Result<NodeFacts, (String, String)> {
     let mut facts = NodeFacts {
         uid: node.metadata.uid.unwrap_or_default(),
-        labels: node.metadata.labels.unwrap_or_default(),
-        annotations: node.metadata.annotations.unwrap_or_default(),
+        labels: node.metadata.labels.unwrap_or_default().into(),
+        annotations: node.metadata.annotations.unwrap_or_default().into(),
         ..NodeFacts::default()
     };
     let spec = node.spec.unwrap_or_default();

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use api::crd::{FabricPeerSpec, FabricSpec};
 use bgp::prefix::{Family, Prefix};
 
+use super::few::Few;
 use super::named::Named;
 use super::secret::SecretData;
 use super::service::{ServiceFacts, SliceFacts};
@@ -60,9 +61,9 @@ pub struct NodeFacts {
     /// `metadata.uid`, the one of all Nodes that ever had the name; empty where nobody gave one.
     pub uid: String,
     /// `metadata.labels`.
-    pub labels: BTreeMap<String, String>,
+    pub labels: Few<String>,
     /// `metadata.annotations`.
-    pub annotations: BTreeMap<String, String>,
+    pub annotations: Few<String>,
     /// `spec.unschedulable`: the Node is cordoned.
     pub unschedulable: bool,
     /// `status.addresses` of type InternalIP, in their order.

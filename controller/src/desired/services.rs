@@ -20,11 +20,14 @@ use crate::cluster::service::{ServiceFacts, Serving, SliceFacts};
 /// The label of a Node that is to take no packets from outside for Services.
 const EXCLUDED: &str = "node.kubernetes.io/exclude-from-external-load-balancers";
 
+/// The EndpointSlices of a Service, by name: one as a rule.
+type Slices = Vec<(Arc<str>, Arc<SliceFacts>)>;
+
 /// What the Services are to the node.
 #[derive(Debug, Default)]
 pub(super) struct Services {
     /// How far the endpoints on each Node serve, by Service and EndpointSlice.
-    slices: BTreeMap<Arc<str>, Vec<(Arc<str>, Arc<SliceFacts>)>>,
+    slices: BTreeMap<Arc<str>, Slices>,
     /// What is originated for each Service.
     offered: BTreeMap<Arc<str>, Vec<Origination>>,
     /// Why addresses that a rule selects are not originated, by Service.

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use controller::cluster::Objects;
+use controller::cluster::few::Few;
 use controller::cluster::object::{NodeFacts, Sourced};
 use controller::desired::contradiction::Judge;
 use controller::desired::derivation::Derivation;
@@ -26,8 +27,8 @@ fn facts(uid: u8, rack: u8, at: u8, pods: u8) -> NodeFacts {
     NodeFacts {
         unschedulable: false,
         uid: if uid == 0 { String::new() } else { format!("uid-{uid}") },
-        labels: labels.map(|(key, value)| (key.to_owned(), value)).into(),
-        annotations: BTreeMap::new(),
+        labels: BTreeMap::from(labels.map(|(key, value)| (key.to_owned(), value))).into(),
+        annotations: Few::default(),
         internal,
         pod_cidrs: vec![format!("10.244.{pods}.0/24").parse().unwrap()],
     }
@@ -174,13 +175,13 @@ fn looks(nodes: u16, pod_prefixes: &str) -> Vec<(u64, u64)> {
         assert!(peers.iter().all(|peer| peer.accept.as_ref().unwrap().contains(&changed.pod_cidrs[0])));
         found.push(count);
     } else {
-        changed.labels.insert("asn".into(), "65009".into());
+        changed.labels = labelled(&changed, "asn", "65009");
         objects.nodes.insert(&name(251), sourced(changed.clone()));
         let (told, count) = look(&objects);
         assert!(!told.unwrap().speaker.peers.iter().any(|peer| peer.address == changed.internal[0]));
         found.push(count);
     }
-    changed.labels.insert("example.org/mood".into(), "good".into());
+    changed.labels = labelled(&changed, "example.org/mood", "good");
     objects.nodes.insert(&name(251), sourced(changed));
     let (told, count) = look(&objects);
     assert!(told.is_none(), "nobody asks for the label");
@@ -202,4 +203,12 @@ fn a_node_that_changes_is_looked_at_alone_however_many_there_are() {
         assert_eq!(few, [(2, 1), (2, 1), (2, 1), (1, 0), (0, 0)]);
         assert_eq!(looks(4 * nodes, pod_prefixes), few);
     }
+}
+
+/// The labels of a Node, with one more or another value of one.
+fn labelled(node: &NodeFacts, key: &str, value: &str) -> Few<String> {
+    let mut labels: BTreeMap<String, String> =
+        node.labels.iter().map(|(key, value)| (key.to_owned(), value.clone())).collect();
+    labels.insert(key.to_owned(), value.to_owned());
+    labels.into()
 }
