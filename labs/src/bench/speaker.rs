@@ -210,11 +210,12 @@ fn agent(sandbox: &Sandbox, namespace: &Netns, site: &Site, underlay: &Path) -> 
     let written =
         fs::create_dir_all(&manifests).and_then(|()| fs::write(manifests.join("fabric.yaml"), objects(site)));
     written.unwrap_or_else(|error| panic!("{}: {error}", manifests.display()));
-    let socket = folder.join("status.sock");
+    let (socket, checkpoint) = (folder.join("status.sock"), folder.join("checkpoint"));
     let mut command = namespace.exec(underlay, ["agent", "--node", "subject", "--manifests"]);
-    command.arg(&manifests).arg("--socket").arg(&socket).arg("--checkpoint").arg(folder.join("checkpoint"));
+    command.arg(&manifests).arg("--socket").arg(&socket).arg("--checkpoint").arg(&checkpoint);
     let mut daemon = sandbox.daemon("underlay", command);
-    daemon.wait_ready(|| socket.exists());
+    // Kept once its objects were read and applied: the others answer no sooner, and what comes earlier is refused.
+    daemon.wait_ready(|| socket.exists() && checkpoint.exists());
     daemon
 }
 
