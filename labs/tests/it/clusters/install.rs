@@ -1,5 +1,5 @@
 //! The manifests on a cluster that has pods: the DaemonSet takes over from agents that were services, is restarted and
-//! upgraded under streams, and every pod keeps its packets.
+//! upgraded under streams, and every pod keeps its packets. At the end nodes leave.
 
 use std::path::Path;
 
@@ -8,8 +8,8 @@ use labs::program;
 
 use crate::lab::left;
 
-use super::laptop;
 use super::run::{Run, until_peer};
+use super::{laptop, leave};
 
 /// What an administrator of this cluster adds: the image that its nodes hold, and no rules in CEL, which 1.20 refuses.
 const KUSTOMIZATION: &str = "apiVersion: kustomize.config.k8s.io/v1beta1\\nkind: Kustomization\\n\
@@ -71,6 +71,11 @@ fn the_daemon_set_is_restarted_and_upgraded_without_loss() {
         });
         run.until_all_pass(&ends);
         run.admitted();
+        leave::a_node_is_deleted(&mut run, &ends);
+        run.admitted();
+        let ends = run.ends(&nodes);
+        run.until_all_pass(&ends);
+        leave::everything_is_uninstalled(&run);
         drop(run);
         left().unwrap();
     });

@@ -4,5 +4,6 @@ mod end_to_end;
 mod install;
 mod kind;
 mod laptop;
+mod leave;
 mod run;
 mod streams;

@@ -100,8 +100,11 @@ impl<'a> Run<'a> {
     pub(super) fn admitted(&self) {
         let path = "jsonpath={range .items[*]}{.spec.taints[*].key}\
             {.status.conditions[?(@.type==\"NetworkUnavailable\")].status} {end}";
-        let said = self.cluster.kubectl(&["get", "nodes", "-o", path]).unwrap();
-        assert_eq!(said.trim(), "False False False");
+        wait::until("every Node to be admitted", LIMIT, || {
+            let said =
+                self.cluster.kubectl(&["get", "nodes", "-o", path]).map_err(|error| error.to_string())?;
+            if said.trim() == "False False False" { Ok(()) } else { Err(said) }
+        });
     }
 
     /// Waits until nothing is lost between any two ends.
