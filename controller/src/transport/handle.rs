@@ -120,8 +120,11 @@ impl Handle {
             }
             // Deviation: RFC 5082 §3 drops all of a peer's segments that come from too far away. The listener is
             // everybody's, so that the handshake and what follows it until here is taken from anywhere.
-            let hops = self.book.of(peer).unwrap_or_default().hops;
-            if let Err(error) = sockopt::set_hops(&tcp, remote.is_ipv4(), hops) {
+            // A stranger, and anybody before the peers are known, keeps the listener's greatest TTL: who demands that
+            // does not hear the end of the connection else, and waits for it.
+            if let Some(Terms { hops, .. }) = self.book.of(peer)
+                && let Err(error) = sockopt::set_hops(&tcp, remote.is_ipv4(), hops)
+            {
                 self.tell(TransportEvent::Trouble(format!(
                     "TTL of a connection of {}: {error}",
                     zone::shown(peer, |_| None)

@@ -179,6 +179,31 @@ fn strangers_are_turned_away_and_named() {
     });
 }
 
+/// It asks for the greatest TTL (RFC 5082), and would wait for its hold timer else: OpenBGPD refuses our own attempts
+/// meanwhile.
+#[test]
+fn a_stranger_that_hears_neighbours_alone_hears_the_end() {
+    labs::require!("root", "bird", "nft");
+    labs::sandbox!(|sandbox| {
+        let mut scene = Scene::start(sandbox, &manifest(""), "");
+        for words in [
+            "add table ip near".to_owned(),
+            "add chain ip near in { type filter hook input priority 0 ; }".to_owned(),
+            format!("add rule ip near in ip saddr {NODE} ip ttl != 255 drop"),
+        ] {
+            let output = scene.rogue.exec("nft", words.split(' ')).output().unwrap();
+            assert!(output.status.success(), "{words}: {output:?}");
+        }
+        let mut stranger = Rogue::connect(&scene.rogue, STRANGER, NODE);
+        stranger.send(&open(ASN, 90, STRANGER));
+        let answer = stranger.notification();
+        assert_eq!((answer.code, answer.subcode), (6, 5), "Connection Rejected: {answer}");
+        assert!(stranger.message().is_none(), "and the end");
+        scene.exchange("");
+        scene.assert_untouched();
+    });
+}
+
 #[test]
 fn a_route_with_a_broken_attribute_is_withdrawn_and_the_session_stays() {
     labs::require!("root", "bird");
