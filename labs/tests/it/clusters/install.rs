@@ -9,7 +9,7 @@ use labs::program;
 use crate::lab::left;
 
 use super::run::{Run, until_peer};
-use super::{laptop, leave};
+use super::{balanced, laptop, leave};
 
 /// What an administrator of this cluster adds: the image that its nodes hold, and no rules in CEL, which 1.20 refuses.
 const KUSTOMIZATION: &str = "apiVersion: kustomize.config.k8s.io/v1beta1\\nkind: Kustomization\\n\
@@ -71,6 +71,7 @@ fn the_daemon_set_is_restarted_and_upgraded_without_loss() {
         });
         run.until_all_pass(&ends);
         run.admitted();
+        balanced::an_address_is_reached_from_beyond(&run);
         leave::a_node_is_deleted(&mut run, &ends);
         run.admitted();
         let ends = run.ends(&nodes);

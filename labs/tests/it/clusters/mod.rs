@@ -1,5 +1,6 @@
 //! The labs `kubernetes` and `kind`: a real Kubernetes of three nodes in two racks, behind BIRD and FRR.
 
+mod balanced;
 mod end_to_end;
 mod install;
 mod kind;
