@@ -10,9 +10,9 @@
 #                                   namespace NODE, an inode's number
 #
 # BIN holds the programs of Kubernetes, ADDRESS is the API server's, INTERFACE the port with the node's addresses (eth1),
-# LABELS are labels of the Node. /run/lab is a folder that all machines of the lab
-# share; /var/lib, /var/log, /etc/cni/net.d, /etc/kubernetes/manifests, /etc/underlay and /opt/cni/bin are a machine's own
-# and stay when it loses its power.
+# LABELS are labels of the Node. /run/lab is a folder that all machines of the lab share; /var/lib, /var/log,
+# /etc/cni/net.d, /etc/kubernetes/manifests, /etc/underlay and /opt/cni/bin are a machine's own and stay when it loses its
+# power.
 #
 # A service that ends is started again, but for the time that /run/services/NAME.off is there.
 set -euo pipefail

@@ -3,24 +3,23 @@
 //! here.
 
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader, ErrorKind, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use labs::kubernetes::{Cluster, Pod};
 use labs::namespace::in_network;
 use labs::wait;
+use nix::sys::socket::{Shutdown, shutdown};
 
 use super::run::{LIMIT, Run};
 
 const PORT: u16 = 7000;
 /// So many connections that a way that is one of three is surely among theirs.
 const CONNECTIONS: usize = 48;
-const PAUSE: Duration = Duration::from_millis(5);
 const CLIENT: &str = "/run/netns/kubernetes-client";
 /// Elsewhere: no part of what knows of pods.
 const SPINE: (&str, &str) = ("/run/netns/kubernetes-spine", "10.0.100.2");
@@ -38,42 +37,36 @@ const CONTROLLER: &str = "cd /run/mine/manifests/pool-controller && cat service-
 
 /// In a pod: says the node's name to whoever connects, and what it hears.
 struct Endpoint {
-    stop: Arc<AtomicBool>,
+    listener: Arc<TcpListener>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Endpoint {
     fn start(pod: &Pod) -> Self {
         let listener = in_network(&pod.namespace, || TcpListener::bind(("0.0.0.0", PORT))).unwrap();
-        listener.set_nonblocking(true).unwrap();
-        let stop = Arc::<AtomicBool>::default();
-        let (ended, node) = (Arc::clone(&stop), pod.node.clone());
+        let (listener, node) = (Arc::new(listener), pod.node.clone());
+        let accepting = Arc::clone(&listener);
         let thread = std::thread::spawn(move || {
-            while !ended.load(Ordering::Relaxed) {
-                match listener.accept() {
-                    Ok((tcp, _)) => drop(std::thread::spawn({
-                        let node = node.clone();
-                        move || echo(tcp, &node)
-                    })),
-                    Err(error) if error.kind() == ErrorKind::WouldBlock => std::thread::sleep(PAUSE),
-                    Err(error) => panic!("accept: {error}"),
-                }
+            while let Ok((tcp, _)) = accepting.accept() {
+                let node = node.clone();
+                std::thread::spawn(move || echo(tcp, &node));
             }
         });
-        Self { stop, thread: Some(thread) }
+        Self { listener, thread: Some(thread) }
     }
 }
 
 impl Drop for Endpoint {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
+        // Who waits for a connection is told that none will come.
+        let _ = shutdown(self.listener.as_raw_fd(), Shutdown::Both);
         let _ = self.thread.take().map(JoinHandle::join);
     }
 }
 
 /// Until the client is gone.
 fn echo(mut tcp: TcpStream, node: &str) {
-    let Ok(heard) = tcp.set_nonblocking(false).and_then(|()| tcp.try_clone()) else { return };
+    let Ok(heard) = tcp.try_clone() else { return };
     let mut said = format!("{node}\n");
     let mut lines = BufReader::new(heard);
     while tcp.write_all(said.as_bytes()).is_ok() {
