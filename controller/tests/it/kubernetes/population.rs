@@ -26,7 +26,7 @@ mod clusters {
     /// What an agent may use, at its peak.
     const MOST_KB: u64 = 60_000;
     /// The same of the Services and their endpoints.
-    const MOST_OF_SERVICES_KB: u64 = 55_000;
+    const MOST_OF_SERVICES_KB: u64 = 70_000;
 
     /// One AS a rack, and a mesh in it.
     const FABRIC: &str = "apiVersion: underlay.dev/v1alpha1\nkind: Fabric\nmetadata: {name: racks}\n\
