@@ -1,6 +1,6 @@
 //! The command line of the load generator, and the run as a whole.
 
-use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use serde_json::json;
 use super::counter::{self, Counter, Figures};
 use super::kernel::Kernel;
 use super::report::{Clock, seconds};
-use super::session::{Ends, Session};
+use super::session::{Ends, Reading, Session};
 use super::step::{Receiver, Run, Step};
 use super::table::Table;
 
@@ -156,7 +156,7 @@ impl Options {
     }
 
     /// All sessions at once, each from a thread of its own.
-    fn connect(&self, clock: &Clock) -> anyhow::Result<Vec<(Arc<Session>, TcpStream)>> {
+    fn connect(&self, clock: &Clock) -> anyhow::Result<Vec<(Arc<Session>, Reading)>> {
         let until = Instant::now() + Duration::from_secs(self.limit);
         let ends: Vec<Ends> =
             (0..self.senders + self.receivers).map(|index| self.ends(index)).collect::<Result<_, _>>()?;

@@ -28,6 +28,14 @@ pub(super) struct Ends {
     pub(super) hold_seconds: u16,
 }
 
+/// The reading end of an Established session.
+#[derive(Debug)]
+pub(super) struct Reading {
+    stream: TcpStream,
+    /// What came along with the peer's first KEEPALIVE.
+    early: Vec<u8>,
+}
+
 /// An Established session.
 #[derive(Debug)]
 pub(super) struct Session {
@@ -44,11 +52,11 @@ impl Session {
     /// Connects and exchanges OPENs, again and again until `until`: a speaker may refuse what comes too early.
     ///
     /// The second value is for [`Session::read`].
-    pub(super) fn open(ends: &Ends, until: Instant) -> anyhow::Result<(Arc<Self>, TcpStream)> {
+    pub(super) fn open(ends: &Ends, until: Instant) -> anyhow::Result<(Arc<Self>, Reading)> {
         let mut pause = Duration::from_millis(5);
         loop {
             let failed = match attempt(ends, until) {
-                Ok(stream) => return Self::established(ends, stream),
+                Ok(reading) => return Self::established(ends, reading),
                 Err(failed) => failed,
             };
             if Instant::now() + pause > until {
@@ -59,12 +67,12 @@ impl Session {
         }
     }
 
-    fn established(ends: &Ends, stream: TcpStream) -> anyhow::Result<(Arc<Self>, TcpStream)> {
-        stream.set_read_timeout(None)?;
-        let writer = Mutex::new(Some(stream.try_clone()?));
+    fn established(ends: &Ends, reading: Reading) -> anyhow::Result<(Arc<Self>, Reading)> {
+        reading.stream.set_read_timeout(None)?;
+        let writer = Mutex::new(Some(reading.stream.try_clone()?));
         let over = Mutex::new(None);
         let session = Self { ends: ends.clone(), writer, over, alive: AtomicBool::new(true) };
-        Ok((Arc::new(session), stream))
+        Ok((Arc::new(session), reading))
     }
 
     fn writer(&self) -> MutexGuard<'_, Option<TcpStream>> {
@@ -97,18 +105,20 @@ impl Session {
     /// Reads until the session is over; `each` is given the octets as they come.
     pub(super) fn read(
         &self,
-        mut stream: TcpStream,
+        reading: Reading,
         clock: &Clock,
         mut each: impl FnMut(&[u8], &Clock) -> anyhow::Result<()>,
     ) {
+        let Reading { mut stream, early } = reading;
         let mut buffer = vec![0; 256 * 1024];
+        let mut heard = if early.is_empty() { Ok(()) } else { each(&early, clock) };
         let over = loop {
+            if let Err(error) = heard {
+                break format!("{error:#}");
+            }
             match stream.read(&mut buffer) {
                 Ok(0) => break "the speaker closed the connection".to_owned(),
-                Ok(len) => match each(buffer.get(..len).unwrap_or_default(), clock) {
-                    Ok(()) => {}
-                    Err(error) => break format!("{error:#}"),
-                },
+                Ok(len) => heard = each(buffer.get(..len).unwrap_or_default(), clock),
                 Err(error) => break error.to_string(),
             }
         };
@@ -126,16 +136,16 @@ impl Session {
     }
 
     /// Opens the session again, once its reader has seen the end of the one before; the value is for [`Session::read`].
-    pub(super) fn reopen(&self, until: Instant) -> anyhow::Result<TcpStream> {
+    pub(super) fn reopen(&self, until: Instant) -> anyhow::Result<Reading> {
         while self.ended().is_none() {
             anyhow::ensure!(Instant::now() < until, "the connection that was reset has not ended");
             std::thread::sleep(Duration::from_millis(1));
         }
-        let (again, stream) = Self::open(&self.ends, until)?;
+        let (again, reading) = Self::open(&self.ends, until)?;
         *self.over.lock().unwrap_or_else(PoisonError::into_inner) = None;
         *self.writer() = again.writer().take();
         self.alive.store(true, Ordering::Relaxed);
-        Ok(stream)
+        Ok(reading)
     }
 
     /// What ended the session, if something did.
@@ -145,7 +155,7 @@ impl Session {
 }
 
 /// One attempt to connect and to become Established (RFC 4271 §8.2.2).
-fn attempt(ends: &Ends, until: Instant) -> anyhow::Result<TcpStream> {
+fn attempt(ends: &Ends, until: Instant) -> anyhow::Result<Reading> {
     let socket = Socket::new(Domain::for_address(ends.remote), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.bind(&SocketAddr::new(ends.local, 0).into()).context("bind")?;
@@ -168,23 +178,24 @@ fn attempt(ends: &Ends, until: Instant) -> anyhow::Result<TcpStream> {
     open.encode(&mut message);
     stream.write_all(&message).context("OPEN")?;
     let mut framer = Framer::new();
-    // One octet more than needed is never read: what follows the KEEPALIVE is the reader's.
-    let mut byte = [0; 1];
-    for _ in 0..4 * MAX_LEN {
-        if stream.read(&mut byte).context("waiting for OPEN and KEEPALIVE")? == 0 {
+    let mut buffer = [0; MAX_LEN];
+    while Instant::now() < until {
+        let len = stream.read(&mut buffer).context("waiting for OPEN and KEEPALIVE")?;
+        if len == 0 {
             bail!("the speaker closed the connection");
         }
-        let mut chunk = byte.as_slice();
-        let frame = framer.next(&mut chunk).map_err(|error| anyhow::anyhow!("{error:?}"))?;
-        match frame.map(|frame| (frame.kind, frame.body)) {
-            Some((Kind::Open, _)) => {
-                message.clear();
-                encode_keepalive(&mut message);
-                stream.write_all(&message).context("KEEPALIVE")?;
+        let mut chunk = buffer.get(..len).unwrap_or_default();
+        while let Some(frame) = framer.next(&mut chunk).map_err(|error| anyhow::anyhow!("{error:?}"))? {
+            match frame.kind {
+                Kind::Open => {
+                    message.clear();
+                    encode_keepalive(&mut message);
+                    stream.write_all(&message).context("KEEPALIVE")?;
+                }
+                Kind::Keepalive => return Ok(Reading { stream, early: chunk.to_vec() }),
+                Kind::Notification => bail!("the speaker sent NOTIFICATION {:02x?}", frame.body),
+                Kind::Update | Kind::RouteRefresh => {}
             }
-            Some((Kind::Keepalive, _)) => return Ok(stream),
-            Some((Kind::Notification, body)) => bail!("the speaker sent NOTIFICATION {body:02x?}"),
-            Some(_) | None => {}
         }
     }
     bail!("the speaker sent neither OPEN nor KEEPALIVE")
