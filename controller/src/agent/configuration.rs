@@ -7,15 +7,15 @@ use std::sync::Arc;
 
 use bgp::config::SpeakerConfig;
 use bgp::prefix::Prefix;
-use bgp::time::{Duration, Instant};
+use bgp::time::Instant;
 use bgp::zone::{self, Zone};
 
 use crate::cluster::{Checkpoint, Objects, Problem, SourceEvent};
+use crate::desired::cordon::Cordon;
 use crate::desired::derivation::Derivation;
 use crate::desired::services::{ServiceStory, Withheld};
 use crate::desired::{self, Desired, Surroundings};
 use crate::discovery::{Finding, Neighbours};
-use crate::drain;
 use crate::kernel::{KernelConfig, LocalAddress};
 use crate::status::event::EventKind;
 use crate::transport::Terms;
@@ -58,6 +58,10 @@ pub(super) struct Configuration {
     good: Option<(Arc<Objects>, bool)>,
     /// What keeps the newest state of the source from being read.
     unread: Vec<Problem>,
+    /// What keeps the newest state of the own Node from being read.
+    node_unread: Option<Problem>,
+    /// What the own Node said last of being out of service.
+    cordon: Option<Cordon>,
     /// What keeps the newest objects from being applied.
     refused: Vec<Problem>,
     /// Addresses of nodes behind which another Node stands since the last outcome.
@@ -76,14 +80,19 @@ impl Configuration {
                 self.unusable = Some(problem);
             }
             SourceEvent::Objects(objects) => {
+                self.node_unread = None;
                 self.read(Vec::new());
                 self.objects = Some(objects);
             }
-            SourceEvent::Partial(objects, problems) => {
+            SourceEvent::Partial { objects, problems, node } => {
+                self.node_unread = node;
                 self.read(problems);
                 self.objects = Some(objects);
             }
-            SourceEvent::Broken(problems) => self.read(problems),
+            SourceEvent::Broken(problems) => {
+                self.node_unread = problems.first().cloned();
+                self.read(problems);
+            }
         }
     }
 
@@ -181,6 +190,8 @@ impl Configuration {
             neighbours: &neighbours,
         };
         if let Some(objects) = self.objects.clone() {
+            // Heeded though the rest may be refused.
+            self.hear(&objects, node);
             match self.derivation.compute(&objects, node, around) {
                 None if self.refused.is_empty() => {
                     self.return_to_source(objects);
@@ -222,6 +233,9 @@ impl Configuration {
         let Checkpoint { objects, description } = self.checkpoint.clone()?;
         match desired::compute(&objects, node, around) {
             Ok(desired) => {
+                if self.objects.is_none() {
+                    self.hear(&objects, node);
+                }
                 if !std::mem::replace(&mut self.stands_in, true) {
                     let text = format!("running from {description}");
                     tracing::warn!(event = EventKind::Checkpoint.word(), reason = text);
@@ -298,9 +312,24 @@ impl Configuration {
         self.desired.as_ref().map(|desired| &desired.kernel)
     }
 
-    /// How long addresses of Services are shunned before they are withdrawn, where the Node is drained.
-    pub(super) fn drain_wait(&self) -> Duration {
-        self.desired.as_ref().map_or(drain::WAIT, |desired| desired.drain_wait)
+    /// Keeps what the own Node says of being out of service, and what it said before where there is none.
+    fn hear(&mut self, objects: &Objects, node: &str) {
+        if let Some(own) = objects.nodes.get(node) {
+            self.cordon = Some(Cordon::of(node, &own.value));
+        }
+    }
+
+    /// What the own Node said last of being out of service.
+    pub(super) fn cordon(&self) -> Option<&Cordon> {
+        self.cordon.as_ref()
+    }
+
+    /// Why it is not known what the own Node says of that; `None` where it is.
+    pub(super) fn cordon_unread(&self) -> Option<String> {
+        let unread = |problem: &Problem| format!("the Node is not read: {problem}; what it said last holds");
+        let said = self.cordon.iter().flat_map(|cordon| &cordon.unread).cloned();
+        let lines: Vec<String> = self.node_unread.iter().map(unread).chain(said).collect();
+        (!lines.is_empty()).then(|| lines.join("; "))
     }
 
     /// The speaker's part of the configuration in use.

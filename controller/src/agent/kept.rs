@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
@@ -14,6 +15,9 @@ use crate::cluster::{self, Objects, Problem, SourceEvent};
 use crate::desired::contradiction::Judge;
 use crate::drain::{self, Drain};
 use crate::status::impairment::Impairment;
+
+/// When what could not be kept is tried again: a full disk is emptied in minutes.
+const RETRY: Duration = Duration::from_secs(5);
 
 /// Tells what an earlier run has kept, then what the source holds, and whenever that changes. `standing` holds what the
 /// own Node says of whether it may carry pods.
@@ -46,21 +50,38 @@ pub(super) async fn objects(
 
 /// Since when the Node was out of service, as an earlier run has kept it. One that cannot be read has the wait for peers
 /// begin anew, if the Node still says so.
-pub(super) fn earlier_cordon(path: &Path) -> Option<Drain> {
-    let told = |problem: &String| tracing::warn!(event = "drain-unread", reason = problem);
+pub(super) fn earlier_cordon(path: &Path, impaired: &ImpairedSender) -> Option<Drain> {
+    let told = |problem: &String| {
+        let why = format!("{problem}; a wait for peers that it told of begins anew");
+        tell_of(Impairment::CordonFile, impaired)(Some(why));
+    };
     drain::read(path, Timestamp::now()).inspect_err(told).unwrap_or_default()
 }
 
-/// Keeps since when the Node is out of service, whenever that changes, until the sender is gone.
-pub(super) async fn cordons(path: PathBuf, mut cordons: watch::Receiver<Option<Drain>>) {
-    while cordons.changed().await.is_ok() {
+/// Keeps since when the Node is out of service, whenever that changes, until the sender is gone; tells why that cannot
+/// be done, or that it can.
+pub(super) async fn cordons(
+    path: PathBuf,
+    mut cordons: watch::Receiver<Option<Drain>>,
+    told: impl Fn(Option<String>),
+) {
+    let mut failed = false;
+    while next(&mut cordons, failed).await {
         let (path, drain) = (path.clone(), cordons.borrow_and_update().clone());
         let shown = path.display().to_string();
         let kept = tokio::task::spawn_blocking(move || drain::keep(&path, drain.as_ref())).await;
-        if let Err(error) = kept.unwrap_or_else(|error| Err(io::Error::other(error))) {
-            let reason = format!("{shown}: {error}; a restart begins the wait for peers anew");
-            tracing::warn!(event = "drain-not-kept", reason);
-        }
+        let kept = kept.unwrap_or_else(|error| Err(io::Error::other(error)));
+        failed = kept.is_err();
+        told(kept.err().map(|error| format!("{shown}: {error}; a restart begins the wait for peers anew")));
+    }
+}
+
+/// Waits until there is something to keep: what is new, or after a while what could not be kept. `false` where nothing
+/// will be any more.
+async fn next(cordons: &mut watch::Receiver<Option<Drain>>, failed: bool) -> bool {
+    tokio::select! {
+        changed = cordons.changed() => changed.is_ok(),
+        () = tokio::time::sleep(RETRY), if failed => true,
     }
 }
 

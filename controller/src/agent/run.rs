@@ -137,9 +137,9 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     let told = tell_of(Impairment::StatusSocket, &impaired);
     let (orders, order_inbox) = mpsc::channel(ORDERS);
     let drain = earlier_drain(&drain_file, &impaired);
-    let cordoned_before = earlier_cordon(&cordon_file);
+    let cordoned_before = earlier_cordon(&cordon_file, &impaired);
     let (cordoned, says) = watch::channel(None);
-    let says = tokio::spawn(cordons(cordon_file, says));
+    let says = tokio::spawn(cordons(cordon_file, says, tell_of(Impairment::CordonFile, &impaired)));
     let operator = Operator::new(snapshots.clone(), orders, drain_file, drain.clone());
     let operating = operate(operator.clone(), socket_beside(&socket), stop.clone(), &impaired);
     let (operating, expiry) = (tokio::spawn(operating), tokio::spawn(operator.expire()));

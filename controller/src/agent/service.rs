@@ -74,20 +74,25 @@ impl<D: Drivers> Agent<D> {
     /// What the Node says holds from here on; whether that is news for the speaker.
     pub(super) fn heed_node(&mut self, now: Instant) -> bool {
         let deleted = self.identity.follows_node && self.configuration.lacks(&self.identity.node);
-        let Some(speaker) = self.configuration.speaker() else { return false };
-        let (out, pods, reason) = match speaker.drain {
+        let Some(cordon) = self.configuration.cordon().filter(|_| self.configuration.speaker().is_some())
+        else {
+            return false;
+        };
+        let (out, pods, reason) = match cordon.drain {
             _ if deleted => (true, true, DELETED),
             config::Drain::No => (false, false, CORDONED),
             config::Drain::Shunned { pods, .. } => (true, pods, CORDONED),
         };
-        let wait = self.configuration.drain_wait();
+        let wait = cordon.wait;
+        self.impaired(Impairment::Cordon, self.configuration.cordon_unread(), now);
+        let first = !std::mem::replace(&mut self.service.heeded, true);
         let at = self.time_of_day(now);
         let held = self.service.node.take();
         let kept = held.as_ref().map(|wish| wish.drain.clone());
         let earlier = self.service.before.take().filter(|_| held.is_none());
         if !out {
-            // What an earlier run has kept is over, too.
-            if kept.is_some() || earlier.is_some() {
+            // What an earlier run has kept is over, too, be it readable or not.
+            if kept.is_some() || first {
                 self.drivers.cordoned(None);
             }
             let before = self.in_force_with(held);

@@ -33,6 +33,8 @@ pub(super) struct Service {
     pub(super) node: Option<Wish>,
     /// What an earlier run has kept of the Node's, until the Node is seen.
     pub(super) before: Option<Drain>,
+    /// Whether the Node was seen.
+    pub(super) heeded: bool,
     /// When the next wait for peers is over.
     pub(super) due: Option<Instant>,
 }

@@ -143,8 +143,15 @@ pub enum SourceEvent {
     Checkpoint(Result<Checkpoint, Problem>),
     /// The whole set, at first and whenever it changed.
     Objects(Arc<Objects>),
-    /// The whole set, of which some objects stand as they were before or are left out, and why.
-    Partial(Arc<Objects>, Vec<Problem>),
+    /// The whole set, of which some objects stand as they were before or are left out.
+    Partial {
+        /// The set.
+        objects: Arc<Objects>,
+        /// Why.
+        problems: Vec<Problem>,
+        /// Why the node's own Node is among those; `None` where it is not.
+        node: Option<Problem>,
+    },
     /// The newest state is unusable; the set before stays in use.
     Broken(Vec<Problem>),
 }

@@ -5,7 +5,6 @@
 //! other both are named, and nothing is computed: the caller keeps what it had.
 //!
 //! ```text
-//!  cordon     whether the Node says that it is out of service
 //!  scalar     prefixes, communities
 //!  site       this node among the objects
 //!  others     what the other Nodes are to it, one by one
@@ -24,6 +23,7 @@
 //!  peer       one peer, as a FabricPeer or the mesh makes it
 //!  peers      FabricPeers and the mesh -> peers
 //!  contradiction  the same of all nodes, told of the objects
+//!  cordon     whether the Node says that it is out of service, beside all of that
 //! ```
 
 pub mod contradiction;
@@ -50,10 +50,9 @@ mod unnumbered;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use api::crd::fabric::NextHopGroups as Groups;
-use bgp::config::{Origination, SpeakerConfig};
+use bgp::config::{Drain, Origination, SpeakerConfig};
 use bgp::prefix::{Family, PerFamily, Prefix};
 use bgp::rule::RouteOrigin;
 
@@ -87,8 +86,6 @@ pub struct Desired {
     pub nodes: BTreeMap<IpAddr, String>,
     /// For the masquerade driver, and whether learned prefixes are left out; `None` where nothing is hidden.
     pub masquerade: Option<(Masquerade, bool)>,
-    /// How long addresses of Services are shunned before they are withdrawn, where the Node is drained.
-    pub drain_wait: Duration,
     /// Addresses of Services that are not originated though a Fabric says so, and why.
     pub withheld: Arc<Withheld>,
     /// What was left out, and why; the rest stands without it.
@@ -133,8 +130,8 @@ fn whole(
         router_id: merged.router_id,
         transit: merged.transit,
         cluster_id: peers::cluster_id(site, merged),
-        // An operator's comes on top, of which no object knows.
-        drain: cordon::cordon(site, &mut warnings),
+        // Who is out of service is said elsewhere, and does not wait for all of this to be right.
+        drain: Drain::No,
         install: merged.install,
         max_paths: merged.max_paths,
         relax_as_path: merged.relax_as_path,
@@ -167,19 +164,7 @@ fn whole(
     let nodes = speaker.peers.iter().filter_map(|peer| incarnation(peer.address)).collect();
     let masquerade = masquerade::masquerade(site, merged, others, &speaker);
     let withheld = Arc::new(services.withheld());
-    let drain_wait = cordon::wait(site, &mut warnings);
-    Ok(Desired {
-        speaker,
-        neighbours,
-        links,
-        watch,
-        kernel,
-        nodes,
-        masquerade,
-        drain_wait,
-        withheld,
-        warnings,
-    })
+    Ok(Desired { speaker, neighbours, links, watch, kernel, nodes, masquerade, withheld, warnings })
 }
 
 /// The node's facts without InternalIPs that pass (RFC 8981): a kubelet may report one, and a session or a next hop

@@ -21,6 +21,10 @@ pub enum Impairment {
     OperatorSocket,
     /// What was kept of a drain cannot be read.
     Drain,
+    /// It is not known, or not understood, what the Node says of being out of service.
+    Cordon,
+    /// Since when the Node is out of service is not known, or not kept for the next run.
+    CordonFile,
 }
 
 impl Impairment {
@@ -37,6 +41,8 @@ impl Impairment {
             Self::Metrics => "metrics",
             Self::OperatorSocket => "operator-socket",
             Self::Drain => "drain",
+            Self::Cordon => "cordon",
+            Self::CordonFile => "cordon-file",
         }
     }
 }

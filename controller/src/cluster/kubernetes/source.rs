@@ -63,6 +63,7 @@ pub async fn run(
         began_at: Instant::now(),
         dirty_at: None,
         suffered: BTreeMap::new(),
+        unread: None,
         told: None,
         objects: None,
         events,
@@ -92,8 +93,8 @@ pub async fn run(
 /// What was told last.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Told {
-    /// The newest objects, and what is wrong with some of them or with the API server.
-    Objects(Vec<Problem>),
+    /// The newest objects, what is wrong with some of them or with the API server, and why the own Node is not known.
+    Objects(Vec<Problem>, Option<Problem>),
     /// There is nothing to go by.
     Broken(Vec<Problem>),
 }
@@ -111,6 +112,8 @@ struct Source {
     dirty_at: Option<Instant>,
     /// What the feeds suffer from, and since when.
     suffered: BTreeMap<String, Instant>,
+    /// Why the own Node's newest state is not known.
+    unread: Option<String>,
     told: Option<Told>,
     /// The objects that were told last.
     objects: Option<Arc<Objects>>,
@@ -151,7 +154,9 @@ impl Source {
         let troubles = self.store.troubles();
         let before = self.suffered.len();
         self.suffered.retain(|text, _| troubles.contains(text));
-        let mut news = self.suffered.len() != before;
+        let unread = self.store.unread(&self.node);
+        let mut news = self.suffered.len() != before || self.unread != unread;
+        self.unread = unread;
         for text in troubles {
             self.suffered.entry(text).or_insert_with(|| {
                 news = true;
@@ -203,7 +208,7 @@ impl Source {
     }
 
     fn is_told(&self, text: &str) -> bool {
-        let Some(Told::Objects(problems) | Told::Broken(problems)) = &self.told else { return false };
+        let Some(Told::Objects(problems, _) | Told::Broken(problems)) = &self.told else { return false };
         problems.iter().any(|problem| problem.text == text)
     }
 
@@ -239,8 +244,13 @@ impl Source {
             // A Secret that was named a moment ago: without it a session would go down for want of a key.
             return Ok(());
         }
+        // Of a trouble that does not last nothing is said.
+        let said = |text: &String| {
+            !self.suffered.contains_key(text) || problems.iter().any(|problem| problem.text == *text)
+        };
+        let node = self.unread.as_ref().filter(|text| said(text)).map(Problem::anywhere);
         problems.extend(self.store.wrong());
-        let told = Told::Objects(problems.clone());
+        let told = Told::Objects(problems.clone(), node.clone());
         let objects = match &self.objects {
             Some(before) if !changed || **before == *self.store.objects() => Arc::clone(before),
             _ => Arc::new(self.store.objects().clone()),
@@ -266,7 +276,7 @@ impl Source {
         let event = if problems.is_empty() {
             SourceEvent::Objects(objects)
         } else {
-            SourceEvent::Partial(objects, problems)
+            SourceEvent::Partial { objects, problems, node }
         };
         self.events.send(event).await
     }

@@ -361,6 +361,15 @@ impl Store {
         all.flat_map(|((kind, name), problems)| self.told(*kind, name, problems)).collect()
     }
 
+    /// Why the newest state of a Node is not known: what is wrong with it, or what its feed suffers from.
+    #[must_use]
+    pub fn unread(&self, node: &str) -> Option<String> {
+        let feed = self.feeds.get(&Feed { kind: Kind::Node, name: None });
+        let trouble = feed.and_then(|state| state.trouble.as_ref()).map(|trouble| trouble.text.clone());
+        let wrong = self.wrong.get(&(Kind::Node, node.to_owned())).and_then(|problems| problems.first());
+        trouble.or_else(|| wrong.map(|problem| problem.text.clone()))
+    }
+
     fn told(&self, kind: Kind, name: &str, problems: &[Problem]) -> Vec<Problem> {
         let consequence = if self.stands(kind, name) { "it stays as it was" } else { "it is left out" };
         let told = |problem: &Problem| Problem::anywhere(format!("{}; {consequence}", problem.text));

@@ -40,6 +40,7 @@ fn configurations_and_troubles_are_told_once() {
         told(&mut world, after),
         [
             "configuration-unread a.yaml: not to be read",
+            "impaired cordon: the Node is not read: a.yaml: not to be read; what it said last holds",
             "kernel-trouble a dump failed",
             "transport-trouble accepting failed",
         ]

@@ -1,8 +1,12 @@
 //! Out of service, and back, by what becomes of the Node.
 
+use std::sync::Arc;
+
 use bgp::io::{State, Transport};
 use bgp::time::Duration;
+use controller::cluster::{Objects, Problem, SourceEvent, manifest};
 use controller::drain::Drain;
+use controller::event::Event;
 use controller::kernel::Command;
 use jiff::{SignedDuration, Timestamp};
 
@@ -140,4 +144,85 @@ fn services_go_when_the_wait_is_over_and_a_restart_does_not_begin_it_anew() {
     // Where nothing is known of a wait, it has no end.
     let mut world = resumed(Some(Drain { services: None, ..drain_of(60, "damaged") }), None, "");
     assert_eq!(service(&mut world), (Some("damaged".to_owned()), 2));
+}
+
+/// What is impaired, and what was told of that since the start.
+fn impaired(world: &mut World) -> (Vec<String>, Vec<&'static str>) {
+    world.run_for(Duration::from_millis(200));
+    let snapshot = world.snapshot();
+    let words = snapshot.events.iter().map(|(_, event)| event.kind.word());
+    (snapshot.impairments.clone(), words.filter(|word| ["impaired", "recovered"].contains(word)).collect())
+}
+
+/// The objects of a source that could read all but those that a problem is about.
+fn partial(world: &mut World, text: &str, node: Option<&str>) {
+    let (mut objects, mut problems) = (Objects::default(), Vec::new());
+    manifest::read("a.yaml", text, &mut objects, &mut problems);
+    assert_eq!(problems, []);
+    let problems = vec![Problem::anywhere("Fabric \"f\": is wrong")];
+    let node = node.map(Problem::anywhere);
+    world.put(Event::Source(SourceEvent::Partial { objects: Arc::new(objects), problems, node }));
+    world.run();
+}
+
+#[test]
+fn an_annotation_that_means_nothing_impairs_until_it_means_something() {
+    let wait = "annotation `underlay.dev/drain-wait` of Node \"n1\": `soon` is not a time such as 30s or 5m; taken as 30s";
+    let mut world = resumed(None, None, "underlay.dev/drain: 'true', underlay.dev/drain-wait: soon");
+    assert_eq!(service(&mut world).0.as_deref(), Some("its Node is cordoned and annotated"));
+    assert_eq!(impaired(&mut world), (vec![format!("cordon: {wait}")], vec!["impaired"]));
+    assert_eq!(world.snapshot().source.errors, Vec::<String>::new(), "said once");
+    world.manifests(&serving("underlay.dev/drain: 'true', underlay.dev/drain-wait: 5m"));
+    assert_eq!(impaired(&mut world), (vec![], vec!["impaired", "recovered"]));
+    // Told of while it can still be mended.
+    let uncordoned = serving("").replace("annotations: {}", "annotations: {underlay.dev/drain-wait: soon}");
+    world.manifests(&uncordoned);
+    assert_eq!((service(&mut world).0, impaired(&mut world).0), (None, vec![format!("cordon: {wait}")]));
+}
+
+#[test]
+fn a_node_that_is_not_read_impairs_and_what_it_said_last_holds() {
+    let (says, reason) = ("underlay.dev/drain: 'true'", "its Node is cordoned and annotated");
+    let mut world = resumed(None, None, says);
+    assert_eq!(impaired(&mut world), (vec![], vec![]));
+    world.broken("the API is not reachable");
+    let line = "cordon: the Node is not read: the API is not reachable; what it said last holds";
+    assert_eq!(impaired(&mut world), (vec![line.to_owned()], vec!["impaired"]));
+    assert_eq!(service(&mut world).0.as_deref(), Some(reason));
+    // Others are not read, and this Node is.
+    partial(&mut world, &serving(""), None);
+    assert_eq!(impaired(&mut world), (vec![], vec!["impaired", "recovered"]));
+    assert_eq!(service(&mut world), (None, 2));
+    partial(&mut world, &serving(""), Some("Node \"n1\": is wrong"));
+    let line = "cordon: the Node is not read: Node \"n1\": is wrong; what it said last holds";
+    assert_eq!(impaired(&mut world).0, [line]);
+    world.manifests(&serving(says));
+    assert_eq!(impaired(&mut world).0, Vec::<String>::new());
+    assert_eq!(service(&mut world).0.as_deref(), Some(reason));
+}
+
+#[test]
+fn a_cordon_is_heeded_though_the_configuration_is_refused() {
+    let mut world = resumed(None, None, "");
+    assert_eq!(service(&mut world), (None, 2));
+    let other = "---\napiVersion: underlay.dev/v1alpha1\nkind: Fabric\nmetadata: {name: g}\nspec: {asn: {value: 65002}}\n";
+    let refused = |says| serving(says) + other;
+    world.manifests(&refused("underlay.dev/drain: 'true'"));
+    assert_eq!(service(&mut world).0.as_deref(), Some("its Node is cordoned and annotated"));
+    assert_ne!(world.snapshot().source.errors, Vec::<String>::new());
+    let waited = waits(&mut world);
+    assert!((28..=30).contains(&waited), "{waited}");
+    world.manifests(&refused(""));
+    assert_eq!(service(&mut world), (None, 2));
+}
+
+#[test]
+fn what_an_earlier_run_has_kept_is_removed_where_the_node_is_in_service() {
+    let mut world = World::new();
+    // It could not be read; had it been, nothing else would follow.
+    world.agent.begin_drained(None, None);
+    world.agent.drivers().cordoned = Some(drain_of(60, "damaged"));
+    world.manifests(&serving(""));
+    world.run();
+    assert_eq!(world.agent.drivers().cordoned, None);
 }

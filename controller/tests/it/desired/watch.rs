@@ -36,7 +36,9 @@ impl Watched {
         let event = self.runtime.block_on(async { tokio::time::timeout(LIMIT, self.events.recv()).await });
         match event.expect("an event in time").expect("the watch goes on") {
             SourceEvent::Objects(objects) => Ok(objects.fabrics.keys().cloned().collect()),
-            SourceEvent::Partial(_, problems) | SourceEvent::Broken(problems) => Err(problems[0].to_string()),
+            SourceEvent::Partial { problems, .. } | SourceEvent::Broken(problems) => {
+                Err(problems[0].to_string())
+            }
             SourceEvent::Checkpoint(kept) => Err(format!("a directory keeps none: {kept:?}")),
         }
     }

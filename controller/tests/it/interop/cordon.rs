@@ -1,6 +1,7 @@
 //! A Node that is cordoned and annotated takes its agent out of service, and a drain loses no packet that has another way.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::net::UdpSocket;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -50,7 +51,11 @@ fn a_cordoned_node_is_drained_as_it_says_until_it_is_uncordoned() {
         // A word that means nothing is told of, and loses nothing.
         node.apply(&node_that(true, "underlay.dev/drain: pod"));
         until_bird(&node, &bird, POD_V4, Some(SHUNNED));
-        until_shown(&node, "status", "`pod` is neither `true` nor `pods`");
+        until_shown(
+            &node,
+            "status",
+            "impaired: cordon: annotation `underlay.dev/drain` of Node \"node\": `pod` is neither",
+        );
         assert_eq!(sessions(&bird), 1, "one session throughout: {}", bird.log());
 
         node.apply(&node_that(true, "underlay.dev/drain: pods"));
@@ -63,6 +68,38 @@ fn a_cordoned_node_is_drained_as_it_says_until_it_is_uncordoned() {
         node.apply(&node_that(false, "underlay.dev/drain: pods"));
         until_bird(&node, &bird, POD_V4, Some("BGP.next_hop"));
         node.until("no community at BIRD", || !bird.birdc("show route all").contains(SHUNNED));
+    });
+}
+
+#[test]
+fn since_when_a_node_is_cordoned_is_kept_or_named() {
+    labs::require!("root", "bird");
+    labs::sandbox!(|sandbox| {
+        let (netns, router) = rack(sandbox);
+        let bird = Bird::start(sandbox, &router, "bird", &bird::config("10.0.1.2", true));
+        let kept = sandbox.folder().join("node").join("cordon.json");
+        // Not to be read, and not to be replaced.
+        fs::create_dir_all(kept.join("full")).unwrap();
+        let text = node_that(true, "underlay.dev/drain: 'true'");
+        let mut node = Node::start(sandbox, netns, "node", &text);
+        until_bird(&node, &bird, OWN, Some(SHUNNED));
+        until_shown(&node, "status", &format!("impaired: cordon-file: {}: ", kept.display()));
+        until_shown(&node, "status", "; a restart begins the wait for peers anew");
+        assert_eq!(node.run("status --check").status.code(), Some(3));
+        // Written once it can be, though nothing has changed.
+        fs::remove_dir_all(&kept).unwrap();
+        node.until("status without it", || !node.ask("status").contains("cordon-file"));
+        assert!(fs::read_to_string(&kept).unwrap().contains("its Node is cordoned and annotated"));
+        until_shown(&node, "events", "recovered");
+
+        // Damaged, and the Node is in service: named, and gone.
+        node.agent.kill();
+        fs::write(&kept, "{").unwrap();
+        node.apply(&node_that(false, ""));
+        node.restart(sandbox, "node");
+        until_shown(&node, "events", &format!("cordon-file: {}: is damaged", kept.display()));
+        node.until("no file", || !kept.exists());
+        node.until("status without it", || !node.ask("status").contains("cordon-file"));
     });
 }
 

@@ -77,7 +77,7 @@ impl Followed {
             |problems: Vec<controller::cluster::Problem>| problems.iter().map(ToString::to_string).collect();
         match event {
             SourceEvent::Objects(objects) => (Some(objects), Vec::new()),
-            SourceEvent::Partial(objects, problems) => (Some(objects), texts(problems)),
+            SourceEvent::Partial { objects, problems, .. } => (Some(objects), texts(problems)),
             SourceEvent::Broken(problems) => (None, texts(problems)),
             SourceEvent::Checkpoint(_) => panic!("a source keeps none"),
         }
@@ -88,6 +88,14 @@ impl Followed {
         let (objects, wrong) = self.next().await;
         assert_eq!(wrong, Vec::<String>::new());
         objects.expect("objects")
+    }
+
+    /// Why the own Node is not read, of an event with problems.
+    async fn unread(&mut self) -> Option<String> {
+        match tokio::time::timeout(LIMIT, self.events.recv()).await.expect("an event in time").unwrap() {
+            SourceEvent::Partial { node, .. } => node.map(|problem| problem.to_string()),
+            other => panic!("{other:?}"),
+        }
     }
 
     /// That nothing is told for as long as a failure takes to be told, and a little more.
@@ -163,6 +171,29 @@ async fn a_wrong_object_stays_as_it_was_and_the_others_are_followed() {
     assert_eq!(source.next().await.1, [text]);
     server.put(PEERS, peer("tor", &json!({"address": "10.0.0.9", "asn": 65001})));
     assert_eq!(source.good().await.peers["tor"].value.asn, api::crd::value::PeerAsn::Number(65001));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_own_node_that_is_not_read_is_told_apart_from_others() {
+    let server = Server::start().await;
+    filled(&server);
+    server.put(NODES, node("n2", "10.244.2.0/24"));
+    let mut source = Followed::start(&server, None);
+    source.good().await;
+    server.put(NODES, node("n2", "10.244.2.0/33"));
+    assert_eq!(source.unread().await, None);
+    server.put(NODES, node("n1", "10.244.1.0/33"));
+    let unread = source.unread().await.expect("the own Node is wrong");
+    assert!(unread.starts_with("Node \"n1\": field `spec.podCIDRs[0]`: "), "{unread}");
+    server.put(NODES, node("n1", "10.244.1.0/24"));
+    assert_eq!(source.unread().await, None, "the other is still wrong");
+    server.put(NODES, node("n2", "10.244.2.0/24"));
+    source.good().await;
+    server.mode(Mode::Down);
+    let unread = source.unread().await.expect("nothing is read");
+    assert!(unread.contains("is not reachable"), "{unread}");
+    server.mode(Mode::Well);
+    while source.next().await.1 != Vec::<String>::new() {}
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
