@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 
+use crate::build::Build;
 use crate::restart::event::{EVENTS, Event};
 use crate::restart::measure;
 use crate::sandbox::Sandbox;
@@ -13,7 +14,7 @@ use crate::{cargo, debian, interrupt, program};
 #[derive(clap::Args)]
 pub(super) struct Args {
     /// What happens; everything by default: kill, restart, upgrade, twice, peer-added, peer-removed, timers, policy,
-    /// password, source, bird, frr, gobgp, tor-gone, cold
+    /// password, source, api-server, bird, frr, gobgp, tor-gone, cold
     events: Vec<String>,
     /// Let each happen this often
     #[arg(long, default_value_t = 1)]
@@ -31,7 +32,15 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     interrupt::watch()?;
     debian::install(&[debian::IP, debian::NSENTER, debian::CC, debian::BIRD, debian::FRR, debian::GOBGP])?;
+    let mut kubernetes = None;
+    if events.contains(&Event::ApiServer) {
+        debian::install(&debian::KUBERNETES)?;
+        kubernetes = Some(Build::start()?);
+    }
     cargo::run(&["build", "--workspace", "--bins"])?;
+    if let Some(build) = &mut kubernetes {
+        build.wait()?;
+    }
     // As root from here on; everything that is made ends with the first process of the pid namespace.
     let mut command = debian::as_root("unshare")?;
     command.args(["--net", "--mount", "--pid", "--fork", "--kill-child", "--"]);

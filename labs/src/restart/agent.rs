@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 
+use super::cluster;
+use super::event::Event;
 use crate::daemon::Daemon;
+use crate::kubernetes::ApiServer;
 use crate::netns::Netns;
 use crate::sandbox::Sandbox;
 
@@ -31,6 +34,8 @@ pub struct Agent {
     program: PathBuf,
     name: String,
     daemon: Daemon,
+    /// Where its objects are in no file.
+    api: Option<ApiServer>,
     starts: usize,
 }
 
@@ -39,13 +44,26 @@ impl Agent {
     ///
     /// # Errors
     /// Files that cannot be written.
-    pub fn start(sandbox: &Sandbox, netns: &Netns, program: &Path, run: usize) -> anyhow::Result<Self> {
+    ///
+    /// # Panics
+    /// Where an API server is wanted and does not become ready.
+    pub fn start(
+        sandbox: &Sandbox,
+        netns: &Netns,
+        program: &Path,
+        event: Event,
+        run: usize,
+    ) -> anyhow::Result<Self> {
         let name = format!("agent{run}");
         let folder = sandbox.folder().join(&name);
         fs::create_dir_all(folder.join("manifests")).with_context(|| folder.display().to_string())?;
         write(&folder, &Say::default())?;
-        let daemon = launch(sandbox, netns, &folder, program, &name);
-        Ok(Self { netns: netns.clone(), folder, program: program.to_owned(), name, daemon, starts: 1 })
+        let api = match event {
+            Event::ApiServer => Some(cluster::start(sandbox, netns, program, &objects(&Say::default()))?),
+            _ => None,
+        };
+        let daemon = launch(sandbox, netns, &folder, program, (&name, api.as_ref()));
+        Ok(Self { netns: netns.clone(), folder, program: program.to_owned(), name, daemon, api, starts: 1 })
     }
 
     /// Starts another one in the place of one that has ended.
@@ -54,7 +72,8 @@ impl Agent {
         let name = format!("{}-{}", self.name, self.starts);
         // The socket of one that was killed is there yet.
         let _ = fs::remove_file(self.folder.join("status.sock"));
-        self.daemon = launch(sandbox, &self.netns, &self.folder, &self.program, &name);
+        let named = (&*name, self.api.as_ref());
+        self.daemon = launch(sandbox, &self.netns, &self.folder, &self.program, named);
     }
 
     /// The process.
@@ -90,6 +109,11 @@ impl Agent {
         if hidden { fs::rename(here, away) } else { fs::rename(away, here) }
     }
 
+    /// The API server of its objects, if it has one.
+    pub const fn api(&mut self) -> Option<&mut ApiServer> {
+        self.api.as_mut()
+    }
+
     /// Has the next one not know that there was one before.
     ///
     /// # Errors
@@ -118,10 +142,20 @@ impl Agent {
     }
 }
 
-fn launch(sandbox: &Sandbox, netns: &Netns, folder: &Path, program: &Path, name: &str) -> Daemon {
+fn launch(
+    sandbox: &Sandbox,
+    netns: &Netns,
+    folder: &Path,
+    program: &Path,
+    (name, api): (&str, Option<&ApiServer>),
+) -> Daemon {
     let socket = folder.join("status.sock");
-    let mut command = netns.exec(program, ["agent", "--node", "node", "--metrics", "off", "--manifests"]);
-    command.arg(folder.join("manifests")).arg("--socket").arg(&socket);
+    let mut command = netns.exec(program, ["agent", "--node", "node", "--metrics", "off", "--socket"]);
+    command.arg(&socket);
+    match api {
+        Some(api) => command.arg("--kubeconfig").arg(api.kubeconfig()),
+        None => command.arg("--manifests").arg(folder.join("manifests")),
+    };
     command.arg("--checkpoint").arg(folder.join("checkpoint"));
     let mut daemon = sandbox.daemon(name, command);
     daemon.wait_ready(|| socket.exists());
@@ -155,7 +189,7 @@ fn objects(say: &Say) -> String {
         format!("---\napiVersion: v1\nkind: Secret\nmetadata: {{name: tor}}\nstringData: {{password: {password}}}\n")
     });
     format!(
-        "apiVersion: v1\nkind: Node\nmetadata: {{name: node, uid: node}}\nspec: {{podCIDRs: [10.244.1.0/24]}}\n\
+        "apiVersion: v1\nkind: Node\nmetadata: {{name: node}}\nspec: {{podCIDR: 10.244.1.0/24, podCIDRs: [10.244.1.0/24]}}\n\
          status: {{addresses: [{{type: InternalIP, address: 10.0.1.2}}]}}\n---\n\
          apiVersion: underlay.dev/v1alpha1\nkind: Fabric\nmetadata: {{name: fabric}}\nspec:\n  \
          asn: {{value: 65001}}\n  mesh: None\n  podPrefixes: [10.244.0.0/16]\n  masquerade: {{enabled: false}}\n  \

@@ -25,6 +25,8 @@ pub enum Event {
     Password,
     /// The manifests are gone, and the agent is killed and started meanwhile.
     Source,
+    /// The API server is gone, and the agent is killed and started meanwhile.
+    ApiServer,
     /// The daemon of tor1 is killed, and another takes its place.
     Tor(Kind),
     /// The daemon of tor1 is killed, and what was kept of it is given up.
@@ -34,7 +36,7 @@ pub enum Event {
 }
 
 /// All of them.
-pub const EVENTS: [Event; 15] = [
+pub const EVENTS: [Event; 16] = [
     Event::Kill,
     Event::Restart,
     Event::Upgrade,
@@ -45,6 +47,7 @@ pub const EVENTS: [Event; 15] = [
     Event::Policy,
     Event::Password,
     Event::Source,
+    Event::ApiServer,
     Event::Tor(Kind::Bird),
     Event::Tor(Kind::Frr),
     Event::Tor(Kind::Gobgp),
@@ -67,6 +70,7 @@ impl Event {
             Self::Policy => "policy",
             Self::Password => "password",
             Self::Source => "source",
+            Self::ApiServer => "api-server",
             Self::Tor(Kind::Bird) => "bird",
             Self::Tor(Kind::Frr) => "frr",
             Self::Tor(Kind::Gobgp) => "gobgp",
@@ -89,6 +93,7 @@ impl Event {
             Self::Policy => "an import rule",
             Self::Password => "a password at both ends",
             Self::Source => "manifests gone, kill -9 and start, manifests back",
+            Self::ApiServer => "API server gone, kill -9 and start, API server back",
             Self::Tor(Kind::Bird) => "kill -9 of the ToR's BIRD, and start",
             Self::Tor(Kind::Frr) => "kill -9 of the ToR's FRR bgpd, and start",
             Self::Tor(Kind::Gobgp) => "kill -9 of the ToR's GoBGP, and start",

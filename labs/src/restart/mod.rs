@@ -10,6 +10,7 @@
 //! ```text
 //!  event    what happens
 //!  tor      the daemon of tor1
+//!  cluster  the API server of its objects, where they are in no file
 //!  agent    the agent of the node, which ends and starts
 //!  scene    the namespaces, and what has to be so before and after
 //!  measure  the streams through it, and how much of them is lost
@@ -18,6 +19,7 @@
 //! The kernels of the node and of tor1 hold what the daemons wrote. Everybody keeps routes over a restart (RFC 4724).
 
 pub mod agent;
+pub mod cluster;
 pub mod event;
 pub mod measure;
 pub mod scene;

@@ -1,5 +1,7 @@
 //! The namespaces between a pod and a host, what happens in them, and what has to be so before and after.
 
+use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
@@ -9,6 +11,7 @@ use super::agent::{Agent, Say};
 use super::event::Event;
 use super::tor::{Kind, Tor};
 use crate::interrupt;
+use crate::kubernetes::ApiServer;
 use crate::netns::Netns;
 use crate::sandbox::Sandbox;
 
@@ -84,7 +87,7 @@ impl<'a> Scene<'a> {
             Tor::start(event.tor(), sandbox, &tors[0], 1, keeps, run),
             Tor::start(Kind::Bird, sandbox, &tors[1], 2, keeps, run),
         ];
-        let agent = Agent::start(sandbox, &node, underlay, run)?;
+        let agent = Agent::start(sandbox, &node, underlay, event, run)?;
         if event == Event::PeerRemoved {
             agent.says(&Say { stranger: true, ..Say::default() })?;
         }
@@ -207,6 +210,14 @@ impl<'a> Scene<'a> {
                 self.until_ready(event)?;
                 self.agent.hide(false)?;
             }
+            Event::ApiServer => {
+                self.api(ApiServer::kill);
+                self.kill();
+                self.until_source(true)?;
+                self.until_ready(event)?;
+                self.api(|api| api.start_again(&[]));
+                self.until_source(false)?;
+            }
             Event::Tor(_) => {
                 self.daemons[0].replace(self.sandbox, &self.tors[0]);
                 self.until_more("another session", ups, Self::ups)?;
@@ -221,6 +232,21 @@ impl<'a> Scene<'a> {
         Ok(())
     }
 
+    fn api(&mut self, act: impl FnOnce(&mut ApiServer)) {
+        if let Some(api) = self.agent.api() {
+            act(api);
+        }
+    }
+
+    /// Waits until the agent goes by what it has kept, or by its source alone.
+    fn until_source(&self, gone: bool) -> anyhow::Result<()> {
+        interrupt::until("word of the source", CONVERGENCE, || {
+            let status = self.agent.ask("status -o json")?;
+            ensure!(status.contains("running from checkpoint") == gone, "{status}");
+            Ok(())
+        })
+    }
+
     fn kill(&mut self) {
         self.agent.daemon().kill();
         self.agent.again(self.sandbox);
@@ -231,12 +257,16 @@ impl<'a> Scene<'a> {
         self.agent.again(self.sandbox);
     }
 
-    /// Removes the namespaces; who runs in them ends first.
+    /// Removes the namespaces, and what an API server has kept; who runs in them ends first.
     ///
     /// # Errors
-    /// Those of the kernel.
+    /// Those of the kernel and of the file system.
     pub fn remove(self) -> anyhow::Result<()> {
         drop((self.agent, self.daemons));
+        match fs::remove_dir_all(self.sandbox.folder().join("kubernetes")) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
         for netns in [&self.pod, &self.node, &self.host].into_iter().chain(&self.tors) {
             netns.remove()?;
         }

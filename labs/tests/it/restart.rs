@@ -41,3 +41,18 @@ mod interop {
         });
     }
 }
+
+mod clusters {
+    use labs::program::program;
+    use labs::restart::event::Event;
+    use labs::restart::measure::losses;
+
+    #[test]
+    fn nothing_is_lost_without_the_api_server() {
+        labs::require!("root", "bird", "kubernetes");
+        labs::sandbox!(|sandbox| {
+            let lost = losses(sandbox, Event::ApiServer, &program("underlay"), 1).unwrap();
+            assert_eq!(lost, [0, 0]);
+        });
+    }
+}
