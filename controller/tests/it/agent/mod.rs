@@ -5,6 +5,7 @@ mod checkpoint;
 mod configuration;
 mod events;
 mod fake;
+mod farewell;
 mod masquerade;
 mod pace;
 mod recording;
