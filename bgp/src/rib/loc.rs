@@ -84,8 +84,8 @@ fn judge<K: Key>(table: &mut Table<K>, state: &State, slot: u32, scratch: &mut S
     verdicts.resize(candidates.len(), Reason::Pending);
     let paths = table.paths_mut(slot);
     let same_as_path = |a: usize, b: usize| {
-        let path = |at: usize| &state.attributes.get(paths[places[at] as usize].attrs()).as_path;
-        path(a) == path(b)
+        let set = |at: usize| state.attributes.get(paths[places[at] as usize].attrs());
+        set(a).as_path == set(b).as_path
     };
     let best = ladder.decide(candidates, state.multipath(), same_as_path, verdicts);
     for (&place, &verdict) in places.iter().zip(verdicts.iter()) {

@@ -12,7 +12,7 @@ pub(super) fn mark<K: Key>(table: &mut Table<K>, state: &mut State, slot: u32, a
     if !due || state.attributes.facts(path.attrs()).long_lived {
         return false;
     }
-    let mut attributes = state.attributes.get(path.attrs()).clone();
+    let mut attributes = state.attributes.get(path.attrs()).into_owned();
     let communities = attributes.communities.iter().copied().chain([Community::LLGR_STALE]);
     attributes.communities = communities.collect();
     let received = state.attributes.received(path.attrs());

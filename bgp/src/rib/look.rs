@@ -8,7 +8,8 @@ use crate::rib::decision::Comparison;
 use crate::rib::next_hop::HopId;
 use crate::rib::state::State;
 use crate::rib::table::Key;
-use crate::rib::{AttrId, EntryId, Path, Rib, Source, SourceId, query};
+use crate::rib::{EntryId, Path, Rib, Source, SourceId, query};
+use crate::wire::attribute::PathAttributes;
 
 impl Rib {
     /// A next hop that paths are likely to name: its resolution is asked for at once.
@@ -60,11 +61,15 @@ impl Rib {
         self.entry(id).map_or_else(Vec::new, |entry| query::sendable(id, entry.paths, &self.state))
     }
 
-    /// A path as export looks at it; `None` if its source is gone.
+    /// A path as export looks at it, with the attributes of its set; `None` if its source is gone.
     #[must_use]
-    pub fn outgoing(&self, prefix: Prefix, attributes: AttrId, source: SourceId) -> Option<Outgoing<'_>> {
+    pub fn outgoing<'a>(
+        &self,
+        prefix: Prefix,
+        attributes: &'a PathAttributes,
+        source: SourceId,
+    ) -> Option<Outgoing<'a>> {
         let Source { kind, origin, client, router_id, .. } = *self.state.sources.get(source)?;
-        let attributes = self.state.attributes.get(attributes);
         Some(Outgoing { prefix, kind, origin, client, router_id, attributes })
     }
 

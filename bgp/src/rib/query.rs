@@ -72,9 +72,9 @@ pub(super) fn ranked(entry: EntryId, paths: &[Path], state: &State) -> Vec<(Path
             accepted.push(path);
         }
     }
-    let as_path = |at: usize| &state.attributes.get(accepted[at].attrs()).as_path;
-    let compared =
-        decision::explain(&candidates, state.multipath(), |a: usize, b: usize| as_path(a) == as_path(b));
+    let set = |at: usize| state.attributes.get(accepted[at].attrs());
+    let same_as_path = |a: usize, b: usize| set(a).as_path == set(b).as_path;
+    let compared = decision::explain(&candidates, state.multipath(), same_as_path);
     let mut order: Vec<usize> = (0..accepted.len()).collect();
     order.sort_by(|&a, &b| {
         decision::by_rank(compared[a].verdict, &candidates[a], compared[b].verdict, &candidates[b])

@@ -114,7 +114,9 @@ pub(super) fn meet<K: Key>(
         {
             let prefix = table.entry(slot).key().prefix();
             let received = state.attributes.received(path.attrs());
-            let (attrs, refusal) = match rules(source, prefix, state.attributes.get(received)) {
+            // Many prefixes share one set.
+            state.attributes.warm(received);
+            let (attrs, refusal) = match rules(source, prefix, &state.attributes.get(received)) {
                 Ok(None) => (received, None),
                 Ok(Some(changed)) => (state.attributes.intern_changed(changed, received), None),
                 Err(reason) => (received, Some(reason)),

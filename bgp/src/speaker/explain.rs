@@ -56,7 +56,8 @@ impl Speaker {
         let export = receiver.export;
         let sent = self.adj_out.sent(&self.rib, peer.id, entry.id);
         let exported = sent.iter().filter_map(|sent| {
-            let path = self.rib.outgoing(entry.prefix, sent.attributes, sent.source)?;
+            let attributes = self.rib.attributes().get(sent.attributes);
+            let path = self.rib.outgoing(entry.prefix, &attributes, sent.source)?;
             Some(SentPath { path_id: sent.id, attributes: export.apply(&path).ok()? })
         });
         let exported: Vec<SentPath> = exported.collect();
@@ -73,7 +74,8 @@ impl Speaker {
         if self.rib.sources().owner(best.source()) == receiver.source {
             return Err(refusal(Reason::LearnedFromPeer));
         }
-        if let Some(path) = self.rib.outgoing(entry.prefix, best.attrs(), best.source())
+        let attributes = self.rib.attributes().get(best.attrs());
+        if let Some(path) = self.rib.outgoing(entry.prefix, &attributes, best.source())
             && let Err(reason) = export.judge(&path)
         {
             return Err(export.refusal(reason, &path));

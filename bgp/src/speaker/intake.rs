@@ -139,9 +139,9 @@ impl Intake<'_> {
         let Negotiated { peer_asn, external, .. } = *negotiated;
         let import = Import { speaker: self.speaker, peer: self.peer, asn: peer_asn, external };
         let family = announced.nlri.family();
-        let shared = import.judge_attributes(family, self.rib.attributes().get(attributes));
+        let shared = import.judge_attributes(family, &self.rib.attributes().get(attributes));
         let limit = self.peer.receive.stored();
-        let altered = import.is_altered(self.rib.attributes().get(attributes));
+        let altered = import.is_altered(&self.rib.attributes().get(attributes));
         // What the rules made of the set, a rule each: prefixes of one UPDATE meet few.
         let mut made = Made::new();
         let (mut routes, mut near) = (announced.nlri.routes(), Near::default());
@@ -150,7 +150,7 @@ impl Intake<'_> {
                 let prefix = route.prefix;
                 let verdict = match shared {
                     Some(reason) => Err(reason),
-                    None => import.judge_prefix(prefix, self.rib.attributes().get(attributes)),
+                    None => import.judge_prefix(prefix, &self.rib.attributes().get(attributes)),
                 };
                 let (attributes, refusal) = match verdict {
                     Ok(None) if !altered => (attributes, None),
@@ -180,6 +180,7 @@ impl Intake<'_> {
         let flavour = announced.flavour(codec);
         let identity = update.identity(announced, self.scratch);
         if let Some(known) = self.rib.attributes().lookup_raw(flavour, identity) {
+            self.rib.attributes_mut().warm(known);
             return Ok(Some(known));
         }
         let graded = decode::attributes(update.key(&mut Vec::new()), announced.next_hop, codec)?;
@@ -211,7 +212,7 @@ fn changed(
         return known;
     }
     let store = rib.attributes_mut();
-    let changed = import.changed(rule, store.get(received));
+    let changed = import.changed(rule, &store.get(received));
     let id = changed.map_or(received, |changed| store.intern_changed(changed, received));
     made.push((rule, id));
     id

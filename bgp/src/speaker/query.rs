@@ -126,7 +126,7 @@ impl Speaker {
 
     fn path_view(&self, entry: &EntryView<'_>, path: Path, compared: &Comparison) -> Option<PathView> {
         let store = self.rib.attributes();
-        let received = store.get(store.received(path.attrs())).clone();
+        let received = store.get(store.received(path.attrs())).into_owned();
         let source = self.rib.sources().get(path.source())?;
         let peer = source.peer.and_then(|id| self.peers.get(&id));
         let path_source = match (source.peer, peer) {
@@ -150,9 +150,9 @@ impl Speaker {
         };
         let long_lived =
             |attributes: &PathAttributes| attributes.communities.contains(&Community::LLGR_STALE);
-        let is_kept = long_lived(store.get(path.attrs()));
+        let is_kept = long_lived(&store.get(path.attrs()));
         let changed = (store.received(path.attrs()) != path.attrs()).then(|| Changed {
-            attributes: store.get(path.attrs()).clone(),
+            attributes: store.get(path.attrs()).into_owned(),
             detail: match import.and_then(|import| import.change_detail(entry.prefix, &received)) {
                 None if is_kept && !long_lived(&received) => "LLGR_STALE attached (RFC 9494 4.2)".to_owned(),
                 detail => detail.unwrap_or_default(),

@@ -34,4 +34,16 @@ impl Codec {
     pub const fn flavour(&self) -> u8 {
         (self.four_octet as u8) | (self.external as u8) << 1
     }
+
+    /// A codec of that flavour, for no family.
+    pub(super) const fn of_flavour(flavour: u8) -> Self {
+        Self {
+            four_octet: flavour & 1 != 0,
+            external: flavour & 2 != 0,
+            families: PerFamily { ipv4: false, ipv6: false },
+            add_path: Self::NO_PATH_IDS,
+            extended_next_hop: false,
+            zone: None,
+        }
+    }
 }

@@ -25,6 +25,7 @@ pub mod extended_next_hop;
 pub mod frame;
 pub mod grade;
 pub mod header;
+pub mod identity;
 pub mod long_lived;
 pub mod nlri;
 pub mod notification;

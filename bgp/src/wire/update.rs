@@ -8,6 +8,7 @@ use super::code;
 use super::codec::Codec;
 use super::cursor::Cursor;
 use super::decode;
+use super::identity;
 use super::nlri::Nlri;
 use super::notification::{Notification, UpdateError};
 use super::tlv::{Overrun, Tlv, Tlvs};
@@ -39,9 +40,7 @@ impl Announced<'_> {
     /// read: the codec's flavour, the family, and where the next hop lies.
     #[must_use]
     pub const fn flavour(&self, codec: &Codec) -> u32 {
-        codec.flavour() as u32
-            | (self.next_hop.is_some() as u32) << 2
-            | (matches!(self.nlri.family(), Family::Ipv6) as u32) << 3
+        identity::flavour(codec, self.next_hop, self.nlri.family())
     }
 }
 
@@ -120,12 +119,7 @@ impl<'a> Update<'a> {
         let Some(next_hop) = announced.next_hop else { return self.key(scratch) };
         scratch.clear();
         self.attributes.iter().for_each(|piece| scratch.extend_from_slice(piece));
-        // The length goes last, so that equal octets are equal in both parts.
-        let start = scratch.len();
-        next_hop.encode(scratch);
-        // The link is no part of the octets, and of what they say.
-        scratch.extend(zone::of(next_hop.address()).into_iter().flat_map(|zone| zone.0.get().to_be_bytes()));
-        scratch.push(u8::try_from(scratch.len() - start).unwrap_or(u8::MAX));
+        identity::append(next_hop, scratch);
         scratch
     }
 

@@ -35,10 +35,12 @@ use bgp::rib::attributes::Store;
 use bgp::rib::{Rib, RibConfig};
 use bgp::wire::attribute::{NextHops, PathAttributes};
 use bgp::wire::code;
+use bgp::wire::encode;
 use bgp::wire::notification::Notification;
 use bgp::wire::refresh::Refresh;
 
 use crate::sim::network::{Network, address, config, peer};
+use crate::wire::EXTERNAL;
 
 /// Two routers with a session, of which the second one says what it is told to.
 fn pair(seed: u64) -> Network {
@@ -170,12 +172,15 @@ fn sets_that_nothing_names_go() {
     for med in 0..10_000_u32 {
         let next_hop = NextHops::V4(std::net::Ipv4Addr::new(10, 0, 0, 1));
         let attributes = PathAttributes { med: Some(med), ..PathAttributes::originated(next_hop) };
+        let mut octets = Vec::new();
+        encode::attributes(&attributes, &EXTERNAL, Family::Ipv4, &mut octets);
         let id = rib.attributes_mut().intern(attributes);
-        rib.attributes_mut().remember_raw(0, &med.to_be_bytes(), id);
+        rib.attributes_mut().remember_raw(EXTERNAL.flavour().into(), &octets, id);
+        assert_eq!(rib.attributes().lookup_raw(EXTERNAL.flavour().into(), &octets), Some(id));
         if med % 100 == 99 {
             rib.drain(&mut Effects::default());
             assert!(rib.attributes().is_empty());
-            assert_eq!(rib.attributes().lookup_raw(0, &med.to_be_bytes()), None);
+            assert_eq!(rib.attributes().lookup_raw(EXTERNAL.flavour().into(), &octets), None);
         }
     }
 }

@@ -83,7 +83,8 @@ impl Changes {
             let (Sent { attributes, source }, _, first) = run[0];
             let id = name(source);
             let sent = rib.prefix(first).and_then(|prefix| {
-                rib.outgoing(prefix, attributes, source).and_then(|path| export.apply(&path).ok())
+                let attributes = rib.attributes().get(attributes);
+                rib.outgoing(prefix, &attributes, source).and_then(|path| export.apply(&path).ok())
             });
             let start = out.len();
             let routes =

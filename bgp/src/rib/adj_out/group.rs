@@ -255,7 +255,8 @@ impl Group {
 
     /// The path with the place of the export rule that it meets, if it may be sent.
     pub(super) fn judged(&self, rib: &Rib, prefix: Prefix, sent: Sent) -> Option<(Sent, Option<usize>)> {
-        let path = rib.outgoing(prefix, sent.attributes, sent.source)?;
+        let attributes = rib.attributes().get(sent.attributes);
+        let path = rib.outgoing(prefix, &attributes, sent.source)?;
         Some((sent, self.key.export.judge(&path).ok()?))
     }
 
@@ -264,8 +265,12 @@ impl Group {
     /// path that was announced, and might come back.
     fn best(&self, rib: &Rib, id: EntryId, prefix: Prefix, most: u8) -> Wanted {
         let paths = rib.sendable(id).into_iter().filter(|path| {
-            let outgoing = rib.outgoing(prefix, path.attrs(), path.source());
-            path.is_selected() || outgoing.is_some_and(|outgoing| self.key.export.keeps_next_hop(&outgoing))
+            let keeps = || {
+                let attributes = rib.attributes().get(path.attrs());
+                let outgoing = rib.outgoing(prefix, &attributes, path.source());
+                outgoing.is_some_and(|outgoing| self.key.export.keeps_next_hop(&outgoing))
+            };
+            path.is_selected() || keeps()
         });
         let sent = paths.map(|path| Sent { attributes: path.attrs(), source: path.source() });
         sent.filter_map(|sent| self.judged(rib, prefix, sent)).take(most.into()).collect()
@@ -352,7 +357,8 @@ pub(super) fn advertised(rib: &Rib, entry: &EntryView<'_>, export: &Export) -> A
     let awaits = !entry.is_due && !matches!(entry.advertise, Advertise::Path { .. });
     let selected = entry.paths.first().filter(|path| awaits && path.is_best());
     if let Some(best) = selected
-        && let Some(path) = rib.outgoing(entry.prefix, best.attrs(), best.source())
+        && let attributes = rib.attributes().get(best.attrs())
+        && let Some(path) = rib.outgoing(entry.prefix, &attributes, best.source())
         && export.reflects(&path)
     {
         return Advertise::Path { attrs: best.attrs(), source: best.source() };

@@ -42,7 +42,7 @@ impl Group {
     /// Without rules the prefix has no part in the verdict.
     fn meets(
         &self,
-        rib: &Rib,
+        rib: &mut Rib,
         prefix: Prefix,
         sent: Sent,
         last: &mut Judged,
@@ -52,6 +52,8 @@ impl Group {
         {
             return verdict.map(|rule| (sent, rule));
         }
+        // It is asked for once more where the path is encoded.
+        rib.attributes_mut().warm(sent.attributes);
         let judged = self.judged(rib, prefix, sent);
         if self.key.export.rules.is_empty() {
             *last = Some((sent, judged.map(|(_, rule)| rule)));

@@ -7,11 +7,16 @@
 //!   nothing counts stays until the end of the next
 //!   [`Rib::drain`](crate::rib::Rib::drain), so that a number that
 //!   [`Store::intern`] gave is good for the whole turn without a [`Store::retain`].
-//! - Never decodes, never encodes.
+//! - A set of which the bytes are known is kept decoded only for as long as it is among the last
+//!   `WARM` to be used: the bytes say the same in a fifth of the memory.
+//! - Never encodes.
 
 mod address;
 mod raw;
 mod short;
+
+use std::borrow::Cow;
+use std::collections::VecDeque;
 
 use core::hash::BuildHasher;
 use core::num::NonZeroU32;
@@ -28,6 +33,7 @@ use crate::id::{Asn, RouterId};
 use crate::policy::DEFAULT_LOCAL_PREFERENCE;
 use crate::wire::attribute::{Origin, PathAttributes};
 use crate::wire::community::Community;
+use crate::wire::identity;
 
 /// The number of an attribute set; used again after the set was swept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -82,14 +88,21 @@ pub struct Facts {
     pub never_long_lived: bool,
 }
 
+/// Sets that are kept decoded though their bytes are known: more than a turn of the owner brings.
+/// Few where assertions are checked, so that what is tested meets both kinds.
+const WARM: usize = if cfg!(debug_assertions) { 4 } else { 2048 };
+
 #[derive(Clone, Debug)]
 struct Set {
+    /// `None` where the bytes alone are kept, and of a number that is free.
     attributes: Option<Box<PathAttributes>>,
     refs: u32,
     /// The head of the chain of bytes that decode to this set.
     raw: u32,
     /// The hash of the attributes: what an index that grows asks of each set again.
     hash: Short,
+    /// Whether the number names a set.
+    used: bool,
     /// Whether the set is listed for the next sweep.
     idle: bool,
     /// The set as it was received, where import changed it; held by this one.
@@ -107,6 +120,8 @@ pub struct Store {
     idle: Vec<u32>,
     addresses: Addresses,
     raws: RawCache,
+    /// Sets that are decoded and have bytes, the oldest first; one that was swept may be among them.
+    warm: VecDeque<u32>,
     with_med: usize,
 }
 
@@ -123,6 +138,7 @@ impl Store {
             idle: Vec::new(),
             addresses: Addresses::new(seed),
             raws: RawCache::new(seed),
+            warm: VecDeque::new(),
             with_med: 0,
         }
     }
@@ -153,7 +169,7 @@ impl Store {
         let hash = Short::of(self.hasher.hash_one(&attributes));
         let same = |&id: &u32| {
             let set = &self.sets[id as usize];
-            set.hash == hash && set.received == received && set.attributes.as_deref() == Some(&attributes)
+            set.hash == hash && set.received == received && *self.attributes(set) == attributes
         };
         if let Some(&id) = self.index.find(hash.long(), same) {
             return AttrId::of(id as usize);
@@ -173,7 +189,7 @@ impl Store {
         };
         self.with_med += usize::from(facts.med != 0);
         let attributes = Some(Box::new(attributes));
-        let set = Set { attributes, refs: 0, raw: raw::NONE, hash, idle: true, received };
+        let set = Set { attributes, refs: 0, raw: raw::NONE, hash, used: true, idle: true, received };
         if let Some(received) = received {
             self.retain(received);
         }
@@ -195,14 +211,49 @@ impl Store {
         AttrId::of(id as usize)
     }
 
-    /// The attributes of a set.
+    /// The attributes of a set; decoded for this call where the set is not a warm one.
     ///
     /// # Panics
     ///
     /// If the set was swept: the holder of the number did not retain it.
     #[must_use]
-    pub fn get(&self, id: AttrId) -> &PathAttributes {
-        self.sets[id.index()].attributes.as_deref().expect("a retained set is stored")
+    pub fn get(&self, id: AttrId) -> Cow<'_, PathAttributes> {
+        self.attributes(&self.sets[id.index()])
+    }
+
+    fn attributes<'a>(&'a self, set: &'a Set) -> Cow<'a, PathAttributes> {
+        match &set.attributes {
+            Some(attributes) => Cow::Borrowed(attributes),
+            None => Cow::Owned(self.decoded(set)),
+        }
+    }
+
+    fn decoded(&self, set: &Set) -> PathAttributes {
+        let known = (set.raw != raw::NONE).then(|| self.raws.bytes(set.raw));
+        let (flavour, bytes) = known.expect("a retained set is stored");
+        identity::decode(flavour, bytes).expect("bytes that decoded to a set do so again")
+    }
+
+    /// Decodes a set that will be asked for several times.
+    pub fn warm(&mut self, id: AttrId) {
+        if self.sets[id.index()].attributes.is_none() {
+            self.sets[id.index()].attributes = Some(Box::new(self.decoded(&self.sets[id.index()])));
+            self.keep_warm(id.index() as u32);
+        }
+    }
+
+    /// Lists a decoded set of which the bytes are known; the oldest one gives way.
+    fn keep_warm(&mut self, id: u32) {
+        self.warm.push_back(id);
+        if self.warm.len() <= WARM {
+            return;
+        }
+        let Some(oldest) = self.warm.pop_front() else { return };
+        let set = &self.sets[oldest as usize];
+        if set.raw != raw::NONE {
+            debug_assert!(set.attributes.as_deref().is_none_or(|held| *held == self.decoded(set)));
+            self.sets[oldest as usize].attributes = None;
+        }
     }
 
     /// What the decision needs of a set.
@@ -219,11 +270,16 @@ impl Store {
         self.raws.find(flavour, bytes).map(|id| AttrId::of(id as usize))
     }
 
-    /// Notes that these attribute bytes decode to a set. The note goes with the
-    /// set, and is not taken at all once the cache is full.
+    /// Notes that these attribute bytes are those of a set, without a flaw: what
+    /// [`identity::decode`] makes of them. The note goes with the set, and is not
+    /// taken at all once the cache is full.
     pub fn remember_raw(&mut self, flavour: u32, bytes: &[u8], id: AttrId) {
         let set = &mut self.sets[id.index()];
-        set.raw = self.raws.insert(flavour, bytes, id.index() as u32, set.raw);
+        let head = self.raws.insert(flavour, bytes, id.index() as u32, set.raw);
+        let is_first = core::mem::replace(&mut set.raw, head) == raw::NONE && head != raw::NONE;
+        if is_first {
+            self.keep_warm(id.index() as u32);
+        }
     }
 
     /// Counts one user of a set more.
@@ -250,9 +306,10 @@ impl Store {
             if set.refs > 0 {
                 continue;
             }
-            if set.attributes.take().is_none() {
+            if !core::mem::take(&mut set.used) {
                 continue;
             }
+            set.attributes = None;
             let head = core::mem::replace(&mut set.raw, raw::NONE);
             if let Ok(found) = self.index.find_entry(set.hash.long(), |&other| other == id) {
                 found.remove();

@@ -89,6 +89,12 @@ impl RawCache {
         id
     }
 
+    /// The flavour and the bytes of an entry.
+    pub(super) fn bytes(&self, id: u32) -> (u32, &[u8]) {
+        let Raw { flavour, bytes, .. } = &self.raws[id as usize];
+        (*flavour, bytes)
+    }
+
     /// Forgets the chain of a set.
     pub(super) fn remove(&mut self, head: u32) {
         let mut id = head;

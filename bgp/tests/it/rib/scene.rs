@@ -1,13 +1,18 @@
 //! Scenes: a few calls and what comes of them.
 
+use std::borrow::Cow;
+
 use bgp::id::Asn;
 use bgp::io::{RouteChange, SetChange, SetId, Tracking};
 use bgp::prefix::Family;
 use bgp::reason::Reason;
+use bgp::rib::attributes::Store;
 use bgp::rib::{Advertise, Announced, RibConfig, SourceKind};
 use bgp::view::KernelView;
+use bgp::wire::encode;
 
 use super::*;
+use crate::wire::INTERNAL;
 
 const P: &str = "192.0.2.0/24";
 
@@ -277,6 +282,44 @@ fn attribute_bytes_are_decoded_once_and_go_with_their_set() {
     bench.turn();
     let store = bench.rib.attributes();
     assert_eq!((store.len(), store.raw_len(), store.lookup_raw(1, b"bytes")), (0, 0, None));
+}
+
+/// Of many sets a few are kept decoded, which nobody can tell.
+#[test]
+fn sets_are_the_same_whether_they_are_kept_decoded_or_as_octets() {
+    let mut store = Store::new(7);
+    let set = |n: u32| PathAttributes {
+        local_preference: Some(n % 7),
+        ..attributes(n as u8 % 200, &[65001, 1 + n])
+    };
+    let encoded = |n: u32| {
+        let mut octets = Vec::new();
+        encode::attributes(&set(n), &INTERNAL, Family::Ipv4, &mut octets);
+        octets
+    };
+    let ids: Vec<AttrId> = (0..10_000)
+        .map(|n| {
+            let id = store.intern(set(n));
+            // Each tenth is known by no octets.
+            if n % 10 > 0 {
+                store.remember_raw(INTERNAL.flavour().into(), &encoded(n), id);
+            }
+            id
+        })
+        .collect();
+    let kept = |store: &Store| ids.iter().filter(|id| matches!(store.get(**id), Cow::Borrowed(_))).count();
+    assert!((1_000..5_000).contains(&kept(&store)), "{} are decoded", kept(&store));
+    for (n, &id) in (0..).zip(&ids) {
+        assert_eq!(*store.get(id), set(n));
+        assert_eq!(store.facts(id).hops, 2);
+        let known = (n % 10 > 0).then_some(id);
+        assert_eq!(store.lookup_raw(INTERNAL.flavour().into(), &encoded(n)), known);
+        assert_eq!(store.intern(set(n)), id, "found by what the octets say");
+        store.warm(id);
+        assert!(matches!(store.get(id), Cow::Borrowed(_)));
+        assert_eq!(*store.get(id), set(n));
+    }
+    assert!(kept(&store) < 5_000);
 }
 
 #[test]

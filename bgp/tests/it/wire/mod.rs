@@ -53,7 +53,7 @@ fn prefix(text: &str) -> Prefix {
 }
 
 /// An external peer of four-octet ASes and both families.
-const EXTERNAL: Codec = Codec {
+pub(super) const EXTERNAL: Codec = Codec {
     four_octet: true,
     external: true,
     families: PerFamily { ipv4: true, ipv6: true },
@@ -63,7 +63,7 @@ const EXTERNAL: Codec = Codec {
 };
 
 /// The same, internal.
-const INTERNAL: Codec = Codec { external: false, ..EXTERNAL };
+pub(super) const INTERNAL: Codec = Codec { external: false, ..EXTERNAL };
 
 /// An external peer of two-octet ASes.
 const OLD: Codec = Codec { four_octet: false, ..EXTERNAL };

@@ -1,13 +1,16 @@
 //! What holds for any octets and any values.
 
+use std::net::Ipv6Addr;
+
 use bgp::prefix::Family;
+use bgp::wire::attribute::NextHops;
 use bgp::wire::codec::Codec;
 use bgp::wire::frame::{Framer, Kind};
 use bgp::wire::notification::Notification;
 use bgp::wire::open::Open;
 use bgp::wire::refresh::Refresh;
 use bgp::wire::update::Update;
-use bgp::wire::{decode, encode, nlri, pack};
+use bgp::wire::{decode, encode, identity, nlri, pack};
 use bgp::zone::Zone;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -160,6 +163,45 @@ proptest! {
         let graded = decode::attributes(&out, next_hop, &codec).unwrap();
         prop_assert_eq!(graded.problems, vec![]);
         prop_assert_eq!(graded.attributes, Some(attributes));
+    }
+
+    #[test]
+    fn what_identifies_an_update_s_attributes_says_what_the_update_says(
+        (family, attributes) in strategy::family()
+            .prop_flat_map(|family| (Just(family), strategy::attributes(family))),
+        base in codecs(),
+        (four_octet, on_link, in_mp) in any::<(bool, [bool; 2], bool)>(),
+    ) {
+        let codec = Codec { four_octet, families: EXTERNAL.families, ..base };
+        let mut attributes = attributes;
+        if let NextHops::V6 { global, link_local } = &mut attributes.next_hop {
+            // As from links whose addresses are link-local ones.
+            let place = |address: Ipv6Addr| Ipv6Addr::from_bits(0xfe80 << 112 | address.to_bits() & u128::from(u64::MAX));
+            *global = if on_link[0] { place(*global) } else { *global };
+            *link_local = link_local.map(|address| if on_link[1] { place(address) } else { address });
+        }
+        let mut raw = Vec::new();
+        encode::attributes(&attributes, &codec, family, &mut raw);
+        let mut next_hop = Vec::new();
+        attributes.next_hop.encode(&mut next_hop);
+        let mut nlri: &[u8] = &[8, 10];
+        if family == Family::Ipv6 || in_mp {
+            let value = [&[0, 1 + u8::from(family == Family::Ipv6), 1, next_hop.len() as u8], &*next_hop, &[0, 8, 10]].concat();
+            raw.extend([&[0x80, 14, value.len() as u8], &*value].concat());
+            nlri = &[];
+        }
+        let body = [&[0, 0][..], &(raw.len() as u16).to_be_bytes(), &raw, nlri].concat();
+        let update = Update::parse(&body, &codec).expect("an UPDATE");
+        let announced = update.announced().next().expect("a prefix");
+        let graded = decode::attributes(update.key(&mut Vec::new()), announced.next_hop, &codec).expect("graded");
+        let identity = update.identity(&announced, &mut Vec::new()).to_vec();
+        let again = identity::decode(announced.flavour(&codec), &identity);
+        prop_assert_eq!(again, graded.attributes.filter(|_| graded.problems.is_empty()));
+    }
+
+    #[test]
+    fn any_octets_identify_something_or_nothing(flavour in any::<u32>(), octets in vec(any::<u8>(), 0..100)) {
+        drop(identity::decode(flavour, &octets));
     }
 
     #[test]
