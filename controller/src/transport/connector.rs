@@ -28,6 +28,8 @@ async fn open(remote: SocketAddr, source: Option<IpAddr>, book: &Book) -> io::Re
     }
     let limited = sockopt::set_hops(&socket, remote.is_ipv4(), hops);
     limited.map_err(|error| io::Error::new(error.kind(), format!("TTL: {error}")))?;
+    // BGP's messages are small and wait for nothing that follows.
+    socket.set_nodelay(true)?;
     if let Some(source) = source {
         let bound = socket.bind(SocketAddr::new(source, 0));
         bound.map_err(|error| io::Error::new(error.kind(), format!("source address {source}: {error}")))?;

@@ -123,7 +123,7 @@ impl Handle {
             // A stranger, and anybody before the peers are known, keeps the listener's greatest TTL: who demands that
             // does not hear the end of the connection else, and waits for it.
             if let Some(Terms { hops, .. }) = self.book.of(peer)
-                && let Err(error) = sockopt::set_hops(&tcp, remote.is_ipv4(), hops)
+                && let Err(error) = sockopt::set_hops_accepted(&tcp, remote.is_ipv4(), hops)
             {
                 self.tell(TransportEvent::Trouble(format!(
                     "TTL of a connection of {}: {error}",

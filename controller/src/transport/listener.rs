@@ -80,6 +80,8 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
+    // BGP's messages are small and wait for nothing that follows. What is accepted has it from here.
+    socket.set_tcp_nodelay(true)?;
     sockopt::answer_from_anywhere(&socket, address.is_ipv4())?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;

@@ -78,22 +78,43 @@ pub(super) fn set_md5(socket: &impl AsFd, peers: Prefix, key: Option<&Password>)
 /// # Errors
 /// What the kernel says.
 pub(super) fn set_hops(socket: &impl AsFd, ipv4: bool, hops: Hops) -> io::Result<()> {
-    // -1 is the system's own; a least TTL of 0 is none. A packet of a neighbour has not been forwarded, so that its
-    // TTL is 255 yet (RFC 5082 §3).
-    let (sent, least) = match hops {
+    let (sent, least) = ttls(hops);
+    let (level, ttl, least_ttl) = options(ipv4);
+    set(socket, level, ttl, &sent)?;
+    set(socket, level, least_ttl, &least)
+}
+
+/// The same of a connection as a listener gives it, which has the listener's greatest TTL and no least one: only
+/// what differs from that is set.
+///
+/// # Errors
+/// What the kernel says.
+pub(super) fn set_hops_accepted(socket: &impl AsFd, ipv4: bool, hops: Hops) -> io::Result<()> {
+    let (sent, least) = ttls(hops);
+    let (level, ttl, least_ttl) = options(ipv4);
+    if sent != libc::c_int::from(MOST) {
+        set(socket, level, ttl, &sent)?;
+    }
+    if least != 0 { set(socket, level, least_ttl, &least) } else { Ok(()) }
+}
+
+/// The TTL to send with, -1 for the system's own, and the least one to receive, 0 for none. A packet of a neighbour has
+/// not been forwarded, so that its TTL is 255 yet (RFC 5082 §3).
+const fn ttls(hops: Hops) -> (libc::c_int, libc::c_int) {
+    match hops {
         Hops::Any => (-1, 0),
-        Hops::AtMost(hops) => (libc::c_int::from(hops), 0),
-        Hops::Proven(hops) => {
-            (libc::c_int::from(MOST), libc::c_int::from(MOST) + 1 - libc::c_int::from(hops))
-        }
-    };
-    let (level, ttl, least_ttl) = if ipv4 {
+        Hops::AtMost(hops) => (hops as libc::c_int, 0),
+        Hops::Proven(hops) => (MOST as libc::c_int, MOST as libc::c_int + 1 - hops as libc::c_int),
+    }
+}
+
+/// The level, and the options of the TTL and of the least one.
+const fn options(ipv4: bool) -> (libc::c_int, libc::c_int, libc::c_int) {
+    if ipv4 {
         (libc::IPPROTO_IP, libc::IP_TTL, libc::IP_MINTTL)
     } else {
         (libc::IPPROTO_IPV6, libc::IPV6_UNICAST_HOPS, libc::IPV6_MINHOPCOUNT)
-    };
-    set(socket, level, ttl, &sent)?;
-    set(socket, level, least_ttl, &least)
+    }
 }
 
 /// Has a listener answer with the greatest TTL: a peer that asks for it (RFC 5082)

@@ -9,13 +9,15 @@
 //! The task ends with the connection. Dropping it resets the connection.
 
 use std::collections::VecDeque;
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, Read};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bgp::id::ConnId;
 use bgp::prefix::Prefix;
 use bytes::{Buf, Bytes};
+use socket2::SockRef;
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
@@ -69,8 +71,6 @@ impl Stream {
 
     async fn run(&mut self) -> Option<TransportEvent> {
         let conn = self.conn;
-        // BGP's messages are small and wait for nothing that follows.
-        let _ = self.tcp.set_nodelay(true);
         match self.exchange().await {
             Ok(End::Asked(queue)) => {
                 // Whatever comes of it, the connection is gone for the loop.
@@ -138,7 +138,15 @@ impl Stream {
     ) -> io::Result<bool> {
         let space = buffer.space();
         let room = (*most).min(space.len());
-        let len = self.tcp.try_read(&mut space[..room])?;
+        let mut read = None;
+        let outcome = self.tcp.try_io(Interest::READABLE, || {
+            let len = (&*SockRef::from(&self.tcp)).read(&mut space[..room])?;
+            read = Some(len);
+            // What is less than there was room for is all: without another read that says so, the socket counts as
+            // readable again when more comes (epoll(7)).
+            if len < room { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+        });
+        let Some(len) = read else { return outcome.map(|()| false) };
         if len == 0 {
             return Ok(true);
         }
@@ -158,7 +166,7 @@ impl Stream {
             self.tcp.writable().await?;
             queue.write(&self.tcp)?;
         }
-        socket2::SockRef::from(&self.tcp).shutdown(std::net::Shutdown::Write)?;
+        SockRef::from(&self.tcp).shutdown(std::net::Shutdown::Write)?;
         let mut discarded = vec![0; 4096];
         loop {
             self.tcp.readable().await?;
