@@ -316,6 +316,11 @@ impl Rib {
         !self.state.due.is_empty() || self.walk.at().is_some()
     }
 
+    /// Appends the next-hop sets that have lost a member since the drain before, ahead of the entries' decisions.
+    pub fn tell_losses(&mut self, effects: &mut Effects) {
+        self.state.sets.tell_losses(&mut effects.sets);
+    }
+
     /// Appends what is wanted of the kernel, then frees the entries and the
     /// attribute sets that nothing needs.
     pub fn drain(&mut self, effects: &mut Effects) {

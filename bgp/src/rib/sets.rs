@@ -50,6 +50,8 @@ pub struct Sets {
     idle: Vec<u32>,
     /// How many drains there were.
     drains: u64,
+    /// Whether a set that is listed has lost a member.
+    losing: bool,
 }
 
 impl Sets {
@@ -62,6 +64,7 @@ impl Sets {
             listed: Vec::new(),
             idle: Vec::new(),
             drains: 0,
+            losing: false,
         }
     }
 
@@ -158,6 +161,7 @@ impl Sets {
             self.insert(hash, id);
             self.sets[id as usize].indexed = true;
         }
+        self.losing = true;
         self.list(id);
     }
 
@@ -177,12 +181,7 @@ impl Sets {
     /// goes one drain after its last route, so that the driver has moved every
     /// route off a set when it hears that the set goes.
     pub(super) fn drain(&mut self, changes: &mut Vec<SetChange>) {
-        for id in core::mem::take(&mut self.listed) {
-            let set = &mut self.sets[id as usize];
-            set.listed = false;
-            set.announced = !set.members.is_empty();
-            changes.push(SetChange { id: SetId(id), members: set.members.clone() });
-        }
+        self.tell(changes);
         for id in core::mem::take(&mut self.idle) {
             let set = &mut self.sets[id as usize];
             if set.refs > 0 {
@@ -199,6 +198,25 @@ impl Sets {
             }
         }
         self.drains += 1;
+    }
+
+    /// Appends the sets that were made or changed.
+    fn tell(&mut self, changes: &mut Vec<SetChange>) {
+        for id in core::mem::take(&mut self.listed) {
+            let set = &mut self.sets[id as usize];
+            set.listed = false;
+            set.announced = !set.members.is_empty();
+            changes.push(SetChange { id: SetId(id), members: set.members.clone() });
+        }
+        self.losing = false;
+    }
+
+    /// Appends the sets that were made or changed, if one of them has lost a member: whoever forwards by
+    /// it is not to wait for the decisions that follow.
+    pub(super) fn tell_losses(&mut self, changes: &mut Vec<SetChange>) {
+        if self.losing {
+            self.tell(changes);
+        }
     }
 
     /// Whether the next drain has a set to drop.

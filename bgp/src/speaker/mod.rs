@@ -129,7 +129,8 @@ impl Speaker {
         }
     }
 
-    /// Takes one event in.
+    /// Takes one event in. Next-hop sets that lose a member by it are among the effects at once; all else that
+    /// follows for routes comes with [`Speaker::work`].
     pub fn handle(&mut self, event: Event<'_>, effects: &mut Effects, now: Instant) {
         match event {
             Event::Connected { conn, local } => {
@@ -171,6 +172,7 @@ impl Speaker {
                 }
             }
         }
+        self.rib.tell_losses(effects);
     }
 
     /// Does a bounded slice of pending work: decisions, cursors, UPDATEs to

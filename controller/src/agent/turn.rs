@@ -385,6 +385,10 @@ impl<D: Drivers> Agent<D> {
         if let Some(speaker) = &mut self.speaker {
             speaker.handle(event, &mut self.effects, now);
         }
+        if !self.effects.sets.is_empty() {
+            // A way out is lost: the kernel hears of it before the decisions of its routes are made.
+            self.dispatch();
+        }
     }
 
     /// Hands the effects to the drivers, in the order that [`Effects`] promises.

@@ -97,6 +97,26 @@ fn equal_paths_make_a_set_and_a_lost_next_hop_shrinks_it_at_once() {
 }
 
 #[test]
+fn a_set_that_loses_a_member_is_told_ahead_of_the_decisions_and_no_other_is() {
+    let (mut bench, a, _) = two_peers();
+    let mut early = Effects::default();
+    bench.rib.tell_losses(&mut early);
+    assert!(early.is_empty(), "nothing is lost");
+    bench.rib.remove_source(a);
+    bench.rib.tell_losses(&mut early);
+    assert_eq!(early.sets, [SetChange { id: SetId(0), members: vec![hop(2)] }]);
+    assert!(early.routes.is_empty() && early.tracking.is_empty());
+    let effects = bench.turn();
+    assert!(effects.sets.is_empty() && effects.routes.is_empty(), "once, and the route stays");
+    bench.rib.set_next_hop(hop(2), None);
+    let mut early = Effects::default();
+    bench.rib.tell_losses(&mut early);
+    assert_eq!(early.sets, [SetChange { id: SetId(0), members: Vec::new() }]);
+    let effects = bench.turn();
+    assert_eq!(effects.routes, [RouteChange { prefix: prefix(P), set: None }]);
+}
+
+#[test]
 fn a_lost_peer_shrinks_the_sets_of_next_hops_that_only_it_used() {
     let (mut bench, a, b) = two_peers();
     bench.rib.remove_source(a);
