@@ -92,8 +92,12 @@ impl Conversation {
     /// whether no change interrupted it.
     ///
     /// # Errors
-    /// Those of the kernel.
-    pub(super) fn answers(&mut self, sequence: u32, mut each: impl FnMut(&[u8])) -> io::Result<bool> {
+    /// Those of the kernel and of `each`.
+    pub(super) fn answers(
+        &mut self,
+        sequence: u32,
+        mut each: impl FnMut(&[u8]) -> io::Result<()>,
+    ) -> io::Result<bool> {
         let mut whole = true;
         self.receive(|header, body| {
             if header.sequence != sequence {
@@ -107,7 +111,7 @@ impl Conversation {
                     Some(errno) => Err(io::Error::from_raw_os_error(i32::from(errno))),
                 },
                 _ => {
-                    each(body);
+                    each(body)?;
                     Ok(false)
                 }
             }

@@ -99,7 +99,10 @@ impl Filter {
     fn ask_once(&mut self, question: &Message, answers: &mut Vec<Vec<u8>>) -> io::Result<bool> {
         let dump = question.flags & DUMP != 0;
         let sequence = self.send(std::slice::from_ref(question), if dump { 0 } else { ACK })?;
-        self.conversation.answers(sequence, |body| answers.push(body.to_vec()))
+        self.conversation.answers(sequence, |body| {
+            answers.push(body.to_vec());
+            Ok(())
+        })
     }
 
     /// Makes all changes or none.

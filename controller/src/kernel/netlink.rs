@@ -201,10 +201,23 @@ impl Netlink {
         request: impl Fn(u32) -> Vec<u8>,
         read: impl Fn(&[u8]) -> Option<T>,
     ) -> io::Result<Vec<T>> {
+        self.try_dump(request, |body| Ok(read(body)))
+    }
+
+    /// The same with a `read` that may end the dump. After that the socket is of no use: the rest of the answers is
+    /// still to come.
+    ///
+    /// # Errors
+    /// Those of the kernel and of `read`.
+    pub fn try_dump<T>(
+        &mut self,
+        request: impl Fn(u32) -> Vec<u8>,
+        mut read: impl FnMut(&[u8]) -> io::Result<Option<T>>,
+    ) -> io::Result<Vec<T>> {
         let mut found = Vec::new();
         for _ in 0..DUMP_ATTEMPTS {
             found.clear();
-            if self.dump_once(&request, &read, &mut found)? {
+            if self.dump_once(&request, &mut read, &mut found)? {
                 break;
             }
         }
@@ -215,13 +228,16 @@ impl Netlink {
     fn dump_once<T>(
         &mut self,
         request: &impl Fn(u32) -> Vec<u8>,
-        read: &impl Fn(&[u8]) -> Option<T>,
+        read: &mut impl FnMut(&[u8]) -> io::Result<Option<T>>,
         found: &mut Vec<T>,
     ) -> io::Result<bool> {
         self.sequence = self.sequence.wrapping_add(1);
         let sequence = self.sequence;
         self.request = request(sequence);
         self.conversation.send(&self.request)?;
-        self.conversation.answers(sequence, |body| found.extend(read(body)))
+        self.conversation.answers(sequence, |body| {
+            found.extend(read(body)?);
+            Ok(())
+        })
     }
 }

@@ -7,11 +7,15 @@
 //!  └── wait, if there is nothing left to write
 //! ```
 //!
+//! A loss of ways out does not wait: it is written before a dump that is due, and a dump under way is given up for it
+//! and begun anew.
+//!
 //! A dump follows each change that can concern us, at once after a quiet time; a storm of changes gets at most a fifth
 //! of the thread's time for dumps. Meanwhile a glance at the interfaces, which are few, shows which ways out are lost. A
 //! change that concerns nothing yet is looked at before the next next hop is
 //! resolved.
 
+mod survey;
 mod tell;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,18 +26,15 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use bgp::io::{NextHop, Tracking};
-use bgp::prefix::{Family, Prefix};
+use bgp::prefix::Prefix;
 use tokio::sync::mpsc;
 
 use super::age::{Age, weigh};
-use super::command::{Command, Fib, KernelEvent, LocalAddress, MAIN_TABLE};
+use super::command::{Command, Fib, KernelEvent, LocalAddress};
 use super::ledger::Ledger;
-use super::message::{self, InterfaceAddress, Link};
 use super::monitor::{Change, Monitor};
 use super::netlink::{Netlink, Outcome};
 use super::nexthop::{Resolution, resolve};
-use super::object;
-use super::request;
 use super::view::View;
 
 /// Commands a turn, so that a flood of them does not hold up writes.
@@ -47,9 +48,6 @@ const SETTLED: Duration = Duration::from_millis(100);
 
 /// For how long bulks that follow each other put that off.
 const DEAF: Duration = Duration::from_secs(2);
-
-/// How long after a dump that failed the next one is tried.
-const RETRY: Duration = Duration::from_secs(1);
 
 /// The agent's end of the driver.
 #[derive(Debug)]
@@ -112,6 +110,10 @@ struct Tracked {
 
 struct Driver {
     netlink: Netlink,
+    /// The socket for dumps of routes; gone with the rest of one that was given up.
+    reader: Option<Netlink>,
+    /// How many dumps in a row were given up.
+    given_up: u32,
     monitor: Monitor,
     queue: mpsc::UnboundedReceiver<Command>,
     events: mpsc::Sender<KernelEvent>,
@@ -151,6 +153,8 @@ impl Driver {
     ) -> Self {
         Self {
             netlink,
+            reader: None,
+            given_up: 0,
             monitor,
             queue,
             events,
@@ -179,8 +183,11 @@ impl Driver {
         loop {
             let mut more = self.take_commands();
             more |= self.take_notifications()?;
-            if self.interfaces_changed && self.ledger.is_configured() {
+            let glances = self.interfaces_changed && self.ledger.is_configured();
+            if glances {
                 self.glance().await;
+            }
+            if glances || self.ledger.is_losing() {
                 // A way out that is lost does not wait for the dump of a large table.
                 self.write_objects().await?;
             }
@@ -305,95 +312,6 @@ impl Driver {
             };
             Some(resolution?.legs)
         });
-    }
-
-    /// Dumps, resolves again, and queues what differs from what is wanted.
-    async fn refresh(&mut self) {
-        let began = Instant::now();
-        match self.dump() {
-            Ok(()) => {
-                self.trouble = None;
-                let ended = Instant::now();
-                self.dump_at = ended + (ended - began) * 4;
-            }
-            Err(error) => {
-                self.dump_at = Instant::now() + RETRY;
-                self.complain(format!("the kernel's tables cannot be read: {error}")).await;
-                return;
-            }
-        }
-        self.tell_addresses().await;
-        if self.ledger.is_configured() && !std::mem::replace(&mut self.adopted, true) {
-            // A speaker that restarts announces them before its End-of-RIB.
-            self.tell_pods().await;
-            self.tell(KernelEvent::Adopted(self.ledger.written())).await;
-        }
-    }
-
-    fn dump(&mut self) -> io::Result<()> {
-        // What changes while the dump runs is reported, and makes the next one due.
-        self.monitor.hear_routes(true)?;
-        self.settles_at = None;
-        let (links, addresses) = self.dump_interfaces()?;
-        self.dump_objects()?;
-        let mut routes = Vec::new();
-        let tables: BTreeSet<u32> =
-            self.ledger.ownership().tables.iter().copied().chain([MAIN_TABLE]).collect();
-        for family in Family::ALL {
-            for table in &tables {
-                let request = |sequence| request::dump_routes(family, *table, sequence);
-                match self.netlink.dump(request, message::route) {
-                    Ok(found) => routes.extend(found.into_iter().filter(|route| route.table == *table)),
-                    // A table that nobody has written to does not exist.
-                    Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {}
-                    Err(error) => return Err(error),
-                }
-            }
-        }
-        let (view, own) = View::new(links, &addresses, routes, self.ledger.ownership());
-        self.view = view;
-        self.age = Age::Fresh;
-        self.interfaces_changed = false;
-        self.resolve_all();
-        self.ledger.adopt(own, &self.view);
-        Ok(())
-    }
-
-    fn dump_interfaces(&mut self) -> io::Result<(Vec<Link>, Vec<InterfaceAddress>)> {
-        let links = self.netlink.dump(request::dump_links, message::link)?;
-        let mut addresses = Vec::new();
-        for family in Family::ALL {
-            let request = |sequence| request::dump_addresses(family, sequence);
-            addresses.extend(self.netlink.dump(request, message::interface_address)?);
-        }
-        Ok((links, addresses))
-    }
-
-    /// Looks at the next-hop objects: with an interface they go without a word.
-    fn dump_objects(&mut self) -> io::Result<()> {
-        match self.netlink.dump(object::message::dump, object::message::object) {
-            Ok(objects) => self.ledger.adopt_objects(Some(objects)),
-            // Linux before 5.3.
-            Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => {
-                self.ledger.adopt_objects(None);
-            }
-            Err(error) => return Err(error),
-        }
-        Ok(())
-    }
-
-    /// Looks at the interfaces and the next-hop objects alone. Next hops that come back do so with the dump.
-    async fn glance(&mut self) {
-        self.interfaces_changed = false;
-        // The dump that is due tells of an error.
-        let Ok((links, addresses)) = self.dump_interfaces() else { return };
-        if self.dump_objects().is_err() {
-            return;
-        }
-        self.view.replace_interfaces(links, &addresses);
-        self.resolve_all();
-        self.tell_addresses().await;
-        self.tell_next_hops().await;
     }
 
     fn resolve_all(&mut self) {

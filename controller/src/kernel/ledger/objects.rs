@@ -20,6 +20,7 @@ use super::super::object::{Change, Object, What};
 use super::super::route::Leg;
 use super::Ledger;
 use super::book::At;
+use super::set::Set;
 
 impl Ledger {
     /// Takes a dump of all next-hop objects in the place of what is believed; `None` if the kernel has none to offer.
@@ -197,13 +198,8 @@ impl Ledger {
         if !self.objects {
             return dying;
         }
-        let mut hops = BTreeSet::new();
-        for set in self.due.iter().filter_map(|id| self.sets.get(id)) {
-            let members = set.group.and_then(|group| self.shelf.members(group)).unwrap_or_default();
-            let legs = set.legs.as_deref().filter(|_| set.users > 0).unwrap_or_default();
-            let lost = |hop: &&u32| self.shelf.leg(**hop).is_some_and(|leg| !legs.contains(leg));
-            hops.extend(members.iter().filter(lost).copied());
-        }
+        let due = self.due.iter().filter_map(|id| self.sets.get(id));
+        let hops: BTreeSet<u32> = due.flat_map(|set| self.lost(set)).collect();
         for hop in hops {
             let Some(leg) = self.shelf.leg(hop).copied() else { continue };
             let holders: Vec<u32> = self.shelf.holders(hop).collect();
@@ -215,6 +211,21 @@ impl Ledger {
             }
         }
         dying
+    }
+
+    /// Hops of a set's group by which nothing is to leave any more.
+    fn lost(&self, set: &Set) -> impl Iterator<Item = u32> {
+        let members = set.group.and_then(|group| self.shelf.members(group)).unwrap_or_default();
+        let legs = set.legs.as_deref().filter(|_| set.users > 0).unwrap_or_default();
+        let lost = move |hop: &u32| self.shelf.leg(*hop).is_some_and(|leg| !legs.contains(leg));
+        members.iter().copied().filter(lost)
+    }
+
+    /// Whether routes name a way out that is lost, and nothing was written of it yet.
+    #[must_use]
+    pub fn is_losing(&self) -> bool {
+        let mut due = self.due.iter().filter_map(|id| self.sets.get(id)).filter(|set| set.users > 0);
+        self.objects && due.any(|set| self.lost(set).next().is_some())
     }
 
     /// Whether a group can do without a way out at once.

@@ -289,3 +289,49 @@ fn many_routes_name_objects_and_move_without_being_written() {
         driver.stop();
     });
 }
+
+#[test]
+fn ways_out_that_are_lost_in_the_midst_of_dumps_leave_the_kernel_as_it_is_wanted() {
+    labs::require!("root");
+    labs::sandbox!(|sandbox| {
+        let (node, _tor) = node(sandbox);
+        let mut driver = Driver::configured(&node, always());
+        let prefixes: Vec<Prefix> = (0..6000_u32)
+            .map(|n| format!("10.{}.{}.0/24", 100 + n / 256, n % 256).parse().unwrap())
+            .collect();
+        let send = |driver: &Driver, set| {
+            let change = |prefix: &Prefix| RouteChange { prefix: *prefix, set };
+            driver.handle.send(Command::Routes(prefixes.iter().map(change).collect()));
+        };
+        for round in 0..20_u32 {
+            let both = SetId(2 * round);
+            driver.set(both.0, &FOUR);
+            send(&driver, Some(both));
+            driver.until("all routes by both ways", |driver| {
+                let named = |prefix| driver.acks.get(prefix).is_some_and(|ack| ack.set == Some(both));
+                let left = prefixes.iter().filter(|prefix| !named(prefix)).count();
+                if left == 0 { Ok(()) } else { Err(format!("{left} left")) }
+            });
+            // Somebody's default route asks for a dump, and the loss comes at another moment of it each time.
+            node.ip("route replace default via 10.0.1.2 proto static");
+            let mut spins = 0_u32;
+            while spins < round * 100_000 {
+                spins = std::hint::black_box(spins + 1);
+            }
+            let left = FOUR[round as usize % 2];
+            driver.handle.send(Command::Sets(vec![SetChange { id: both, members: vec![hop(left)] }]));
+            node.ip("route del default");
+            driver.until("all routes by the way that is left", |_| {
+                let output = node.ip("-4 -o route show proto 171");
+                let ways = output.matches(&format!("via {left} ")).count();
+                if ways == prefixes.len() && output.matches("via ").count() == ways {
+                    Ok(())
+                } else {
+                    Err(format!("{ways} of {}", output.lines().count()))
+                }
+            });
+        }
+        assert_eq!(driver.trouble, [""; 0]);
+        driver.stop();
+    });
+}

@@ -220,3 +220,27 @@ fn before_the_sweep_a_lost_peer_takes_its_own_routes_alone() {
         assert_eq!(desk.kernel.ours().len(), usize::from(earlier));
     }
 }
+
+#[test]
+fn a_way_out_that_routes_name_is_being_lost_until_that_is_written() {
+    let mut desk = Desk::swept(NextHopGroups::Always);
+    desk.set(1, &[1, 2]);
+    desk.set(2, &[3]);
+    desk.route(0..10, Some(1));
+    assert!(!desk.ledger.is_losing(), "nothing is written yet");
+    desk.write();
+    desk.set(1, &[2]);
+    assert!(desk.ledger.is_losing());
+    desk.write();
+    assert!(!desk.ledger.is_losing());
+    // A set that nothing names may go when there is time.
+    desk.route(0..10, Some(2));
+    desk.write();
+    desk.set(1, &[]);
+    assert!(!desk.ledger.is_losing());
+    desk.down.push(hop(3));
+    desk.resolve(true);
+    assert!(desk.ledger.is_losing());
+    desk.write();
+    assert!(!desk.ledger.is_losing());
+}
