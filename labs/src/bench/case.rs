@@ -59,7 +59,7 @@ const fn installed(name: &'static str, what: &'static str, family: &'static str)
 }
 
 /// All of them, from small to large.
-pub const CASES: [Case; 16] = [
+pub const CASES: [Case; 18] = [
     through("10k", "10 000 prefixes through the speaker", 10_000, 4_000),
     through("100k", "100 000 prefixes through the speaker", 100_000, 4_000),
     Case { family: "ipv6", ..through("100k6", "100 000 IPv6 prefixes through the speaker", 100_000, 4_000) },
@@ -104,13 +104,24 @@ pub const CASES: [Case; 16] = [
     Case {
         senders: 2,
         prefixes: 10_000,
-        steps: "announce,part",
+        steps: "announce,idle:1,part",
         ..installed("ecmp", "10 000 IPv4 routes lose one of two next hops", "ipv4")
     },
     Case {
         senders: 2,
-        steps: "announce,part",
+        steps: "announce,idle:1,part",
         ..installed("ecmp100k", "100 000 IPv4 routes lose one of two next hops", "ipv4")
+    },
+    Case {
+        senders: 2,
+        prefixes: 10_000,
+        steps: "announce,idle:1,part",
+        ..installed("ecmp6", "10 000 IPv6 routes lose one of two next hops", "ipv6")
+    },
+    Case {
+        senders: 2,
+        steps: "announce,idle:1,part",
+        ..installed("ecmp100k6", "100 000 IPv6 routes lose one of two next hops", "ipv6")
     },
     installed("fib", "100 000 IPv4 routes into the kernel, and out after a reset", "ipv4"),
     installed("fib6", "100 000 IPv6 routes into the kernel, and out after a reset", "ipv6"),

@@ -15,7 +15,7 @@ use crate::{cargo, debian, interrupt, program};
 #[derive(clap::Args)]
 pub(super) struct Args {
     /// What to measure; everything by default: 10k, 100k, 100k6, 1m, sets, mrt, 30, flood, silence, reset, 500, node,
-    /// ecmp, ecmp100k, fib, fib6
+    /// ecmp, ecmp100k, ecmp6, ecmp100k6, fib, fib6
     cases: Vec<String>,
     /// Run each case this often on each speaker, in turns, and take the least of each figure
     #[arg(long, default_value_t = 3)]

@@ -25,6 +25,11 @@ impl Kernel {
         Self { family, file: format!("/proc/{pid}/net/{name}").into(), pid }
     }
 
+    /// Whether a route may count as often as it has next hops: IPv6 keeps each as an entry where no object holds them.
+    pub(super) const fn counts_next_hops(&self) -> bool {
+        matches!(self.family, Family::Ipv6)
+    }
+
     /// The routes of all owners, and with IPv6 of all tables.
     pub(super) fn routes(&self) -> anyhow::Result<usize> {
         let text = fs::read_to_string(&self.file).with_context(|| self.file.display().to_string())?;
