@@ -153,12 +153,24 @@ impl Netlink {
         while let &[low, high, kind_low, kind_high, ..] = rest {
             let len = usize::from(u16::from_ne_bytes([low, high])).max(4);
             if u16::from_ne_bytes([kind_low, kind_high]) == RTA_MULTIPATH {
-                return Ok(Some(true));
+                // An IPv6 route by a group of one says so too.
+                return Ok(Some(entries(rest.get(4..len).unwrap_or_default()) > 1));
             }
             rest = rest.get(len.next_multiple_of(4)..).unwrap_or_default();
         }
         Ok(Some(false))
     }
+}
+
+/// How many `struct rtnexthop` there are, each of which begins with its length.
+fn entries(mut octets: &[u8]) -> usize {
+    let mut count = 0;
+    while let &[low, high, ..] = octets {
+        let len = usize::from(u16::from_ne_bytes([low, high])).max(8);
+        octets = octets.get(len.next_multiple_of(4)..).unwrap_or_default();
+        count += 1;
+    }
+    count
 }
 
 /// What the writes alone take in this namespace, by `gateways` on `link`: the table in, one of two next hops lost, and
