@@ -37,6 +37,15 @@ pub enum Outcome {
     Unknown(io::Error),
 }
 
+/// A part of a dump.
+#[derive(Debug)]
+pub enum Part<'a> {
+    /// It begins, perhaps anew: what was read before is void.
+    Start,
+    /// What follows the header of one message.
+    Message(&'a [u8]),
+}
+
 /// The socket.
 #[derive(Debug)]
 pub struct Netlink {
@@ -201,43 +210,38 @@ impl Netlink {
         request: impl Fn(u32) -> Vec<u8>,
         read: impl Fn(&[u8]) -> Option<T>,
     ) -> io::Result<Vec<T>> {
-        self.try_dump(request, |body| Ok(read(body)))
-    }
-
-    /// The same with a `read` that may end the dump. After that the socket is of no use: the rest of the answers is
-    /// still to come.
-    ///
-    /// # Errors
-    /// Those of the kernel and of `read`.
-    pub fn try_dump<T>(
-        &mut self,
-        request: impl Fn(u32) -> Vec<u8>,
-        mut read: impl FnMut(&[u8]) -> io::Result<Option<T>>,
-    ) -> io::Result<Vec<T>> {
         let mut found = Vec::new();
-        for _ in 0..DUMP_ATTEMPTS {
-            found.clear();
-            if self.dump_once(&request, &mut read, &mut found)? {
-                break;
+        self.try_dump(request, |part| {
+            match part {
+                Part::Start => found.clear(),
+                Part::Message(body) => found.extend(read(body)),
             }
-        }
+            Ok(())
+        })?;
         Ok(found)
     }
 
-    /// Whether the dump was not interrupted by a change.
-    fn dump_once<T>(
+    /// Gives `take` a dump part by part. An error of its own ends the dump, and after that the socket is of no use: the
+    /// rest of the answers is still to come.
+    ///
+    /// # Errors
+    /// Those of the kernel and of `take`.
+    pub fn try_dump(
         &mut self,
-        request: &impl Fn(u32) -> Vec<u8>,
-        read: &mut impl FnMut(&[u8]) -> io::Result<Option<T>>,
-        found: &mut Vec<T>,
-    ) -> io::Result<bool> {
-        self.sequence = self.sequence.wrapping_add(1);
-        let sequence = self.sequence;
-        self.request = request(sequence);
-        self.conversation.send(&self.request)?;
-        self.conversation.answers(sequence, |body| {
-            found.extend(read(body)?);
-            Ok(())
-        })
+        request: impl Fn(u32) -> Vec<u8>,
+        mut take: impl FnMut(Part<'_>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        for _ in 0..DUMP_ATTEMPTS {
+            take(Part::Start)?;
+            self.sequence = self.sequence.wrapping_add(1);
+            let sequence = self.sequence;
+            self.request = request(sequence);
+            self.conversation.send(&self.request)?;
+            // A change may have interrupted it.
+            if self.conversation.answers(sequence, |body| take(Part::Message(body)))? {
+                break;
+            }
+        }
+        Ok(())
     }
 }

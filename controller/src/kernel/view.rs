@@ -68,6 +68,75 @@ pub struct View {
     local: HashSet<IpAddr>,
 }
 
+/// A view in the making: routes are sorted as they are read, so that a large table is there once.
+#[derive(Debug, Default)]
+pub struct Sorter {
+    ownership: Ownership,
+    own: OwnRoutes,
+    others: HashMap<Prefix, Vec<Other>>,
+    hosts: Vec<Prefix>,
+    interned: HashSet<Arc<[Leg]>>,
+}
+
+impl Sorter {
+    /// One that tells our routes from those of others.
+    #[must_use]
+    pub fn new(ownership: Ownership) -> Self {
+        Self { ownership, ..Self::default() }
+    }
+
+    /// Takes a route.
+    pub fn take(&mut self, route: KernelRoute) {
+        if self.ownership.holds(&route) {
+            let key = Key { table: route.table, prefix: route.prefix, metric: route.metric };
+            let own_route = own_route(&route, &mut self.interned);
+            match self.own.entry(key) {
+                Entry::Vacant(entry) => drop(entry.insert(own_route)),
+                Entry::Occupied(mut entry) if key.family() == Family::Ipv6 => {
+                    join(entry.get_mut(), own_route);
+                }
+                Entry::Occupied(mut entry) => drop(entry.insert(own_route)),
+            }
+        } else if route.table == MAIN_TABLE && route.tos == 0 && route.flags & CLONED == 0 {
+            if route.protocol == POD_ROUTE_PROTOCOL
+                && route.kind == libc::RTN_UNICAST
+                && route.prefix.is_host()
+            {
+                self.hosts.push(route.prefix);
+            }
+            let other = Other { metric: route.metric, kind: route.kind, hops: route.hops };
+            self.others.entry(route.prefix).or_default().push(other);
+        }
+    }
+
+    /// Forgets the routes of one table: they are read anew.
+    pub fn forget(&mut self, family: Family, table: u32) {
+        self.own.retain(|key, _| key.table != table || key.family() != family);
+        if table == MAIN_TABLE {
+            self.others.retain(|prefix, _| prefix.family() != family);
+            self.hosts.retain(|prefix| prefix.family() != family);
+        }
+    }
+
+    /// The view with these links and addresses, and our own routes.
+    #[must_use]
+    pub fn finish(self, links: Vec<Link>, addresses: &[InterfaceAddress]) -> (View, OwnRoutes) {
+        let mut view = View { others: self.others, hosts: self.hosts, ..View::default() };
+        view.replace_interfaces(links, addresses);
+        view.hosts.sort();
+        view.hosts.dedup();
+        let mut lengths = PerFamily::<BTreeSet<u8>>::default();
+        for (prefix, routes) in &mut view.others {
+            routes.sort_by_key(|route| route.metric);
+            lengths[prefix.family()].insert(prefix.len());
+        }
+        for family in Family::ALL {
+            view.lengths[family] = lengths[family].iter().rev().copied().collect();
+        }
+        (view, self.own)
+    }
+}
+
 impl View {
     /// Sorts a dump: the view, and our own routes.
     #[must_use]
@@ -77,43 +146,9 @@ impl View {
         routes: Vec<KernelRoute>,
         ownership: &Ownership,
     ) -> (Self, OwnRoutes) {
-        let mut view = Self::default();
-        view.replace_interfaces(links, addresses);
-        let mut own = OwnRoutes::default();
-        let mut interned = HashSet::new();
-        let mut lengths = PerFamily::<BTreeSet<u8>>::default();
-        for route in routes {
-            if ownership.holds(&route) {
-                let key = Key { table: route.table, prefix: route.prefix, metric: route.metric };
-                let own_route = own_route(&route, &mut interned);
-                match own.entry(key) {
-                    Entry::Vacant(entry) => drop(entry.insert(own_route)),
-                    Entry::Occupied(mut entry) if key.family() == Family::Ipv6 => {
-                        join(entry.get_mut(), own_route);
-                    }
-                    Entry::Occupied(mut entry) => drop(entry.insert(own_route)),
-                }
-            } else if route.table == MAIN_TABLE && route.tos == 0 && route.flags & CLONED == 0 {
-                if route.protocol == POD_ROUTE_PROTOCOL
-                    && route.kind == libc::RTN_UNICAST
-                    && route.prefix.is_host()
-                {
-                    view.hosts.push(route.prefix);
-                }
-                lengths[route.prefix.family()].insert(route.prefix.len());
-                let other = Other { metric: route.metric, kind: route.kind, hops: route.hops };
-                view.others.entry(route.prefix).or_default().push(other);
-            }
-        }
-        view.hosts.sort();
-        view.hosts.dedup();
-        for routes in view.others.values_mut() {
-            routes.sort_by_key(|route| route.metric);
-        }
-        for family in Family::ALL {
-            view.lengths[family] = lengths[family].iter().rev().copied().collect();
-        }
-        (view, own)
+        let mut sorter = Sorter::new(ownership.clone());
+        routes.into_iter().for_each(|route| sorter.take(route));
+        sorter.finish(links, addresses)
     }
 
     /// Takes links and addresses as they are; routes stay as they were, and those over a link that is down do not

@@ -8,11 +8,11 @@ use bgp::prefix::Family;
 
 use super::super::age::Age;
 use super::super::command::{KernelEvent, MAIN_TABLE};
-use super::super::message::{self, InterfaceAddress, KernelRoute, Link};
-use super::super::netlink::Netlink;
+use super::super::message::{self, InterfaceAddress, Link};
+use super::super::netlink::{Netlink, Part};
 use super::super::object;
 use super::super::request;
-use super::super::view::View;
+use super::super::view::Sorter;
 use super::Driver;
 
 /// How long after a dump that failed the next one is tried.
@@ -61,12 +61,14 @@ impl Driver {
         self.dump_objects()?;
         // From here on commands may come.
         self.age = Age::Fresh;
-        let routes = self.dump_routes();
-        let Ok(Some(routes)) = routes else {
-            self.age = Age::Stale;
-            return routes.map(|_| false);
+        let sorter = match self.dump_routes() {
+            Ok(Some(sorter)) => sorter,
+            other => {
+                self.age = Age::Stale;
+                return other.map(|_| false);
+            }
         };
-        let (view, own) = View::new(links, &addresses, routes, self.ledger.ownership());
+        let (view, own) = sorter.finish(links, &addresses);
         self.view = view;
         self.interfaces_changed = false;
         self.resolve_all();
@@ -75,30 +77,36 @@ impl Driver {
     }
 
     /// All routes of our tables and the main one; `None` if the dump was given up.
-    fn dump_routes(&mut self) -> io::Result<Option<Vec<KernelRoute>>> {
+    fn dump_routes(&mut self) -> io::Result<Option<Sorter>> {
         let mut reader = match self.reader.take() {
             Some(reader) => reader,
             None => Netlink::open()?,
         };
-        let mut routes = Vec::new();
+        let mut sorter = Sorter::new(self.ledger.ownership().clone());
         let tables: BTreeSet<u32> =
             self.ledger.ownership().tables.iter().copied().chain([MAIN_TABLE]).collect();
         for family in Family::ALL {
             for table in &tables {
                 let (mut read, mut gives_up) = (0_usize, false);
-                let found = reader.try_dump(
+                let ended = reader.try_dump(
                     |sequence| request::dump_routes(family, *table, sequence),
-                    |body| {
+                    |part| {
+                        let Part::Message(body) = part else {
+                            sorter.forget(family, *table);
+                            return Ok(());
+                        };
                         read += 1;
                         gives_up = read.is_multiple_of(LOOK) && self.gives_dump_up();
                         if gives_up {
                             return Err(io::ErrorKind::Interrupted.into());
                         }
-                        Ok(message::route(body).filter(|route| route.table == *table))
+                        let route = message::route(body).filter(|route| route.table == *table);
+                        route.into_iter().for_each(|route| sorter.take(route));
+                        Ok(())
                     },
                 );
-                match found {
-                    Ok(found) => routes.extend(found),
+                match ended {
+                    Ok(()) => {}
                     // What is left of its answers goes with the socket.
                     Err(_) if gives_up => return Ok(None),
                     // A table that nobody has written to does not exist.
@@ -109,7 +117,7 @@ impl Driver {
         }
         self.given_up = 0;
         self.reader = Some(reader);
-        Ok(Some(routes))
+        Ok(Some(sorter))
     }
 
     /// Takes commands in the midst of a dump; whether it is to be given up, because a way out is lost or the dump is of
