@@ -58,6 +58,11 @@ const fn installed(name: &'static str, what: &'static str, family: &'static str)
     }
 }
 
+/// The loss comes a second after the table: when the speaker is at rest.
+const fn parted(name: &'static str, what: &'static str, family: &'static str, prefixes: usize) -> Case {
+    Case { senders: 2, prefixes, steps: "announce,idle:1,part", ..installed(name, what, family) }
+}
+
 /// All of them, from small to large.
 pub const CASES: [Case; 18] = [
     through("10k", "10 000 prefixes through the speaker", 10_000, 4_000),
@@ -101,28 +106,10 @@ pub const CASES: [Case; 18] = [
             "ipv4",
         )
     },
-    Case {
-        senders: 2,
-        prefixes: 10_000,
-        steps: "announce,idle:1,part",
-        ..installed("ecmp", "10 000 IPv4 routes lose one of two next hops", "ipv4")
-    },
-    Case {
-        senders: 2,
-        steps: "announce,idle:1,part",
-        ..installed("ecmp100k", "100 000 IPv4 routes lose one of two next hops", "ipv4")
-    },
-    Case {
-        senders: 2,
-        prefixes: 10_000,
-        steps: "announce,idle:1,part",
-        ..installed("ecmp6", "10 000 IPv6 routes lose one of two next hops", "ipv6")
-    },
-    Case {
-        senders: 2,
-        steps: "announce,idle:1,part",
-        ..installed("ecmp100k6", "100 000 IPv6 routes lose one of two next hops", "ipv6")
-    },
+    parted("ecmp", "10 000 IPv4 routes lose one of two next hops", "ipv4", 10_000),
+    parted("ecmp100k", "100 000 IPv4 routes lose one of two next hops", "ipv4", 100_000),
+    parted("ecmp6", "10 000 IPv6 routes lose one of two next hops", "ipv6", 10_000),
+    parted("ecmp100k6", "100 000 IPv6 routes lose one of two next hops", "ipv6", 100_000),
     installed("fib", "100 000 IPv4 routes into the kernel, and out after a reset", "ipv4"),
     installed("fib6", "100 000 IPv6 routes into the kernel, and out after a reset", "ipv6"),
 ];
