@@ -103,6 +103,7 @@ impl Streams {
     /// Ends the streams and tells what became of each.
     pub(super) fn finish(self) -> Vec<Fate> {
         self.stop.store(true, Ordering::Relaxed);
+        self.senders.iter().for_each(|sender| sender.thread().unpark());
         let sent: BTreeMap<Stream, Sent> =
             self.senders.into_iter().flat_map(|sender| sender.join().unwrap()).collect();
         let all: usize = sent.values().map(|sent| sent.count as usize).sum();
@@ -179,7 +180,8 @@ fn send(targets: &[(Stream, UdpSocket, SocketAddr)], stop: &AtomicBool) -> BTree
             }
         }
         next += INTERVAL;
-        std::thread::sleep(next.saturating_duration_since(Instant::now()));
+        // Until the next ones are due, or it is told to stop.
+        std::thread::park_timeout(next.saturating_duration_since(Instant::now()));
     }
     sent
 }
