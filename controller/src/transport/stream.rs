@@ -143,7 +143,7 @@ impl Stream {
             let len = (&*SockRef::from(&self.tcp)).read(&mut space[..room])?;
             read = Some(len);
             // What is less than there was room for is all: without another read that says so, the socket counts as
-            // readable again when more comes (epoll(7)).
+            // readable again when more comes (epoll(7)). An end that has come already stays noted.
             if len < room { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
         });
         let Some(len) = read else { return outcome.map(|()| false) };

@@ -102,6 +102,30 @@ fn a_connection_that_floods_has_one_chunk_under_way() {
 }
 
 #[test]
+fn an_end_that_comes_with_the_last_bytes_is_heard_after_them() {
+    let mut world = World::new();
+    let address = world.listen();
+    for round in 0..100_usize {
+        let mut peer = TcpStream::connect(address).unwrap();
+        // By turns the reader waits already, or finds bytes and end together.
+        let waits = round % 2 == 0;
+        let known = waits.then(|| world.accepted());
+        peer.write_all(&vec![7; 1 + round]).unwrap();
+        drop(peer);
+        let conn = known.unwrap_or_else(|| world.accepted());
+        let mut heard = 0;
+        loop {
+            match world.next() {
+                TransportEvent::Bytes { conn: from, chunk } if from == conn => heard += chunk.len(),
+                TransportEvent::Closed { conn: from, error: None } if from == conn => break,
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(heard, 1 + round);
+    }
+}
+
+#[test]
 fn closing_delivers_what_was_written_before() {
     let mut world = World::new();
     let address = world.listen();
