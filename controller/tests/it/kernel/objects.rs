@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use bgp::io::{RouteChange, SetChange, SetId};
-use bgp::prefix::Prefix;
+use bgp::prefix::{PerFamily, Prefix};
 use controller::kernel::{Command, Fib, KernelConfig, NextHopGroups};
 use labs::Netns;
 
@@ -312,15 +312,13 @@ fn ways_out_that_are_lost_in_the_midst_of_dumps_leave_the_kernel_as_it_is_wanted
                 let left = prefixes.iter().filter(|prefix| !named(prefix)).count();
                 if left == 0 { Ok(()) } else { Err(format!("{left} left")) }
             });
-            // Somebody's default route asks for a dump, and the loss comes at another moment of it each time.
-            node.ip("route replace default via 10.0.1.2 proto static");
-            let mut spins = 0_u32;
-            while spins < round * 100_000 {
-                spins = std::hint::black_box(spins + 1);
-            }
+            // Another configuration asks for a dump, and the loss stands behind more commands than the driver takes
+            // before that: it is met in the midst of it.
+            let preferred_source = PerFamily { ipv4: format!("203.0.113.{round}").parse().ok(), ipv6: None };
+            driver.handle.send(Command::Configure(KernelConfig { preferred_source, ..always() }));
+            (0..100).for_each(|_| driver.track(&[]));
             let left = FOUR[round as usize % 2];
             driver.handle.send(Command::Sets(vec![SetChange { id: both, members: vec![hop(left)] }]));
-            node.ip("route del default");
             driver.until("all routes by the way that is left", |_| {
                 let output = node.ip("-4 -o route show proto 171");
                 let ways = output.matches(&format!("via {left} ")).count();
